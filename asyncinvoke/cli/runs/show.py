@@ -77,7 +77,7 @@ def watch(path: str) -> None:
                         elapsed=elapsed,
                         succeeded=summary.succeeded,
                         failed=summary.failed + summary.may_have_run + summary.settled,
-                        in_flight=0 if sample is None else sample.in_flight,
+                        in_flight=sample.in_flight if sample and summary.running else 0,
                         throttles=summary.throttled,
                         total=total_of(summary),
                         rate=rate,

@@ -237,7 +237,7 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
     [
         (86_400, 7_200, "2:00:00"),
         (-3_600, -7_200, "0:00"),  # the clock was set back
-        (86_400, None, "0:00"),  # it was killed, before its first sample
+        (86_400, None, "0:05"),  # it was killed, soon after its last sample
     ],
 )
 async def test_to_watch_a_run_that_has_ended_is_to_see_how_long_it_took(
@@ -252,9 +252,10 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_long_it_took(
     with closing(sqlite3.connect(recorded)) as connection:
         connection.execute("UPDATE session SET started = ?, ended = ?", (started, ended))
         connection.execute("DELETE FROM sample")
+        connection.execute("INSERT INTO sample VALUES (1, 5000, 9, 0, 1, 0, 20, NULL, NULL)")
         connection.commit()
     assert command(["runs", "watch", "o.run"]) == 0
-    assert f" · {shown} · " in capsys.readouterr().err
+    assert f" · {shown} · 3 failed · 0 in flight · " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
