@@ -187,7 +187,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_split_export_that_was_killed_is_begun_again(
     journal: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
