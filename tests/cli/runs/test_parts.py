@@ -152,8 +152,13 @@ def test_parts_at_work_are_not_taken_for_those_that_compare_their_input(journal:
     for pids in ((1, 2, 3), (3, 2, 1)):
         runs = [at_work(pid, part) for pid, part in zip(pids, all_parts(str(journal)), strict=True)]
         summary = Parts("a.run", runs).summary()
-        _, who, *_ = summary_lines(summary, [], sample=None, now=63.0, width=80)
+        with open_run(all_parts(str(journal))[0]) as run:
+            causes = run.causes()
+        _, who, *rest = summary_lines(summary, causes, sample=None, now=63.0, width=80)
         assert who.startswith("3 sessions; running for 1 min 0 s in process 3 on ")
+        # It would be refused, and the causes have other numbers once the parts are merged.
+        assert "cause 1" in "".join(rest)
+        assert "redrive" not in "".join(rest)
 
 
 def test_parts_that_were_all_killed_are_shown_until_they_are_merged(
