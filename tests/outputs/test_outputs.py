@@ -140,7 +140,7 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     [
         (["out.parquet"], "out.parquet"),
         (["out.jsonl"], "out.jsonl"),
-        (["parts", "--split"], "parts/manifest.json"),
+        (["parts", "--split"], "parts"),
     ],
 )
 def test_a_full_disk_is_one_line_and_leaves_nothing_half(
@@ -187,7 +187,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_split_export_that_was_killed_is_begun_again(
     journal: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -197,7 +197,7 @@ def test_a_split_export_that_was_killed_is_begun_again(
     killed = forked(str(program), *words, str(int(number)), "as_line", cwd=tmp_path)
     assert killed.status == {signal.SIGKILL: -number}.get(number, 128 + number)
     left = sorted(path.name for path in parts.iterdir())
-    assert len(left) == (len(NAMES) if number == signal.SIGKILL else 0)
+    assert len(left) == (len(NAMES) + 1 if number == signal.SIGKILL else 0)
     assert not {MANIFEST, *NAMES.values()}.intersection(left)
     # Files that it did not write are not removed, whatever they are called.
     mine = parts / NAMES["failed"]
