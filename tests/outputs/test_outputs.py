@@ -18,7 +18,7 @@ import pytest
 import zstandard
 
 from asyncinvoke import Invoker, Journal
-from asyncinvoke._outputs import files, locks, parquet, parts
+from asyncinvoke._outputs import files, parquet, parts
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outputs import write_lines
@@ -39,7 +39,7 @@ KINDS = {
 def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = locks.lock
+    lock = parts._lock
     removed: list[Path] = []
 
     def late(descriptor: int) -> bool:
@@ -49,7 +49,7 @@ def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
             removed.append(part)
         return lock(descriptor)
 
-    monkeypatch.setattr(locks, "lock", late)
+    monkeypatch.setattr(parts, "_lock", late)
     part, file = parts.new_part(tmp_path / "out.jsonl")
     with file:
         file.write(b"1")
