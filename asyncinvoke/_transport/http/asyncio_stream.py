@@ -137,8 +137,9 @@ def _beneath(transport: Any) -> tuple[Any, Any]:
     return layer, inner
 
 
-_MOST = 262_144
-"""The high watermark: with this many bytes buffered, reading from the socket is paused."""
+_MOST = 524_288
+"""The high watermark: with this many bytes buffered, reading from the socket is paused. Also the
+number of bytes that asyncio reads at most at once, 256 KiB otherwise: each read is costly."""
 
 
 class Incoming:
@@ -146,6 +147,8 @@ class Incoming:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        if hasattr(transport, "max_size"):  # not with TLS, nor with uvloop
+            transport.max_size = _MOST
         self._pieces: list[bytes] = []
         self._size = 0
         self._is_held = False

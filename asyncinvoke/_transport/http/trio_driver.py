@@ -92,7 +92,8 @@ class TrioConnection:
         finally:
             self._is_awaited = False
         if reader.pieces:
-            pieces, reader.pieces = reader.pieces, []
+            pieces = reader.pieces.copy()
+            reader.pieces.clear()
             return pieces
         if self._error is not None:
             raise self._error.anew()
