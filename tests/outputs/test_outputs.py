@@ -43,7 +43,7 @@ KINDS = {
 def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = parts._lock
+    lock = locks.lock
     removed: list[Path] = []
 
     def late(descriptor: int) -> bool:
@@ -53,7 +53,7 @@ def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
             removed.append(part)
         return lock(descriptor)
 
-    monkeypatch.setattr(parts, "_lock", late)
+    monkeypatch.setattr(locks, "lock", late)
     part, file = parts.new_part(tmp_path / "out.jsonl")
     with file:
         file.write(b"1")
