@@ -4,6 +4,7 @@
 """
 
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
@@ -127,17 +128,21 @@ class Buffer:
     def put(self, index: int, outcome: Outcome[Any] | None) -> None:
         """Add an item's outcome; `None` if it has none, which closes its gap in the order."""
         self.unfinished -= 1
-        self.hand_out(index, outcome)
+        if self._ordered or self.is_cut or outcome is None:
+            self.hand_out(index, outcome)
+        else:
+            self.ready.append(outcome)  # `hand_out`, inlined to save a call
 
     def hold(self) -> None:
         """Record that an item has an outcome that is waiting to be recorded."""
         self.unfinished -= 1
         self.held += 1
 
-    def let_go(self, index: int, outcome: Outcome[Any] | None) -> None:
-        """Release an outcome that was held."""
-        self.held -= 1
-        self.hand_out(index, outcome)
+    def let_go(self, outcomes: Collection[Outcome[Any]]) -> None:
+        """Release outcomes that were held."""
+        self.held -= len(outcomes)
+        for outcome in outcomes:
+            self.hand_out(outcome.index, outcome)
 
     def hand_out(self, index: int, outcome: Outcome[Any] | None) -> None:
         """Make an outcome available to the consumer, in order if required."""

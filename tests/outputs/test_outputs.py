@@ -19,7 +19,7 @@ import pytest
 import zstandard
 
 from asyncinvoke import Invoker, Journal
-from asyncinvoke._outputs import files, parquet
+from asyncinvoke._outputs import files, parquet, parts
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outcomes import as_line
@@ -38,6 +38,28 @@ KINDS = {
     "s3://b/out.parquet": Kind(format="parquet", is_remote=True),
     "-": Kind(),
 }
+
+
+def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = locks.lock
+    removed: list[Path] = []
+
+    def late(descriptor: int) -> bool:
+        if not removed:  # another process has taken it for an abandoned one
+            (part,) = tmp_path.iterdir()
+            part.unlink()
+            removed.append(part)
+        return lock(descriptor)
+
+    monkeypatch.setattr(locks, "lock", late)
+    part, file = parts.new_part(tmp_path / "out.jsonl")
+    with file:
+        file.write(b"1")
+    assert [part] == list(tmp_path.iterdir())
+    assert part not in removed
+    assert part.read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("target", KINDS)
