@@ -19,7 +19,7 @@ import pytest
 import zstandard
 
 from asyncinvoke import Invoker, Journal
-from asyncinvoke._outputs import files, parquet, parts
+from asyncinvoke._outputs import files, locks, parquet, parts
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outcomes import as_line
