@@ -115,18 +115,20 @@ def _held_back(run: Looked) -> str | None:
 
 
 def _lines_of(run: Looked) -> list[str]:
-    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
     return summary_lines(
         run.summary(),
         run.causes(),
         sample=run.latest_sample(),
         now=time.time(),
-        width=int(os.environ.get("COLUMNS", width)) if _is_number("COLUMNS") else width,
+        width=_width(),
     )
 
 
-def _is_number(variable: str) -> bool:
-    return os.environ.get(variable, "").isdecimal()
+def _width() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):  # 0 stands for unknown
+        return int(columns)
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
 def _json_of(run: Looked) -> str:

@@ -178,26 +178,27 @@ def _number_of(summary: RunSummary) -> int:
 
 def _await_answers(wished: Mapping[str, Wishes], said: str) -> None:
     """Wait for the replies, and print what the runs do, or will do."""
-    comparing = [path for path, wishes in wished.items() if not _await_answer(path, wishes)]
+    until = time.monotonic() + PATIENCE
+    comparing = [path for path, wishes in wished.items() if not _await_answer(path, wishes, until)]
     click.echo(printable(f"{said}: {', '.join(comparing)} {COMPARES}") if comparing else said)
 
 
-def _await_answer(path: str, wishes: Wishes) -> bool:
-    """Wait until the run has applied the request, or has ended.
+def _await_answer(path: str, wishes: Wishes, until: float) -> bool:
+    """Wait until the run has applied the request, or has ended, but no longer than to a time.
 
     Returns:
         Whether it has. A run that still compares its input has recorded nothing, so no reply.
     """
-    until = time.monotonic() + PATIENCE
     with opened_run(path) as run:
-        while time.monotonic() < until:
+        while True:
             summary = run.summary()
             # A reply to a later request, by another process, is one to this request as well.
             if _number_of(summary) >= wishes.number or not summary.running:
                 return True
+            if time.monotonic() >= until:
+                break
             time.sleep(LOOKS)
         sample = run.latest_sample()
-        summary = run.summary()
     if not has_begun(summary) or sample is None or sample.session != summary.sessions[-1].number:
         return False
     raise CommandError(

@@ -19,10 +19,11 @@ from asyncinvoke import Invoker, Journal, Redrive, Shard
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outputs import run_with_output
 from asyncinvoke.cli.runs import parts as module
+from asyncinvoke.cli.runs import steer
 from asyncinvoke.cli.runs.parts import Parts, all_parts, at_work, found_parts, shared_out, steered
 from asyncinvoke.cli.runs.view import summary_lines
 from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
-from asyncinvoke.runs import merge, open_run
+from asyncinvoke.runs import RecordedRun, RunSummary, merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.cli.test_processes import bulk
 
@@ -124,6 +125,26 @@ def test_a_wish_is_that_of_all_parts(journal: Path, capfd: pytest.CaptureFixture
     assert "applies to all 3 processes" in capfd.readouterr().err
     assert run(["runs", "stop", str(journal)]) == 2
     assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_the_answers_of_all_parts_are_awaited_no_longer_than_that_of_one(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parts, slept = all_parts(str(journal)), [0.0]
+
+    class Comparing(RecordedRun):
+        def summary(self) -> RunSummary:
+            is_last = str(self.path) == parts[-1]
+            return replace(super().summary(), running=not is_last, holder="process 1 on a")
+
+    time = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(steer, "time", time)
+    monkeypatch.setattr(steer, "opened_run", Comparing)
+    monkeypatch.setattr(steer, "is_running", lambda _: True)
+    assert run(["runs", "set", str(journal), "--tolerate", "7%"]) == 0
+    assert sum(slept) == pytest.approx(steer.PATIENCE, abs=steer.LOOKS)
+    said = capfd.readouterr().out
+    assert [part in said for part in parts] == [True, True, False]
 
 
 def test_while_they_are_at_work_one_command_shows_all(

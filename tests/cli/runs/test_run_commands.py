@@ -396,6 +396,19 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
     assert "  not started   9,999,942   the same command continues it" in lines
 
 
+@pytest.mark.parametrize(("columns", "widest"), [("24", 24), ("0", 68), ("", 68), ("many", 68)])
+async def test_the_columns_are_those_that_the_environment_says(
+    recorded: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: str,
+    widest: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert command(["runs", "show", "o.run"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) == widest
+
+
 SURROGATE = "\ud800"
 EVIL = "\x1b[31m\x9b2J\u202e\r\n" + SURROGATE + "long " * 20_000
 """What a function, or who answers in its place, may say."""
