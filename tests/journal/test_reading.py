@@ -396,7 +396,7 @@ def test_digests_of_the_first_format_are_longer_and_say_the_same(path: Path, rep
         ("3c30f3e1-7a1d-4bd1-8a8e-6b4be6a2a3f1\n", False),
         ("3c30f3e1-7a1d-4bd1-8a8e-6b4be6a2a3 1", False),
         ("3c30f3e1-7a1d-4bd1-8a8e-6b4be6a2a3fg", False),
-        ("\u0663c30f3e1-7a1d-4bd1-8a8e-6b4be6a2a3f", False),
+        ("\u0663c30f3e1-7a1d-4bd1-8a8e-6b4be6a2a3f1", False),
         ("failed-1", False),
         ("", False),
         (None, False),
