@@ -1,6 +1,7 @@
 """Converts outcomes to rows and back, in a compact form: words as numbers, IDs as bytes."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ from asyncinvoke.errors import (
     InvocationError,
     ThrottledError,
 )
+
+_AWS_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class CauseKey(NamedTuple):
@@ -103,13 +106,9 @@ def counts_of(attempts: tuple[Attempt, ...]) -> tuple[int, int]:
 
 def packed_id(request_id: str | None) -> bytes | str | None:
     """Return a request ID as 16 bytes if it has the format of AWS, otherwise as text."""
-    if request_id is None or len(request_id) != 36:
+    if request_id is None or not _AWS_ID.fullmatch(request_id):
         return written(request_id)
-    try:
-        packed = bytes.fromhex(request_id.replace("-", ""))
-    except ValueError:
-        return written(request_id)
-    return packed if unpacked_id(packed) == request_id else written(request_id)
+    return bytes.fromhex(request_id.replace("-", ""))
 
 
 def unpacked_id(request_id: bytes | str | None) -> str | None:

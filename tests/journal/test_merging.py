@@ -196,6 +196,30 @@ def test_what_has_ended_elsewhere_beats_what_may_have_run_and_is_told(tmp_path: 
     assert merged.twice == (2,)
 
 
+@pytest.mark.parametrize(
+    ("failure", "is_killed"), [(FAILED, False), (THROTTLED, True)], ids=["ended", "killed"]
+)
+def test_takes_of_an_item_that_is_in_three_journals_are_numbered_without_gaps(
+    tmp_path: Path, failure: Any, is_killed: bool
+) -> None:
+    parts = [tmp_path / f"{name}.run" for name in "abc"]
+    fails, options = Function(lambda _: failure), {"items": 2, "retry": RetryPolicy()}
+    play(fails, parts[0], **options)
+    for _ in range(3):
+        play(fails, Journal(parts[1], redrive=Redrive.FAILED), **options)
+    play(Function(), parts[2], **options)
+    if is_killed:
+        kill(parts[2], sent=[0, 1], unsent=[])
+    merge(tmp_path / "whole.run", parts)
+    with open_run(tmp_path / "whole.run") as recorded:
+        for position in range(2):
+            # Of the three takes in the second journal, the first two are left out.
+            item = recorded.item(position=position)
+            assert item is not None
+            assert item.state == ("may_have_run" if is_killed else "succeeded")
+            assert ([take.number for take in item.earlier], item.take) == ([1, 2], 3)
+
+
 def test_every_difference_between_journals_is_named(tmp_path: Path) -> None:
     play(Function(), tmp_path / "a.run", items=3)
     play(Function(), tmp_path / "b.run", items=3, key=str, qualifier="live")

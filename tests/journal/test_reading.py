@@ -32,6 +32,7 @@ from asyncinvoke import (
     ThrottleScope,
     TransportError,
 )
+from asyncinvoke._journal.rows import packed_id, unpacked_id
 from asyncinvoke._journal.schema import APPLICATION_ID
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
@@ -424,3 +425,25 @@ def test_digests_of_the_first_format_are_longer_and_say_the_same(path: Path, rep
         with closing(sqlite3.connect(journal)) as connection:
             # It has new digests too, which an older version cannot read.
             assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+@pytest.mark.parametrize(
+    ("request_id", "is_packed"),
+    [
+        ("3c30f3e1-7a1d-4bd1-8a8e-6b4be6a2a3f1", True),
+        ("3C30F3E1-7A1D-4BD1-8A8E-6B4BE6A2A3F1", False),
+        ("3c30f3e17-a1d-4bd1-8a8e-6b4be6a2a3f1", False),
+        ("3c30f3e1-7a1d-4bd1-8a8e-6b4be6a2a3f1\n", False),
+        ("3c30f3e1-7a1d-4bd1-8a8e-6b4be6a2a3 1", False),
+        ("3c30f3e1-7a1d-4bd1-8a8e-6b4be6a2a3fg", False),
+        ("\u0663c30f3e1-7a1d-4bd1-8a8e-6b4be6a2a3f1", False),
+        ("failed-1", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_request_id_is_read_as_it_was_sent_whatever_its_format(
+    request_id: str | None, is_packed: bool
+) -> None:
+    packed = packed_id(request_id)
+    assert (isinstance(packed, bytes), unpacked_id(packed)) == (is_packed, request_id)
