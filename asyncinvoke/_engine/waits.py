@@ -1,6 +1,7 @@
 """The waits inside an invoker: how closing it interrupts them, and how pausing a map delays them."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import cast
@@ -8,9 +9,9 @@ from typing import cast
 import anyio
 
 from asyncinvoke._clock import Clock
-from asyncinvoke._model.delivery import Progress
+from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Reply
+from asyncinvoke._model.response import Reply, StreamEnd
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.base import ClosingTransport, Stream, WholeTransport
 from asyncinvoke.errors import ConfigurationError
@@ -110,7 +111,7 @@ class GuardedTransport:
         payload = b""  # keeps it out of tracebacks
         with Wait(self._waits, progress.deadline):
             return await sending
-        return self._interrupted(progress)
+        return _interrupted(self._waits, progress.phase)
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -119,8 +120,11 @@ class GuardedTransport:
         opening = self._transport.open(parameters, payload, progress)
         payload = b""
         with Wait(self._waits, progress.deadline):
-            return await opening
-        return self._interrupted(progress)
+            opened = await opening
+            if isinstance(opened, Failure):
+                return opened
+            return _GuardedStream(opened, self._waits, progress.deadline)
+        return _interrupted(self._waits, progress.phase)
 
     async def aclose(self) -> None:
         """Close the transport, if it supports that."""
@@ -128,9 +132,31 @@ class GuardedTransport:
         if close is not None:
             await close()
 
-    def _interrupted(self, progress: Progress) -> Failure:
-        fault = TransportFault.CLOSED if self._waits.is_closed else TransportFault.INTERRUPTED
-        return Failure(fault=fault, phase=progress.phase)
+
+class _GuardedStream:
+    """Enforces the same for a stream; what has arrived is taken without a scope."""
+
+    def __init__(self, stream: Stream, waits: Waits, deadline: float) -> None:
+        self._stream = stream
+        self._waits = waits
+        self._deadline = deadline
+        self.head = stream.head
+        self.chunks: deque[bytes] = getattr(stream, "chunks", deque())
+        self.aclose = stream.aclose
+
+    async def receive(self) -> bytes | StreamEnd | Failure:
+        with Wait(self._waits, self._deadline):
+            return await self._stream.receive()
+        return _interrupted(self._waits, Phase.HEAD_READ)
+
+    async def finish(self) -> None:
+        with Wait(self._waits, self._deadline):
+            await self._stream.finish()
+
+
+def _interrupted(waits: Waits, phase: Phase) -> Failure:
+    fault = TransportFault.CLOSED if waits.is_closed else TransportFault.INTERRUPTED
+    return Failure(fault=fault, phase=phase)
 
 
 def guarded(transport: WholeTransport, waits: Waits) -> ClosingTransport:

@@ -3,11 +3,12 @@
 import contextlib
 import os
 import re
-import sys
 import uuid
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
+
+from asyncinvoke._outputs import locks
 
 PART = ".part"
 """The suffix of a file that is not complete yet."""
@@ -31,7 +32,7 @@ def new_part(path: Path, *, mode: int = 0o666) -> tuple[Path, BinaryIO]:
         opener = partial(os.open, mode=mode)
         with contextlib.ExitStack() as closing:
             file = closing.enter_context(open(part, "xb", 1 << 20, opener=opener))
-            _lock(file.fileno())
+            locks.lock(file.fileno())
             # Before it was locked, another process may have removed it as an abandoned part.
             if part.exists():
                 closing.pop_all()  # for the caller to close
@@ -45,7 +46,7 @@ def remove_abandoned(path: Path) -> None:
         for part in path.absolute().parent.iterdir():
             if _is_part(part.name, prefix) and part.is_file():
                 with part.open("rb") as file:
-                    if _lock(file.fileno()):
+                    if locks.lock(file.fileno()):
                         part.unlink(missing_ok=True)
 
 
@@ -55,24 +56,3 @@ def _is_part(name: str, prefix: str) -> bool:
 
 
 _UNIQUE = re.compile("[0-9a-f]{32}")
-
-
-# These locks end with the process that has them, and so tell what a kill has left.
-if sys.platform == "win32":
-
-    def _lock(descriptor: int) -> bool:  # noqa: ARG001  # there are no such locks
-        """Return `False`: an abandoned part cannot be distinguished from one being written."""
-        return False
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> bool:
-        """Lock an open file until it is closed; return whether it was unlocked before.
-
-        Return `False` too if the file system has no locks.
-        """
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        return False

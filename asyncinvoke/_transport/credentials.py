@@ -119,7 +119,7 @@ class KeptCredentials:
         self._signer = signer
         self._source: Any = None
         self._expiry: object = None
-        self._ends = -math.inf
+        self._ends = self._until = -math.inf
         self._moment: Moment | None = None
         self._asking: _Asking | None = None
 
@@ -134,8 +134,7 @@ class KeptCredentials:
         moment, source = self._moment, self._source
         if (
             moment is not None
-            and int(now) == moment.second
-            and now < self._ends
+            and moment.second <= now < self._until
             and source is self._signer._credentials  # noqa: SLF001
             and self._expiry is getattr(source, "_expiry_time", None)
         ):
@@ -175,6 +174,7 @@ class KeptCredentials:
             self._source, self._moment = source, result
             self._expiry = getattr(source, "_expiry_time", None)
             self._ends = _seconds(self._expiry)
+            self._until = min(result.second + 1, self._ends)
         return result
 
 

@@ -224,7 +224,7 @@ def test_so_it_is_with_what_an_endpoint_makes_up() -> None:
     judge = Failures(None)
     stopped = None
     for index in range(HOPELESS_AFTER):
-        judge.begin(index, RESIZE, is_late=False)
+        judge.begin(index, RESIZE)
         error = RejectedError(
             NASTY, function_name="resize", delivery=Delivery.REJECTED, code=f"Code{NASTY}"
         )

@@ -20,8 +20,8 @@ def read(body: bytes, cuts: list[int]) -> list[Read]:
     reader, given_out = FrameReader(), list[Read]()
     edges = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
     for start, end in itertools.pairwise(edges):
-        given_out.extend(reader.feed(body[start:end]))
-    return given_out
+        given_out.extend(reader.feed([body[start:end]]))
+    return given_out if reader.end is None else [*given_out, reader.end]
 
 
 def encode(pieces: list[bytes]) -> bytes:
@@ -150,7 +150,7 @@ def test_a_frame_that_comes_byte_by_byte_is_put_together_once() -> None:
     joined = 0
     for at in range(len(frame)):
         held = len(reader._pieces)
-        given = reader.feed(frame[at : at + 1])
+        given = reader.feed([frame[at : at + 1]])
         joined += len(reader._pieces) < held + 1
     assert given == [bytes(100_000)]
     assert joined == 2  # for its lengths, and when it was there

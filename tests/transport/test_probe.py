@@ -33,7 +33,7 @@ async def test_a_connection_that_takes_longer_than_the_clients_own_time_is_not_t
             seen = await probe(client, timeout=60)
     assert isinstance(seen, Failure)
     assert (seen.fault, seen.phase) == (TransportFault.CONNECT_TIMEOUT, Phase.CONNECTING)
-    assert "60" not in seen.message
+    assert "60" not in seen.message.replace(url, "")  # a port may be 60711
 
 
 async def test_a_port_that_refuses_is_said_in_plain_words() -> None:

@@ -40,21 +40,25 @@ async def test_the_chunks_of_one_read_are_at_hand_after_the_first() -> None:
     frames = [event_stream.payload_chunk(b"%d" % number) for number in range(5)]
     body = Reads([[frames[0] + frames[1], frames[2], frames[3] + frames[4][:7]], [frames[4][7:]]])
     stream = stream_over(body)
-    assert stream.take() is None
+    assert not stream.chunks
     assert await stream.receive() == b"0"
-    assert [stream.take() for _ in range(4)] == [b"1", b"2", b"3", None]
+    assert list(stream.chunks) == [b"1", b"2", b"3"]
+    assert [await stream.receive() for _ in range(3)] == [b"1", b"2", b"3"]
     assert body.count == 1
     assert await stream.receive() == b"4"
     assert body.count == 2
 
 
-async def test_an_end_and_a_damage_are_at_hand_like_chunks() -> None:
+async def test_an_end_or_a_damage_that_came_with_chunks_is_told_after_them() -> None:
     chunk, end = event_stream.payload_chunk(b"x"), event_stream.invoke_complete()
     damaged = chunk[:-1] + bytes([chunk[-1] ^ 1])
     for last, expected in ((end, StreamEnd), (damaged, Failure)):
-        stream = stream_over(Reads([[chunk, last]]))
-        assert await stream.receive() == b"x"
-        assert isinstance(stream.take(), expected)
+        body = Reads([[chunk + chunk, last + chunk]])
+        stream = stream_over(body)
+        assert [await stream.receive() for _ in range(2)] == [b"x", b"x"]
+        assert not stream.chunks
+        assert isinstance(await stream.receive(), expected)
+        assert body.count == 1
 
 
 async def test_a_body_that_ends_without_an_end_is_truncated() -> None:

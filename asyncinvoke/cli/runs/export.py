@@ -16,6 +16,7 @@ from asyncinvoke.cli.map.outputs import check_whole, opened_output, write_lines
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.runs.exporting import may_have_run_line, outcome_lines, split
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.terminated import raised_signals
 
 _PIECE = 1 << 16
 
@@ -76,7 +77,8 @@ def export(
             )
             return
         if is_split:
-            counts = split(run, Path(target))
+            with raised_signals():
+                counts = split(run, Path(target))
             said = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items())
             click.echo(f"{target}: {said}", err=True)
             return
