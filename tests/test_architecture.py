@@ -56,7 +56,7 @@ DECIDES = [
     "asyncinvoke._engine.calls",
     "asyncinvoke._engine.causes",
     "asyncinvoke._engine.history",
-    "asyncinvoke._engine.refusals",
+    "asyncinvoke._engine.hopeless",
     "asyncinvoke._engine.shard",
     "asyncinvoke._engine.tolerance",
     "asyncinvoke._journal.deciding",

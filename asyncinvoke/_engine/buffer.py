@@ -4,6 +4,7 @@
 """
 
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
@@ -137,10 +138,11 @@ class Buffer:
         self.unfinished -= 1
         self.held += 1
 
-    def let_go(self, index: int, outcome: Outcome[Any] | None) -> None:
-        """Release an outcome that was held."""
-        self.held -= 1
-        self.hand_out(index, outcome)
+    def let_go(self, outcomes: Collection[Outcome[Any]]) -> None:
+        """Release outcomes that were held."""
+        self.held -= len(outcomes)
+        for outcome in outcomes:
+            self.hand_out(outcome.index, outcome)
 
     def hand_out(self, index: int, outcome: Outcome[Any] | None) -> None:
         """Make an outcome available to the consumer, in order if required."""

@@ -1,6 +1,6 @@
 """The path of items through a recorded map: nothing is sent or yielded before it is recorded."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from anyio.abc import TaskGroup
@@ -134,7 +134,7 @@ class RecordedPipeline(Pipeline):
         self.tally.recorded += count
 
     def _record(self, index: int, item: object) -> None:
-        if self._recorded.is_late:
+        if self._recorded.waits.is_closed:
             # Hundreds of items may already wait for the disk; do not add more until one fails.
             self._put(index, None)
             self._end(invoker_was_left())
@@ -155,12 +155,12 @@ class RecordedPipeline(Pipeline):
 
     # What the recorder calls.
 
-    def _work_on(self, prepared: Prepared) -> None:
-        self._begin(prepared.index, prepared)
+    def _work_on(self, items: Iterable[Prepared]) -> None:
+        for prepared in items:
+            self._begin(prepared.index, prepared)
 
-    def _let_go(self, outcomes: Iterable[tuple[int, Outcome[Any]]]) -> None:
-        for index, outcome in outcomes:
-            self.buffer.let_go(index, outcome)
+    def _let_go(self, outcomes: Collection[Outcome[Any]]) -> None:
+        self.buffer.let_go(outcomes)
         self._moved()
 
     def _found(self, index: int, outcome: Outcome[Any] | None) -> None:

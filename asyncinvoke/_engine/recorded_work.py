@@ -11,6 +11,7 @@ from asyncinvoke._engine.item import ItemWork, refused
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared, Recorder, Written
 from asyncinvoke._engine.tolerance import invoker_was_left
+from asyncinvoke._engine.waits import Waits
 from asyncinvoke._model.delivery import Delivery, Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Attempt, Reply
@@ -89,7 +90,8 @@ class RecordedWork:
     def __init__(self, work: ItemWork, recorder: Recorder) -> None:
         self._work = work
         self._recorder = recorder
-        self._waits = work.engine.waits
+        self.waits: Waits = work.engine.waits
+        """Tells whether the invoker was closed, so that nothing more can be sent."""
         self._is_keyed = recorder.keyed
         self._shared = work.call.parameters
         self._most = max_payload(self._shared.invocation_type)
@@ -97,11 +99,6 @@ class RecordedWork:
     def transport(self, prepared: Sequence[Prepared]) -> MarkingTransport:
         """Return a transport that marks these items before sending them."""
         return MarkingTransport(self._work.transport, self._recorder, prepared)
-
-    @property
-    def is_late(self) -> bool:
-        """Whether the invoker was closed, so that nothing more can be sent."""
-        return self._waits.is_closed
 
     def check_open(self) -> None:
         """Check that items can still be sent.
@@ -112,7 +109,7 @@ class RecordedWork:
         Raises:
             ConfigurationError: The invoker was closed.
         """
-        if self.is_late:
+        if self.waits.is_closed:
             raise invoker_was_left()
 
     def write(self, items: list[object]) -> Written:
@@ -152,7 +149,8 @@ class RecordedWork:
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
         """Execute a prepared item."""
         assert isinstance(item, Prepared)  # noqa: S101  # the result of `prepare`
-        self.check_open()
+        if self.waits.is_closed:
+            self.check_open()
         work, call, body = self._work, item.call, item.body
         item.body = b""  # an item waiting to be recorded must not keep its payload alive
         clock = work.engine.clock
@@ -160,7 +158,8 @@ class RecordedWork:
         if call is None:
             assert item.error is not None  # noqa: S101  # one of the two is set
             return work.outcome(index, item.key, item.error, started=started, began=began)
-        executing = work.execute(index, call, body, self.transport((item,)))
+        transport = MarkingTransport(work.transport, self._recorder, (item,))
+        executing = work.execute(index, call, body, transport)
         body = b""  # keeps the payload out of tracebacks
         executed = await executing
         outcome = work.outcome(index, item.key, executed, started=started, began=began)

@@ -1,6 +1,6 @@
 """What a map requires of a recorder: the items it passes, and the callbacks it expects."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from asyncinvoke._engine.calls import Call
@@ -22,6 +22,7 @@ class Prepared:
         "is_sent",
         "key",
         "lost",
+        "outcome",
         "row",
         "take",
     )
@@ -50,6 +51,9 @@ class Prepared:
         """The attempt of an earlier process that died during it, if there was one."""
         self.is_sent: bool = False
         """Whether the function may already have run."""
+        self.outcome: Outcome[Any]
+        """How the item has ended; set by the recorder, not before. A pair of the two for each item
+        that waits for a commit would be another object that every garbage collection visits."""
 
 
 Prepare: TypeAlias = Callable[[int, object], Prepared | None]
@@ -76,10 +80,10 @@ Write: TypeAlias = Callable[[list[object]], Written]
 class Ends(NamedTuple):
     """The callbacks of a map that its recorder calls."""
 
-    work: Callable[[Prepared], None]
-    """The intent of the item has been recorded, so it may be sent."""
+    work: Callable[[Iterable[Prepared]], None]
+    """The intents of these items have been recorded, so they may be sent."""
 
-    hand_out: Callable[[Iterable[tuple[int, Outcome[Any]]]], None]
+    hand_out: Callable[[Collection[Outcome[Any]]], None]
     """These outcomes, passed to `ended` earlier, have been recorded."""
 
     found: Callable[[int, Outcome[Any] | None], None]

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asyncinvoke._engine.causes import Causes
-from asyncinvoke._engine.outage import outlasted
+from asyncinvoke._engine.hopeless import Refusals, outlasted
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.refusals import Refusals
 from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import Target, show_value
 from asyncinvoke.errors import (

@@ -17,6 +17,10 @@ from asyncinvoke._transport.base import ClosingTransport, Stream, WholeTransport
 from asyncinvoke.errors import ConfigurationError
 
 
+def _any_loop() -> None:
+    """Return the same for every event loop."""
+
+
 class Waits:
     """The cancel scopes of all current waits, so that closing an invoker can interrupt them.
 
@@ -27,11 +31,11 @@ class Waits:
 
     __slots__ = ("home", "is_closed", "scopes", "this_loop")
 
-    def __init__(self, this_loop: Callable[[], object] | None = None) -> None:
+    def __init__(self, this_loop: Callable[[], object] = _any_loop) -> None:
         self.is_closed: bool = False
-        self.this_loop: Callable[[], object] | None = this_loop
+        self.this_loop: Callable[[], object] = this_loop
         """Returns the running event loop."""
-        self.home: object = None if this_loop is None else this_loop()
+        self.home: object = this_loop()
         """The event loop of the invoker."""
         self.scopes: set[anyio.CancelScope] = set()
         """The scopes of the current waits; maintained by `Wait`."""
@@ -42,8 +46,6 @@ class Waits:
         Raises:
             ConfigurationError: It is in another event loop, or in none, and could wait forever.
         """
-        if self.this_loop is None:
-            return
         try:
             is_home = self.this_loop() is self.home
         except RuntimeError:  # no loop, or one of another library

@@ -3,15 +3,14 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from asyncinvoke._engine.causes import MOST_CAUSES, OTHERS
-from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal import rows
 from asyncinvoke._journal.pending import Batch
-from asyncinvoke._journal.schema import State
+from asyncinvoke._journal.schema import STATES, State
 from asyncinvoke._journal.statements import Statements
 
 
@@ -59,6 +58,10 @@ class Words:
 
     def version(self, sql: Statements, name: str) -> int:
         """Return the number of a version."""
+        number = self.versions.get(name)
+        if number is not None:
+            return number
+        name = rows.written(name) or ""
         number = self.versions.get(name)
         if number is None:
             self.versions[name] = number = len(self.versions) + 1
@@ -123,35 +126,39 @@ class Commit:
     def _intend(self, items: list[Prepared]) -> None:
         self._sql.insert(
             "INSERT OR REPLACE INTO flight",
-            [(each.row, each.digest, each.key, self._session, each.take) for each in items],
+            ((each.row, each.digest, each.key, self._session, each.take) for each in items),
         )
 
     def _land(self, indexes: list[int]) -> None:
         self._sql.named("DELETE FROM flight WHERE idx IN", indexes)
 
-    def _end(self, ended: list[tuple[Prepared, Outcome[Any]]]) -> None:
-        items, results = [], []
-        for prepared, outcome in ended:
-            if outcome.take > 1:
+    def _end(self, ended: list[Prepared]) -> None:
+        for prepared in ended:
+            if prepared.outcome.take > 1:
                 self._put_aside(prepared.row)
-            items.append(self._row(prepared, outcome))
-            body, facts = rows.result_of(outcome, results=self._results)
-            if body is not None or facts is not None:
-                results.append((prepared.row, body, facts))
-        self._sql.insert("INSERT INTO item", items)
-        self._land([each[0] for each in items])
-        self._sql.insert("INSERT INTO result", results)
-        self._counts["seq"] += len(items)
+        self._sql.insert("INSERT INTO item", map(self._row, ended))
+        self._land([each.row for each in ended])
+        self._sql.insert("INSERT INTO result", self._results_of(ended))
+        self._counts["seq"] += len(ended)
 
-    def _row(self, prepared: Prepared, outcome: Outcome[Any]) -> tuple[Any, ...]:
+    def _results_of(self, ended: list[Prepared]) -> Iterator[tuple[Any, ...]]:
+        for prepared in ended:
+            body, facts = rows.result_of(prepared.outcome, results=self._results)
+            if body is not None or facts is not None:
+                yield prepared.row, body, facts
+
+    def _row(self, prepared: Prepared) -> tuple[Any, ...]:
         """Return the row of `item` for an item that has ended, and count it."""
+        outcome = prepared.outcome
         error, response = outcome.error, outcome.response
-        state = rows.state_of(error)
+        # A plain number: SQLite's module would first ask a state how it wants to be stored.
+        state = int(rows.state_of(error))
         attempts, throttled = rows.counts_of(outcome.attempts)
         counts, words = self._counts, self._words
-        counts[state.name.lower()] += 1
+        counts[STATES[state]] += 1
         counts["attempts"] += attempts
-        counts["throttled"] += throttled
+        if throttled:
+            counts["throttled"] += throttled
         status = request_id = cause = version = None
         if error is not None:
             cause = words.cause(self._sql, error, results=self._results)
@@ -163,8 +170,7 @@ class Commit:
             status = None if response.status_code == 200 else response.status_code
             request_id = response.request_id
             if response.executed_version is not None:
-                name = rows.written(response.executed_version) or ""
-                version = words.version(self._sql, name)
+                version = words.version(self._sql, response.executed_version)
                 self._versions[version] += 1
         words.seq += 1
         return (
@@ -191,7 +197,7 @@ class Commit:
         for state, cause, attempts, throttled, version in sql.all(
             "SELECT state, cause, attempts, throttled, version FROM item WHERE idx = ?", row
         ):
-            self._counts[State(state).name.lower()] -= 1
+            self._counts[STATES[state]] -= 1
             self._counts["attempts"] -= attempts
             self._counts["throttled"] -= throttled
             if cause is not None and state != State.SETTLED:

@@ -39,7 +39,7 @@ class Doubt(NamedTuple):
     """The item as it was sent, which is what is recorded."""
 
     outcome: Outcome[Any]
-    """The outcome that is recorded."""
+    """The outcome that is recorded, which is also that of `sent`."""
 
     is_again: bool
     """Whether it runs as another take, because its payload has changed."""
@@ -186,6 +186,9 @@ def decide_fresh(
     into: Decided,
 ) -> None:
     """Decide about items that have not ended; those in `lost` may have run."""
+    if seen is None and not lost:  # as in nearly all groups of a run without keys
+        into.fresh += fresh
+        return
     for prepared in fresh:
         name = prepared.index if seen is None else prepared.key
         assert name is not None  # noqa: S101  # with keys, each item here has one
@@ -220,10 +223,11 @@ def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:
     """Return what becomes of an item that may have run and is not simply repeated."""
     outcome = lost_outcome(prepared, left)
     if left.digest == prepared.digest:
+        prepared.outcome = outcome
         return Doubt(prepared, prepared, outcome, is_again=False)
     # Not the item that may have run: its intent, and its record, would be those of another payload.
     sent = Prepared(prepared.index, prepared.key, None, b"")
-    sent.digest, sent.row, sent.take = left.digest, left.row, left.take
+    sent.digest, sent.row, sent.take, sent.outcome = left.digest, left.row, left.take, outcome
     return Doubt(prepared, sent, outcome, is_again=journal.changed is Changed.AGAIN)
 
 

@@ -54,6 +54,8 @@ class Lookups:
                 reads[-1].index,
             ):
                 recorded[row] = row, rest
+        if not recorded:  # as in nearly all groups of a run that goes on
+            return [], list(reads)
         found, fresh = [], []
         for prepared in reads:
             name = prepared.key if self._keyed else prepared.index

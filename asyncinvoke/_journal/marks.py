@@ -40,9 +40,9 @@ class _MarksFile:
         """Return whether the marks belong to this run."""
         return self._descriptor >= 0 and _read_header(self._descriptor) == run_id
 
-    def get(self, row: int) -> int:
-        """Return the mark of a row; 0 for none."""
-        return _read(self._descriptor, 1, HEADER + row)[0:1].ljust(1, b"\0")[0]
+    def get(self, row: int) -> bytes:
+        """Return the mark of a row, or `NO_MARK`."""
+        return _read(self._descriptor, 1, HEADER + row) or NO_MARK
 
     def close(self) -> None:
         """Close the file, which releases the lock."""
@@ -112,13 +112,13 @@ class Marks(_MarksFile):
             raise JournalError(f"{self._path}: it cannot be written: {error.strerror}") from None
         self._write(_holder_of(os.getpid(), host_name()), _HOLDER)
 
-    def set(self, row: int, mark: int) -> None:
+    def set(self, row: int, mark: bytes) -> None:
         """Mark a row.
 
         Raises:
             JournalError: It cannot be written.
         """
-        self._write(mark.to_bytes(1, "big"), HEADER + row)
+        self._write(mark, HEADER + row)
 
     def remove(self) -> None:
         """Remove the file, because no run needs it."""
@@ -166,12 +166,16 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def mark_of(session: int) -> int:
-    """Return the mark of a session, 1 to 255.
+NO_MARK = b"\0"
+"""What is at the row of an item without a mark."""
+
+
+def mark_of(session: int) -> bytes:
+    """Return the mark of a session: a byte, but not `NO_MARK`.
 
     A mark from 255 sessions ago is mistaken for a current one, which errs on the safe side.
     """
-    return (session - 1) % 255 + 1
+    return bytes([(session - 1) % 255 + 1])
 
 
 def path_of(journal: Path) -> Path:

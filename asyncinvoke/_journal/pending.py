@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal.in_doubt import left_outcome
 from asyncinvoke._journal.schema import COMPLETE
@@ -31,8 +30,8 @@ class Batch:
     again: list[Prepared] = field(default_factory=list)
     """Items that have rows and will run as another take: they get new intents."""
 
-    ended: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
-    """Items that have ended."""
+    ended: list[Prepared] = field(default_factory=list)
+    """Items that have ended; their outcome is set."""
 
     read: int = 0
     """The number of items read so far; a smaller total in the journal is out of date."""
@@ -72,8 +71,8 @@ class Pending:
         """Items to run as another take that have no intent yet."""
         self.open: dict[int, Prepared] = {}
         """Items with an intent whose outcome is not released, by index."""
-        self.ended: list[tuple[Prepared, Outcome[Any]]] = []
-        """Outcomes to record."""
+        self.ended: list[Prepared] = []
+        """Items whose outcomes are to be recorded."""
         self.notes: dict[str, object] = {}
         """Notes to store."""
         self.held: dict[str, object] | None = None
@@ -140,9 +139,11 @@ class Pending:
             now: The current time, in seconds since the epoch.
         """
         under_way = dict(self.open)
-        for prepared, _ in self.ended:
+        for prepared in self.ended:
             under_way.pop(prepared.index, None)
-        in_doubt = [(each, left_outcome(each, now)) for each in under_way.values() if each.is_sent]
+        in_doubt = [each for each in under_way.values() if each.is_sent]
+        for prepared in in_doubt:
+            prepared.outcome = left_outcome(prepared, now)
         remain = under_way or self.reads or self.again or self.is_taken
         is_complete = total is not None and not remain
         return Batch(

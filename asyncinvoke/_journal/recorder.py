@@ -153,7 +153,7 @@ class JournalRecorder:
         if pending.error is not None or pending.is_refused:
             self._ends.dropped(prepared.index)
         elif self._keyed and prepared.key is None:
-            self._ends.work(prepared)  # it has no key, and has failed because of that
+            self._ends.work([prepared])  # it has no key, and has failed because of that
         else:
             pending.reads.append(prepared)
             if self._writer.wanted is not None:
@@ -176,11 +176,14 @@ class JournalRecorder:
         else:
             self._failures += 1
         if pending.error is not None or prepared is None:
-            self._ends.hand_out([(index, outcome)])
+            self._ends.hand_out([outcome])
             return
-        pending.ended.append((prepared, outcome))
-        if self._writer.wanted is not None:
-            self._writer.wake()
+        prepared.outcome = outcome
+        pending.ended.append(prepared)
+        writer = self._writer
+        # Only an end that leaves a worker without work is urgent; most are spared the question.
+        if writer.wanted is not None and (not writer.is_pausing or self._ends.is_hungry()):
+            writer.wake()
 
     def note(self, name: str, value: object) -> None:
         """Store a note with the next commit, or once the input is known to be that of the run."""

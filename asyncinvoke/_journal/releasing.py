@@ -62,23 +62,22 @@ class Releaser:
         for prepared in decided.dropped:
             ends.dropped(prepared.index)
 
-    def _release_ended(self, ended: list[tuple[Prepared, Outcome[Any]]]) -> None:
+    def _release_ended(self, ended: list[Prepared]) -> None:
         seen, open_ = self._seen, self._pending.open
-        for prepared, _ in ended:
+        for prepared in ended:
             del open_[prepared.index]
             if seen is not None and prepared.key is not None:
                 seen.add(prepared.row)
                 seen.open.pop(prepared.key, None)
         if ended:
-            self._ends.hand_out((prepared.index, outcome) for prepared, outcome in ended)
+            self._ends.hand_out([prepared.outcome for prepared in ended])
 
     def _release_to_workers(self, batch: Batch, decided: Decided) -> None:
-        open_, work = self._pending.open, self._ends.work
         for prepared in decided.repeated:
             prepared.is_sent = True  # it already has an intent and a mark
-        for prepared in (*decided.fresh, *batch.again, *decided.again, *decided.repeated):
-            open_[prepared.index] = prepared
-            work(prepared)
+        released = [*decided.fresh, *batch.again, *decided.again, *decided.repeated]
+        self._pending.open.update((prepared.index, prepared) for prepared in released)
+        self._ends.work(released)
 
     def _replay(self, decided: Decided) -> None:
         replays = self._journal.replay and self._journal.results

@@ -42,6 +42,9 @@ class State(IntEnum):
     """It may have run, and was settled by hand as having run."""
 
 
+STATES = tuple(state.name.lower() for state in State)
+"""Their names in lower case, in the order of their numbers."""
+
 STATE_OF = {
     Delivery.NOT_SENT: State.NOT_RUN,
     Delivery.REJECTED: State.NOT_RUN,
@@ -121,7 +124,7 @@ CREATE UNIQUE INDEX flight_key ON flight (key);
 """
 """The indexes of runs with keys. In other runs they would cost as much as the rows themselves."""
 
-COUNTS = (*(state.name.lower() for state in State), "attempts", "throttled", "lost")
+COUNTS = (*STATES, "attempts", "throttled", "lost")
 """The rows of `count`, updated by each commit, so that a summary takes constant time."""
 
 COMPLETE = "complete"

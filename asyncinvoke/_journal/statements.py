@@ -2,8 +2,8 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any
 
 ROWS = 64
@@ -63,10 +63,10 @@ class Statements:
                 *changed,
             )
 
-    def insert(self, statement: str, values: list[tuple[Any, ...]]) -> None:
-        """Insert rows."""
-        for first in range(0, len(values), ROWS):
-            group = values[first : first + ROWS]
+    def insert(self, statement: str, values: Iterable[tuple[Any, ...]]) -> None:
+        """Insert rows; they are drawn a statement's worth at a time."""
+        drawn = iter(values)
+        while group := list(islice(drawn, ROWS)):
             row = f"({','.join('?' * len(group[0]))})"
             self.do(
                 f"{statement} VALUES {','.join([row] * len(group))}", *chain.from_iterable(group)

@@ -15,7 +15,7 @@ from asyncinvoke._journal.flights import Left
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.in_place import OpenFiles
 from asyncinvoke._journal.lookups import Lookups
-from asyncinvoke._journal.marks import Marks, mark_of
+from asyncinvoke._journal.marks import NO_MARK, Marks, mark_of
 from asyncinvoke._journal.opening import FAILED, explained, remove_new, resolved, writing
 from asyncinvoke._journal.pending import Batch
 from asyncinvoke._journal.session import Session, lock
@@ -54,7 +54,7 @@ class Store:
         self._lookups: Lookups | None = None
         self._words: Words | None = None
         self._files: OpenFiles | None = None
-        self._mark = 0
+        self._mark = NO_MARK
         self._next_row = 0
         self._is_new = False
         self._has_begun = False
@@ -175,7 +175,7 @@ class Store:
     def unset_mark(self, row: int) -> None:
         """Remove the mark of a row: its item certainly did not run."""
         if self._marks is not None:
-            self._marks.set(row, 0)
+            self._marks.set(row, NO_MARK)
 
     def outcomes(self, wanted: list[Found]) -> list[tuple[Prepared, Outcome[Any]]]:
         """Return the recorded outcomes of items."""
@@ -242,15 +242,13 @@ class Store:
             takes = dict(
                 self._sql.named(
                     "SELECT idx, take FROM item WHERE idx IN",
-                    [prepared.row for prepared, _ in batch.ended],
+                    [prepared.row for prepared in batch.ended],
                 )
             )
         except FAILED as error:
             raise explained(self.path, error) from None
         batch.ended = [
-            (prepared, outcome)
-            for prepared, outcome in batch.ended
-            if takes.get(prepared.row) != outcome.take
+            prepared for prepared in batch.ended if takes.get(prepared.row) != prepared.outcome.take
         ]
 
     def _place(self, reads: list[Prepared]) -> None:

@@ -87,7 +87,8 @@ class Writer:
         self._sampled = monotonic()
         self.wanted: anyio.Event | None = None
         """Set by `wake`; `None` while the task is not waiting."""
-        self._is_pausing = False
+        self.is_pausing = False
+        """Whether only urgent work ends the wait."""
 
     async def run(self) -> None:
         """Write until cancelled, or until the journal cannot be written."""
@@ -100,7 +101,7 @@ class Writer:
 
     def wake(self) -> None:
         """Wake the task, which waits for any work or for urgent work."""
-        if self.wanted is not None and (not self._is_pausing or self._is_urgent()):
+        if self.wanted is not None and (not self.is_pausing or self._is_urgent()):
             self.wanted.set()
 
     async def _wait(self) -> None:
@@ -113,11 +114,11 @@ class Writer:
         pause = self._committed + PAUSE - anyio.current_time()
         if pause <= 0 or self._is_urgent():
             return
-        self._is_pausing = True
+        self.is_pausing = True
         self.wanted = anyio.Event()
         with anyio.move_on_after(pause):
             await self.wanted.wait()
-        self._is_pausing, self.wanted = False, None
+        self.is_pausing, self.wanted = False, None
 
     def _is_urgent(self) -> bool:
         ends, pending = self._ends, self._pending
@@ -180,7 +181,7 @@ class Writer:
                     batch,
                     reads=decided.fresh,
                     again=[*batch.again, *decided.again],
-                    ended=[*batch.ended, *((each.sent, each.outcome) for each in decided.lost)],
+                    ended=[*batch.ended, *(each.sent for each in decided.lost)],
                     read=self._pending.read,
                 )
             )
@@ -208,7 +209,7 @@ class Writer:
         pending = self._pending
         pending.error = error
         ended, pending.ended = pending.ended, []
-        self._ends.hand_out((prepared.index, outcome) for prepared, outcome in ended)
+        self._ends.hand_out([prepared.outcome for prepared in ended])
         self._drop()
         self._ends.failed(error)
 

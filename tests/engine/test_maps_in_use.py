@@ -28,7 +28,7 @@ from asyncinvoke import (
     RetryPolicy,
     ToleranceExceededError,
 )
-from asyncinvoke._engine.refusals import HOPELESS_AFTER
+from asyncinvoke._engine.hopeless import HOPELESS_AFTER
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply

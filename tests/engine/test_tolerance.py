@@ -24,7 +24,7 @@ from asyncinvoke import (
     TransportError,
 )
 from asyncinvoke._engine.causes import LONGEST_EXAMPLE, MOST_CAUSES, Causes
-from asyncinvoke._engine.refusals import (
+from asyncinvoke._engine.hopeless import (
     HOPELESS_AFTER,
     MOST_TARGETS,
     OF_THE_CALLER,

@@ -10,6 +10,7 @@ import pytest
 
 from asyncinvoke._inputs import inventory
 from asyncinvoke._inputs.inventory import CHECKED_AT_ONCE, Inventory
+from asyncinvoke._inputs.lines import Row
 from asyncinvoke._inputs.manifest import DataFile, Manifest
 from asyncinvoke.inputs import InputError
 
@@ -104,7 +105,7 @@ async def test_a_line_with_too_few_fields_is_the_fault_of_its_item(
     monkeypatch.setattr(inventory, "read_manifest", lambda source, options: manifest)
     monkeypatch.setattr(inventory, "open_file", lambda *_, **__: io.BytesIO(packed))
     listed = await Inventory.open("m", {})
-    rows: list[Any] = []
+    rows: list[Row] = []
     while (some := await listed.rows()) is not None:
         rows += some
     await listed.close()

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from asyncinvoke._journal.marks import HEADER, mark_of
+from asyncinvoke._journal.marks import HEADER, NO_MARK, mark_of
 from asyncinvoke._journal.schema import DIGEST
 
 
@@ -21,7 +21,7 @@ def crash(path: Path, *, sent: Iterable[int] = (), unsent: Iterable[int] = ()) -
         )
         descriptor = os.open(f"{path}-marks", os.O_RDWR)
         try:
-            for mark, items in ((mark_of(session), sent), (0, unsent)):
+            for mark, items in ((mark_of(session), sent), (NO_MARK, unsent)):
                 for item in items:
                     digest = hashlib.sha256(json.dumps(item).encode()).digest()[:DIGEST]
                     ended = connection.execute(
@@ -32,7 +32,7 @@ def crash(path: Path, *, sent: Iterable[int] = (), unsent: Iterable[int] = ()) -
                         "INSERT INTO flight VALUES (?, ?, ?, ?, ?)",
                         (item, digest, key, session, take),
                     )
-                    os.pwrite(descriptor, bytes([mark]), HEADER + item)
+                    os.pwrite(descriptor, mark, HEADER + item)
         finally:
             os.close(descriptor)
         connection.commit()

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from asyncinvoke import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal.pending import LEAST_GROUP, MOST_BYTES, MOST_GROUP, Pending, group_size
 
@@ -36,27 +35,23 @@ def item(index: int, size: int = 1) -> Prepared:
     return Prepared(index, None, None, b"x" * size)
 
 
-def ended(index: int) -> tuple[Prepared, Outcome[Any]]:
-    return item(index), Outcome(index=index, started=0.0, elapsed=0.0)
-
-
 def test_a_commit_that_did_not_happen_changes_nothing() -> None:
     pending = Pending()
     pending.reads.extend(map(item, range(3)))
     pending.again.append(item(3))
-    pending.ended.append(ended(4))
+    pending.ended.append(item(4))
     pending.notes = {"a": 1, "b": 1}
     reads, batch = pending.take()
     assert not pending
     # Meanwhile there is more.
     pending.reads.append(item(5))
     pending.again.append(item(6))
-    pending.ended.append(ended(7))
+    pending.ended.append(item(7))
     pending.notes["b"] = 2
     pending.put_back(reads, batch)
     assert [each.index for each in pending.reads] == [0, 1, 2, 5]
     assert [each.index for each in pending.again] == [3, 6]
-    assert [each.index for each, _ in pending.ended] == [4, 7]
+    assert [each.index for each in pending.ended] == [4, 7]
     assert pending.notes == {"a": 1, "b": 2}
 
 

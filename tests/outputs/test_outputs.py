@@ -19,7 +19,7 @@ import pytest
 import zstandard
 
 from asyncinvoke import Invoker, Journal
-from asyncinvoke._outputs import files, parquet
+from asyncinvoke._outputs import files, locks, parquet, parts
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outcomes import as_line
@@ -38,6 +38,28 @@ KINDS = {
     "s3://b/out.parquet": Kind(format="parquet", is_remote=True),
     "-": Kind(),
 }
+
+
+def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = locks.lock
+    removed: list[Path] = []
+
+    def late(descriptor: int) -> bool:
+        if not removed:  # another process has taken it for an abandoned one
+            (part,) = tmp_path.iterdir()
+            part.unlink()
+            removed.append(part)
+        return lock(descriptor)
+
+    monkeypatch.setattr(locks, "lock", late)
+    part, file = parts.new_part(tmp_path / "out.jsonl")
+    with file:
+        file.write(b"1")
+    assert [part] == list(tmp_path.iterdir())
+    assert part not in removed
+    assert part.read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("target", KINDS)
@@ -140,7 +162,7 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     [
         (["out.parquet"], "out.parquet"),
         (["out.jsonl"], "out.jsonl"),
-        (["parts", "--split"], "parts/manifest.json"),
+        (["parts", "--split"], "parts"),
     ],
 )
 def test_a_full_disk_is_one_line_and_leaves_nothing_half(
@@ -187,7 +209,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_split_export_that_was_killed_is_begun_again(
     journal: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -197,7 +219,7 @@ def test_a_split_export_that_was_killed_is_begun_again(
     killed = forked(str(program), *words, str(int(number)), "as_line", cwd=tmp_path)
     assert killed.status == {signal.SIGKILL: -number}.get(number, 128 + number)
     left = sorted(path.name for path in parts.iterdir())
-    assert len(left) == (len(NAMES) if number == signal.SIGKILL else 0)
+    assert len(left) == (len(NAMES) + 1 if number == signal.SIGKILL else 0)
     assert not {MANIFEST, *NAMES.values()}.intersection(left)
     # Files that it did not write are not removed, whatever they are called.
     mine = parts / NAMES["failed"]

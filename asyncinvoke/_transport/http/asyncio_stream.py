@@ -68,8 +68,11 @@ class RequestWriter:
             self._transport.write(b"".join((head, view[:SLICE])))
         if self._carrier.is_closing():
             return CONNECTED
-        if self._rest is not None:
-            self._continue()
+        layer = self._layer
+        is_held = self._paused or (layer is not None and layer._ssl_writing_paused)  # noqa: SLF001  # see above
+        if self._rest is None and not is_held:
+            return WRITTEN  # nearly always, so this does not call the two below
+        self._continue()
         return self.phase
 
     @property

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke import InvocationError, Outcome
-from asyncinvoke._outputs.files import OutputError, written
 from asyncinvoke._outputs.parts import new_part, remove_abandoned
 from asyncinvoke._report.standing import total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
@@ -51,9 +50,11 @@ class _Part:
         self._size += len(line)
         self.lines += 1
 
-    def finish(self) -> None:
+    def sync(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
+
+    def finish(self) -> None:
         self._file.close()
         self.there = self.there.replace(self.path)
 
@@ -92,10 +93,8 @@ def split(run: RecordedRun, folder: Path) -> dict[str, int]:
     total = total_of(summary)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _new_parts(folder) as parts:
+        with _new_parts(folder) as (parts, manifest):
             _write(run, parts, total=total, keyed=summary.keyed)
-            for part in parts.values():
-                part.finish()
             counts = {name: part.lines for name, part in parts.items()}
             about = {
                 "run": {"id": summary.id, "path": summary.path},
@@ -106,30 +105,33 @@ def split(run: RecordedRun, folder: Path) -> dict[str, int]:
                 "counts": counts,
                 "files": [part.described() for part in parts.values()],
             }
-            with written(str(folder / MANIFEST), {}, None) as manifest:
-                manifest.write(json.dumps(about, indent=2).encode() + b"\n")
-    except OutputError as error:
-        raise CommandError(str(error), status=FAILED) from error
+            manifest.write(json.dumps(about, indent=2).encode() + b"\n")
+            # Renaming takes no time, unlike syncing: a kill hardly ever comes between the files.
+            for part in (*parts.values(), manifest):
+                part.sync()
+            for part in (*parts.values(), manifest):
+                part.finish()
     except OSError as error:
         raise CommandError(f"cannot write {folder}: {error.strerror}", status=FAILED) from error
     return counts
 
 
 @contextlib.contextmanager
-def _new_parts(folder: Path) -> Iterator[dict[str, _Part]]:
-    """Create the files of an export; remove them if the block fails."""
-    for file in (*NAMES.values(), MANIFEST):
+def _new_parts(folder: Path) -> Iterator[tuple[dict[str, _Part], _Part]]:
+    """Create the files of an export, and its manifest; remove them if the block fails."""
+    files = (*NAMES.values(), MANIFEST)
+    for file in files:
         remove_abandoned(folder / file)
-    parts: dict[str, _Part] = {}
+    made: list[_Part] = []
     try:
-        for name, file in NAMES.items():
-            parts[name] = _Part(folder / file)
+        for file in files:
+            made.append(_Part(folder / file))  # noqa: PERF401  # those before are removed if it fails
         # Only now: of two exports to one folder at the same time, each sees the files of the other.
-        _check_empty(folder, but={part.there for part in parts.values()})
-        yield parts
+        _check_empty(folder, but={part.there for part in made})
+        yield dict(zip(NAMES, made, strict=False)), made[-1]
     except BaseException:
         is_complete = (folder / MANIFEST).exists()  # though a signal came just then
-        for part in parts.values():
+        for part in made:
             if part.there != part.path or not is_complete:
                 part.remove()
         raise

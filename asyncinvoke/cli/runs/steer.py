@@ -8,7 +8,7 @@ from functools import partial
 import click
 
 from asyncinvoke import JournalError, Tolerance
-from asyncinvoke.cli.errors import FAILED, CommandError, one_line
+from asyncinvoke.cli.errors import FAILED, CommandError, one_line, printable
 from asyncinvoke.cli.map.settings import parse_tolerance
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.runs.obeying import ANSWER
@@ -179,7 +179,7 @@ def _number_of(summary: RunSummary) -> int:
 def _await_answers(wished: Mapping[str, Wishes], said: str) -> None:
     """Wait for the replies, and print what the runs do, or will do."""
     comparing = [path for path, wishes in wished.items() if not _await_answer(path, wishes)]
-    click.echo(said if not comparing else f"{said}: {', '.join(comparing)} {COMPARES}")
+    click.echo(printable(f"{said}: {', '.join(comparing)} {COMPARES}") if comparing else said)
 
 
 def _await_answer(path: str, wishes: Wishes) -> bool:

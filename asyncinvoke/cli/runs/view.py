@@ -56,7 +56,11 @@ def summary_lines(
             said += f"   {hint}"
         lines.append(said)
         if name == "failed":
-            lines += cause_lines(_failed(causes), summary.path, digits=names + 2 + digits)
+            # A running run cannot be redriven; if it has parts, the numbers change with each failure.
+            hints = not summary.running
+            lines += cause_lines(
+                _failed(causes), summary.path, digits=names + 2 + digits, hints=hints
+            )
     doubtful = [cause for cause in causes if cause.delivery == "unknown"]
     if doubtful:
         lines.append("what may have run:")

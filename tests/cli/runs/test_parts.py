@@ -7,7 +7,9 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -18,6 +20,7 @@ from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outputs import run_with_output
 from asyncinvoke.cli.runs import parts as module
 from asyncinvoke.cli.runs.parts import Parts, all_parts, at_work, found_parts, shared_out, steered
+from asyncinvoke.cli.runs.view import summary_lines
 from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
 from asyncinvoke.runs import merge, open_run
 from asyncinvoke.testing import FakeLambda
@@ -134,6 +137,28 @@ def test_while_they_are_at_work_one_command_shows_all(
     assert (said["succeeded"], said["ended"], said["not_started"]) == (54, 60, 0)
     assert run(["runs", "show", str(journal), "--item", "13"]) == 0
     assert "three" in capfd.readouterr().out
+
+
+def test_parts_at_work_are_not_taken_for_those_that_compare_their_input(journal: Path) -> None:
+    def at_work(pid: int, part: str) -> Any:
+        with open_run(part) as run:
+            summary = run.summary()
+        (session,) = summary.sessions
+        session = replace(session, pid=pid, ended=None, started=float(pid))
+        holder = f"process {pid} on {session.host}"
+        now = replace(summary, running=True, holder=holder, sessions=(session,))
+        return SimpleNamespace(summary=lambda: now)
+
+    for pids in ((1, 2, 3), (3, 2, 1)):
+        runs = [at_work(pid, part) for pid, part in zip(pids, all_parts(str(journal)), strict=True)]
+        summary = Parts("a.run", runs).summary()
+        with open_run(all_parts(str(journal))[0]) as run:
+            causes = run.causes()
+        _, who, *rest = summary_lines(summary, causes, sample=None, now=63.0, width=80)
+        assert who.startswith("3 sessions; running for 1 min 0 s in process 3 on ")
+        # It would be refused, and the causes have other numbers once the parts are merged.
+        assert "cause 1" in "".join(rest)
+        assert "redrive" not in "".join(rest)
 
 
 def test_parts_that_were_all_killed_are_shown_until_they_are_merged(

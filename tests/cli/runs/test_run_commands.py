@@ -2,7 +2,10 @@
 
 import json
 import re
+import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -230,6 +233,32 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
 
 
 @pytest.mark.parametrize(
+    ("ago", "lasted", "shown"),
+    [
+        (86_400, 7_200, "2:00:00"),
+        (-3_600, -7_200, "0:00"),  # the clock was set back
+        (86_400, None, "0:05"),  # it was killed, soon after its last sample
+    ],
+)
+async def test_to_watch_a_run_that_has_ended_is_to_see_how_long_it_took(
+    recorded: Path,
+    capsys: pytest.CaptureFixture[str],
+    ago: float,
+    lasted: float | None,
+    shown: str,
+) -> None:
+    started = time.time() - ago
+    ended = None if lasted is None else started + lasted
+    with closing(sqlite3.connect(recorded)) as connection:
+        connection.execute("UPDATE session SET started = ?, ended = ?", (started, ended))
+        connection.execute("DELETE FROM sample")
+        connection.execute("INSERT INTO sample VALUES (1, 5000, 9, 0, 1, 0, 20, NULL, NULL)")
+        connection.commit()
+    assert command(["runs", "watch", "o.run"]) == 0
+    assert f" · {shown} · 3 failed · 0 in flight · " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
         (["show", "missing.run"], "missing.run: there is no such journal"),
@@ -414,6 +443,30 @@ async def test_nothing_from_outside_floods_or_steers_the_terminal(
         assert await to_thread.run_sync(command, ["runs", *words]) == status, name
         lines = "".join(capfd.readouterr()).removesuffix("\n").split("\n")
         assert all(line.isprintable() and len(line) <= 1_100 for line in lines), name
+
+
+async def test_no_name_of_a_file_steers_the_terminal(
+    recorded: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = "o\n\x1b[31m\udcff.run"
+    for path in (recorded, Path(f"{recorded}-marks")):
+        path.rename(str(path).replace("o.run", name))
+    for words in (
+        ["show", name],
+        ["watch", name],
+        ["pause", name],
+        ["export", name, f"{name}.jsonl"],
+        ["export", name, f"{name}.parts", "--split"],
+        ["merge", f"{name}.merged", name],
+        ["redrive", name, "--may-have-run"],
+        ["settle", name, "--item", "1", "--ran"],
+        ["stop", name],
+        ["show", f"{name}.missing"],
+    ):
+        await to_thread.run_sync(command, ["runs", *words])
+        lines = "".join(capfd.readouterr()).removesuffix("\n").split("\n")
+        assert all(line.isprintable() for line in lines), words
+        assert len(lines) == 1 or words[0] in ("show", "watch"), words
 
 
 async def test_the_page_on_runs_shows_what_the_command_does(recorded: Path) -> None:

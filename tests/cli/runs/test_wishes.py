@@ -57,38 +57,43 @@ for _ in range(times):
 """
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A control file in a folder of its own; beside that folder is a program that changes it."""
+    (tmp_path / "changes.py").write_text(CHANGES)
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run" / "o.run-control"
+
+
 @pytest.mark.anyio
-async def test_no_wish_of_processes_that_wish_at_once_is_lost(tmp_path: Path) -> None:
-    program, path = tmp_path / "changes.py", tmp_path / "o.run-control"
-    program.write_text(CHANGES)
+async def test_no_wish_of_processes_that_wish_at_once_is_lost(path: Path, tmp_path: Path) -> None:
     ended: list[Ended] = []
 
     async def change() -> None:
-        ended.append(await run_forked(str(program), str(path), "100", cwd=tmp_path))
+        ended.append(await run_forked("changes.py", str(path), "50", cwd=tmp_path))
 
     async with anyio.create_task_group() as group:
-        for _ in range(8):
+        for _ in range(4):
             group.start_soon(change)
-    assert ended == [Ended(0, "", "")] * 8
-    assert read_wishes(path).number == 800
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["changes.py", "o.run-control"]
+    assert ended == [Ended(0, "", "")] * 4
+    assert read_wishes(path).number == 200
+    assert os.listdir(path.parent) == [path.name]
 
 
-def test_what_a_command_that_was_killed_has_left_is_used_by_the_next(tmp_path: Path) -> None:
-    program, path = tmp_path / "changes.py", tmp_path / "o.run-control"
-    program.write_text(CHANGES)
+def test_what_a_command_that_was_killed_has_left_is_used_by_the_next(
+    path: Path, tmp_path: Path
+) -> None:
     for _ in range(2):
-        killed = forked(str(program), str(path), "1", "dies", cwd=tmp_path)
+        killed = forked("changes.py", str(path), "1", "dies", cwd=tmp_path)
         assert killed.status == -signal.SIGKILL
-        assert len(os.listdir(tmp_path)) == 2
-    (tmp_path / "o.run-control.new").write_text("half of what was to be wri")
-    assert forked(str(program), str(path), "1", cwd=tmp_path).status == 0
+        assert os.listdir(path.parent) == ["o.run-control.new"]
+    (path.parent / "o.run-control.new").write_text("half of what was to be wri")
+    assert forked("changes.py", str(path), "1", cwd=tmp_path) == Ended(0, "", "")
     assert read_wishes(path) == Wishes(number=1)
-    assert sorted(os.listdir(tmp_path)) == ["changes.py", "o.run-control"]
+    assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_wish_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
-    path = tmp_path / "o.run-control"
+def test_a_wish_that_cannot_be_written_leaves_the_one_before(path: Path) -> None:
     change_wishes(path, lambda _: Wishes(number=1))
 
     def fail(_: Wishes) -> Wishes:
@@ -97,7 +102,7 @@ def test_a_wish_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> 
     with pytest.raises(OSError):  # noqa: PT011  # any
         change_wishes(path, fail)
     assert read_wishes(path) == Wishes(number=1)
-    assert os.listdir(tmp_path) == ["o.run-control"]
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_a_link_to_a_run_has_the_wishes_of_the_run(tmp_path: Path) -> None:
