@@ -55,6 +55,17 @@ def test_a_wrong_bit_never_changes_a_chunk_and_never_passes_for_an_end(
     )
 
 
+def test_no_wrong_bit_passes_in_frames_that_begin_alike() -> None:
+    pieces = [b"one", b"two", b"six"]
+    body = encode(pieces)
+    for bit in range(8 * len(b"".join(map(event_stream.payload_chunk, pieces)))):
+        wrong = bytearray(body)
+        wrong[bit // 8] ^= 1 << bit % 8
+        whole = [piece for piece in read(bytes(wrong), []) if isinstance(piece, bytes)]
+        assert whole == pieces[: len(whole)]
+        assert len(whole) < 3
+
+
 @given(st.binary(max_size=300), st.lists(st.integers(min_value=0, max_value=300), max_size=4))
 def test_whatever_comes_in_place_of_frames_is_no_answer_and_no_exception(
     body: bytes, cuts: list[int]

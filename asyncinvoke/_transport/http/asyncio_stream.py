@@ -137,9 +137,11 @@ def _beneath(transport: Any) -> tuple[Any, Any]:
     return layer, inner
 
 
-_MOST = 524_288
-"""The high watermark: with this many bytes buffered, reading from the socket is paused. Also the
-number of bytes that asyncio reads at most at once, 256 KiB otherwise: each read is costly."""
+_PIECE = 524_288
+"""How much of a stream asyncio reads at once; 256 KiB by default, and each wake-up is costly."""
+
+_MOST = _PIECE
+"""The high watermark: with more bytes buffered, reading from the socket is paused."""
 
 
 class Incoming:
@@ -147,8 +149,8 @@ class Incoming:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        if hasattr(transport, "max_size"):  # not with TLS, nor with uvloop
-            transport.max_size = _MOST
+        if hasattr(transport, "max_size"):  # asyncio's plain transport has it
+            transport.max_size = _PIECE
         self._pieces: list[bytes] = []
         self._size = 0
         self._is_held = False

@@ -65,7 +65,6 @@ class AnswerReader:
     _interim = 0
     _size = 0
     _framing = 0
-    _kept = 0
 
     def __init__(self, most_body: float, whole: WholeReader | None = None) -> None:
         """Create a reader for one answer.
@@ -77,9 +76,7 @@ class AnswerReader:
         self._most_body = most_body
         self._whole = whole
         self.pieces: list[bytes] = []
-        """The pieces of the body that have arrived; to consume them, clear the list."""
-        self.on_body = self.pieces.append
-        """Called by llhttp with each piece of a chunk; directly, as a long body has thousands."""
+        """The pieces of the body that have arrived and have not been consumed."""
 
     def answer(self) -> Answer:
         """Return the whole answer, once it is complete."""
@@ -153,11 +150,14 @@ class AnswerReader:
             self.status = self._parser.get_status_code()
             self.keep_alive = self._parser.should_keep_alive()
 
+    def on_body(self, piece: bytes) -> None:
+        """Handle a piece of a chunk; called by llhttp."""
+        if not self.complete:
+            self.pieces.append(piece)
+
     def on_message_complete(self) -> None:
         """Handle the end of the last chunk, or of a message without a body; called by llhttp."""
-        if not self.complete:
-            self.complete = True
-            self._kept = len(self.pieces)
+        self.complete = True
 
     def _feed_whole(self, data: bytes, whole: WholeReader) -> bool:
         """Read an answer that is exactly `data`; otherwise change nothing."""
@@ -269,9 +269,7 @@ class AnswerReader:
             raise_interrupt(error)
             if not self.complete:
                 raise
-        if self.complete:
-            self.surplus = True
-            del self.pieces[self._kept :]
+        self.surplus = self.complete
         if could_end and not self.complete:
             self._parser.feed_data(data[-1:])
         if self.complete:

@@ -92,8 +92,7 @@ class TrioConnection:
         finally:
             self._is_awaited = False
         if reader.pieces:
-            pieces = reader.pieces.copy()
-            reader.pieces.clear()
+            pieces, reader.pieces = reader.pieces, []
             return pieces
         if self._error is not None:
             raise self._error.anew()

@@ -273,7 +273,7 @@ def test_h11_and_aiohttp_read_no_other_body_and_refuse_nothing_together(seed: in
     assert cases["refused"] > 300
 
 
-CALLBACKS = ["on_headers_complete", "on_message_complete"]
+CALLBACKS = ["on_headers_complete", "on_body", "on_message_complete"]
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)
