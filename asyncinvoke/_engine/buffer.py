@@ -16,8 +16,11 @@ READ_AHEAD = 16
 """How many items are read, beyond the concurrency, ahead of the consumer."""
 
 SPARE = 8
-"""One item is read ahead per this many workers, up to `READ_AHEAD`. Waking the reader for every
-item would cost as much as the rest of the hand-over."""
+"""A map with fewer than `MANY` workers reads one item ahead per this many of them."""
+
+MANY = 32
+"""The number of workers from which `READ_AHEAD` items wait for the next free one. Waking the reader
+for every item would cost as much as the rest of the hand-over."""
 
 
 class Buffer:
@@ -84,7 +87,9 @@ class Buffer:
             raise InvalidRequestError(
                 f"concurrency {show_value(concurrency)} must be {whole(concurrency, 1)}"
             )
-        spare = min(READ_AHEAD, concurrency // SPARE) if self.ahead is None else self.ahead
+        spare = READ_AHEAD if concurrency >= MANY else concurrency // SPARE
+        if self.ahead is not None:
+            spare = self.ahead
         self.concurrency: int = concurrency
         self._most_ahead = concurrency + READ_AHEAD + (self.ahead or 0)
         self._most_unfinished = concurrency + spare
