@@ -46,7 +46,7 @@ again: $(VENV)/.dev  ## run what failed last once more, by itself
 
 covered:  ## say what the runs under coverage covered; fail if it dropped
 	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report --include='$(CORE)' --fail-under=97
+	$(BIN)/coverage report --include='$(CORE)' --fail-under=98
 	$(BIN)/coverage report --format=total
 
 lint: $(VENV)/.dev  ## check with ruff

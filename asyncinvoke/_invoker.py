@@ -1,8 +1,7 @@
 """`Invoker`: what users call, and the one place that wires the parts together."""
 
-import json
 import logging
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, Unpack, overload
@@ -11,8 +10,6 @@ from asyncinvoke._clock import Clock
 from asyncinvoke._engine.caller import Caller, Opened, unwrapped
 from asyncinvoke._engine.calls import Calls
 from asyncinvoke._engine.events import Hook
-from asyncinvoke._engine.execution import Engine
-from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.options import (
     EventOptions,
@@ -21,13 +18,11 @@ from asyncinvoke._engine.options import (
     StreamOptions,
     documented,
 )
-from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._function import Function, In
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit
 from asyncinvoke._model.response import Decode, Out, Response, decode_json
-from asyncinvoke._opening import Opening, checked_defaults
-from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._opening import Opening, checked_defaults, open_recorder
 from asyncinvoke._request.payload import Encode, check_plain, encode_json
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._retries.policy import RetryPolicy
@@ -116,7 +111,7 @@ class Invoker:
         defaults = checked_defaults(
             decode=decode, retry=retry, timeout=timeout, idempotent=idempotent
         )
-        self._caller = Caller(self._running, Calls(defaults, self._tally), encode, _recorder)
+        self._caller = Caller(self._running, Calls(defaults, self._tally), encode, open_recorder)
 
     async def __aenter__(self) -> Self:
         if self._opened is not None or self._is_opening:
@@ -382,47 +377,10 @@ class Invoker:
         if opened is None:
             raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
         waits = opened.engine.waits
-        try:
-            # `check_loop`, inlined to save a call.
-            if waits.this_loop is not None and waits.this_loop() is waits.home:
-                return opened
+        try:  # `check_loop`, inlined to save a call
+            is_home = waits.this_loop() is waits.home
         except RuntimeError:
-            pass
-        waits.check_loop()
+            is_home = False
+        if not is_home:
+            waits.check_loop()  # raises
         return opened
-
-
-def _recorder(
-    journal: Journal,
-    *,
-    identity: Mapping[str, object],
-    shared: InvokeParameters,
-    keyed: bool,
-    engine: Engine,
-) -> Recorder:
-    # Deferred: runs without a journal do not pay for importing SQLite.
-    from asyncinvoke._journal.recorder import JournalRecorder
-
-    def sample() -> tuple[object, ...]:
-        limiter, tally = engine.limiter, engine.tally
-        throttles = {reason.value: count for reason, count in tally.throttles.items()}
-        # The tightest limit in use is the one that constrains the run.
-        scopes = limiter.statistics()
-        limit = min((scope.limit for scope in scopes), default=limiter.limit)
-        rates = [scope.rate for scope in scopes if scope.rate is not None]
-        return (
-            limiter.in_flight,
-            limiter.waiting,
-            limit,
-            min(rates, default=None),
-            json.dumps(throttles),
-        )
-
-    return JournalRecorder(
-        journal,
-        identity={**identity, "results": journal.results},
-        shared=shared,
-        keyed=keyed,
-        sample=sample,
-        clock=engine.clock,
-    )

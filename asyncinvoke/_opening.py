@@ -1,6 +1,7 @@
-"""Opening an invoker: its settings, validated when it is made, and the parts made when it is entered."""
+"""Opening an invoker: settings validated when it is made, parts made when it is entered, recorders."""
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -10,11 +11,13 @@ from asyncinvoke._engine.caller import Opened
 from asyncinvoke._engine.calls import Defaults, check_timeout
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.journal import Journal
+from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.response import Decode
-from asyncinvoke._request.parameters import check_flag
+from asyncinvoke._request.parameters import InvokeParameters, check_flag
 from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
@@ -139,6 +142,51 @@ class Opening:
         # With more attempts than connections, requests would wait in the pool's queue while their
         # signatures expire.
         return asked_pool_size(config) if self.client is None else pool_size(self.client)
+
+
+def open_recorder(
+    journal: Journal,
+    *,
+    identity: Mapping[str, object],
+    shared: InvokeParameters,
+    keyed: bool,
+    engine: Engine,
+) -> Recorder:
+    """Return the recorder of a map, which samples the limiter and the counters as it writes.
+
+    Args:
+        journal: The journal.
+        identity: What makes this map the recorded one, or another.
+        shared: What all items have in common.
+        keyed: Whether items are identified by keys.
+        engine: The engine that executes the items.
+    """
+    # Deferred: runs without a journal do not pay for importing SQLite.
+    from asyncinvoke._journal.recorder import JournalRecorder
+
+    def sample() -> tuple[object, ...]:
+        limiter, tally = engine.limiter, engine.tally
+        throttles = {reason.value: count for reason, count in tally.throttles.items()}
+        # The tightest limit in use is the one that constrains the run.
+        scopes = limiter.statistics()
+        limit = min((scope.limit for scope in scopes), default=limiter.limit)
+        rates = [scope.rate for scope in scopes if scope.rate is not None]
+        return (
+            limiter.in_flight,
+            limiter.waiting,
+            limit,
+            min(rates, default=None),
+            json.dumps(throttles),
+        )
+
+    return JournalRecorder(
+        journal,
+        identity={**identity, "results": journal.results},
+        shared=shared,
+        keyed=keyed,
+        sample=sample,
+        clock=engine.clock,
+    )
 
 
 def checked_defaults(

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Unpack
 
-from asyncinvoke._dask.run import DaskProgress, DaskRun, start
+from asyncinvoke._dask.run import DaskProgress, DaskRun
+from asyncinvoke._dask.starting import start
 from asyncinvoke._engine.options import MapOptions
 from asyncinvoke.errors import ConfigurationError
 

@@ -112,6 +112,8 @@ def test_the_page_for_contributors_names_every_target() -> None:
 SAID_OF_LIMITS = [
     f"admitted after {concurrency.START_ROUND:g} s ({concurrency.LONGEST_ROUND:g} s once there was",
     f"From {limit.INITIAL}, the limit doubles each round",
+    f"at least {concurrency.START_SPEED:g} attempts a second",
+    f"a few every {concurrency.START_TICK * 1000:g} ms",
     f"the ramp went too far | {concurrency.FIRST_CUT * 100:g} %, {concurrency.RAMP_CUT * 100:g} % |",
     f"within {concurrency.DRIFT * 100:g} % and half an attempt",
     "alone | {:g} %, {:g} %, then {:g} % |".format(*(cut * 100 for cut in concurrency.ALONE_CUTS)),

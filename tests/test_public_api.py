@@ -1,11 +1,15 @@
 """The public surface: complete, sorted, documented, and cheap to import."""
 
+import importlib.metadata
 import inspect
 import subprocess
 import sys
 
+import pytest
+
 import asyncinvoke
 from asyncinvoke import typing
+from asyncinvoke._engine import options as listed
 
 HEAVY = ["aiobotocore", "aiohttp", "botocore", "click", "rich", "trio", "uvloop", "httpx2"]
 
@@ -34,6 +38,30 @@ def test_every_public_class_and_method_has_a_docstring() -> None:
         for member, value in vars(thing).items():
             if not member.startswith("_") and callable(value):
                 assert inspect.getdoc(value), f"{name}.{member}"
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert asyncinvoke.__version__ == importlib.metadata.version("asyncinvoke")
+
+
+def test_where_only_bytecode_is_installed_options_have_no_texts_and_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_source(_: object) -> str:
+        raise OSError("could not get source code")
+
+    def method() -> None:
+        """Do it."""
+
+    monkeypatch.setattr(inspect, "getsource", no_source)
+    listed._of_module.cache_clear()
+    try:
+        assert listed.docstrings(listed.InvokeOptions) == {}
+        assert (listed.documented(listed.InvokeOptions)(method).__doc__ or "").startswith("Do it.")
+        method.__doc__ = None  # python -OO
+        assert listed.documented(listed.InvokeOptions)(method).__doc__ is None
+    finally:
+        listed._of_module.cache_clear()
 
 
 def test_importing_the_core_loads_neither_aws_nor_any_extra() -> None:

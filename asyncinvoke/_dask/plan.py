@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asyncinvoke._request.numbers import is_whole, whole
+from asyncinvoke._request.target import show_value
+from asyncinvoke.errors import InvalidRequestError
+
 MERGED = "merged.run"
 """The name of the merged journal in the directory of a run."""
 
@@ -83,6 +87,19 @@ def share(concurrency: int | None, *, shards: int, slots: int) -> int | None:
         slots: The number of shards that can run at the same time.
     """
     return None if concurrency is None else max(concurrency // max(min(shards, slots), 1), 1)
+
+
+def checked_concurrency(concurrency: Any) -> int:
+    """Return the total concurrency that was asked for.
+
+    Raises:
+        InvalidRequestError: It is not a positive integer.
+    """
+    if not is_whole(concurrency, 1):
+        raise InvalidRequestError(
+            f"concurrency {show_value(concurrency)} must be {whole(concurrency, 1)}"
+        )
+    return int(concurrency)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

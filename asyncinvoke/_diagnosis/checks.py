@@ -21,6 +21,12 @@ class CheckStatus(StrEnum):
     """Not checked, because an earlier check failed or it was not requested."""
 
 
+OK, NOTE, WRONG, SKIPPED = CheckStatus
+
+RENEW = "renew them: `aws sso login`, `aws sts assume-role`, or whatever has given them"
+"""The advice on credentials that have expired, seen before a request or by the service."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One check of a diagnosis. It contains no key, token or payload."""
@@ -88,3 +94,27 @@ class Diagnosis:
             if check.advice is not None:
                 lines.append(f"{'':<8}-> {check.advice}")
         return "\n".join(lines)
+
+
+def judged(
+    name: str,
+    status: CheckStatus,
+    found: str,
+    advice: str | None,
+    facts: Mapping[str, object],
+) -> Check:
+    """Return a check with its result."""
+    return Check(name=name, status=status, found=found, advice=advice, facts=dict(facts))
+
+
+def skipped(name: str, why: str) -> Check:
+    """Return a check that was skipped."""
+    return judged(name, SKIPPED, why, None, {})
+
+
+def span(seconds: float) -> str:
+    """Return a duration in its largest unit of which there are at least two."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:,.0f} s"

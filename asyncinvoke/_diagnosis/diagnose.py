@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from asyncinvoke._diagnosis import judging, machine
-from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
+from asyncinvoke._diagnosis import endpoint_checks, machine, setup_checks
+from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis, skipped
 from asyncinvoke._engine.calls import check_timeout
 from asyncinvoke._invoker import Invoker
 from asyncinvoke._model.failure import Failure
@@ -69,10 +69,10 @@ async def diagnose(
     # With a custom endpoint, the region is only used in signatures.
     is_by_region = resolved.endpoint(session, endpoint_url, None).value is None
     known = await resolved.regions(session) if is_by_region else ()
-    checks.append(judging.region(region, aws_region=os.environ.get("AWS_REGION"), known=known))
+    checks.append(setup_checks.region(region, aws_region=os.environ.get("AWS_REGION"), known=known))
     found = await resolved.credentials(session, timeout=timeout)
-    checks.append(judging.credentials(found, now=datetime.now(UTC)))
-    certificates = judging.ca_bundle(resolved.ca_bundle(session, config))
+    checks.append(setup_checks.credentials(found, now=datetime.now(UTC)))
+    certificates = setup_checks.ca_bundle(resolved.ca_bundle(session, config))
     async with AsyncExitStack() as stack:
         client, refused = None, ""
         try:
@@ -91,27 +91,27 @@ async def diagnose(
             client, refused = None, str(error)
         resolved_url = None if client is None else client.meta.endpoint_url
         where: Setting = resolved.endpoint(session, endpoint_url, resolved_url)
-        checks.append(judging.endpoint(where))
+        checks.append(setup_checks.endpoint(where))
         if client is None:
-            checks += [judging.skipped("proxy", "there is no client"), certificates]
+            checks += [skipped("proxy", "there is no client"), certificates]
             checks += _without_client(checks, refused)
             return Diagnosis(checks=tuple(checks))
         proxy = resolved.proxy(client)
-        checks += [judging.proxy(proxy), certificates]
+        checks += [setup_checks.proxy(proxy), certificates]
         seen = await probe.probe(client, timeout=timeout)
-        checks.append(judging.connection(seen, has_proxy=proxy.value is not None))
+        checks.append(endpoint_checks.connection(seen, has_proxy=proxy.value is not None))
         if isinstance(seen, Failure):
-            checks.append(judging.skipped("clock", "the endpoint did not answer"))
+            checks.append(skipped("clock", "the endpoint did not answer"))
         else:
-            checks.append(judging.clock(seen.clock))
+            checks.append(endpoint_checks.clock(seen.clock))
         why = await probe.why_not_direct(client, parameters)
         over = None if isinstance(seen, Failure) else seen.session
         is_seen = not isinstance(seen, Failure)
-        checks.append(judging.transport(why, over, is_seen=is_seen))
+        checks.append(endpoint_checks.transport(why, over, is_seen=is_seen))
         if function_name is None:
-            checks.append(judging.skipped("dry run", "no function was named"))
+            checks.append(skipped("dry run", "no function was named"))
         elif isinstance(seen, Failure):
-            checks.append(judging.skipped("dry run", "the endpoint did not answer"))
+            checks.append(skipped("dry run", "the endpoint did not answer"))
         else:
             checks.append(await _dry_run(client, function_name, timeout))
     return Diagnosis(checks=tuple(checks))
@@ -121,10 +121,10 @@ def _of_the_process() -> list[Check]:
     files = open_files()
     soft, taken = (None, 0) if files is None else files
     return [
-        judging.versions(machine.versions()),
-        judging.python(machine.python()),
-        judging.event_loop(loop_name()),
-        judging.open_files(machine.Files(soft=soft, hard=most_files(), open=taken)),
+        setup_checks.versions(machine.versions()),
+        setup_checks.python(machine.python()),
+        setup_checks.event_loop(loop_name()),
+        setup_checks.open_files(machine.Files(soft=soft, hard=most_files(), open=taken)),
     ]
 
 
@@ -132,12 +132,12 @@ def _without_client(checks: list[Check], refused: str) -> list[Check]:
     """Return the checks that need a client, as failed or skipped."""
     said = any(check.status is CheckStatus.WRONG for check in checks)
     first = (
-        judging.skipped("connection", "there is no client: see above")
+        skipped("connection", "there is no client: see above")
         if said
-        else judging.not_opened(refused)
+        else endpoint_checks.not_opened(refused)
     )
     rest = ("clock", "transport", "dry run")
-    return [first, *(judging.skipped(name, "there is no client") for name in rest)]
+    return [first, *(skipped(name, "there is no client") for name in rest)]
 
 
 async def _dry_run(client: Any, function_name: str, timeout: float) -> Check:
@@ -152,4 +152,4 @@ async def _dry_run(client: Any, function_name: str, timeout: float) -> Check:
                 error = failed
                 break
             seconds.append(time.monotonic() - began)
-    return judging.dry_run(function_name, seconds, error)
+    return endpoint_checks.dry_run(function_name, seconds, error)

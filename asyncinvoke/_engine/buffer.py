@@ -128,7 +128,10 @@ class Buffer:
     def put(self, index: int, outcome: Outcome[Any] | None) -> None:
         """Add an item's outcome; `None` if it has none, which closes its gap in the order."""
         self.unfinished -= 1
-        self.hand_out(index, outcome)
+        if self._ordered or self.is_cut or outcome is None:
+            self.hand_out(index, outcome)
+        else:
+            self.ready.append(outcome)  # `hand_out`, inlined to save a call
 
     def hold(self) -> None:
         """Record that an item has an outcome that is waiting to be recorded."""

@@ -78,7 +78,8 @@ class ItemWork:
         key = None
         ended: Response[Any] | AsyncInvokeError
         try:
-            key = self.name(item)
+            if self._key is not None or isinstance(item, Request):
+                key = self.name(item)
             call, body = self.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
             ended = refused(error)
@@ -94,7 +95,9 @@ class ItemWork:
         """Return the execution of an item."""
         # Items in progress when the invoker was closed have an outcome. An item that starts later
         # shows that there is more input, none of which can be sent.
-        self.judge.begin(index, call.parameters.target, is_late=self.engine.waits.is_closed)
+        if self.engine.waits.is_closed:
+            self.judge.is_late = True
+        self.judge.begin(index, call.parameters.target)
         return self.engine.execute(transport, call, body, self.brake)
 
     def outcome(

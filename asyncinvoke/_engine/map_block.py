@@ -1,7 +1,6 @@
-"""`async with invoker.map(...)`: entering starts a run, leaving ends it; hooks get an event for each."""
+"""`async with invoker.map(...)`: entering the block starts a run, and leaving it ends the run."""
 
 import logging
-import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -12,85 +11,22 @@ from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.batcher import Batcher
-from asyncinvoke._engine.events import RunEnded, RunSample, RunStarted
 from asyncinvoke._engine.map import Describe, MapRun
-from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.pipeline import Pipeline
 from asyncinvoke._engine.recorded_map import RecordedPipeline
 from asyncinvoke._engine.recorded_work import RecordedWork
 from asyncinvoke._engine.recording import Recorder
+from asyncinvoke._engine.run_events import ToldRun
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import length_of
 from asyncinvoke._engine.tasks import Work
-from asyncinvoke._engine.tolerance import Judge, Tolerance
+from asyncinvoke._engine.tolerance import Judge
 from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.response import Out
 from asyncinvoke._telemetry.hooks import Hooks
-from asyncinvoke.errors import ConfigurationError, ToleranceExceededError
+from asyncinvoke.errors import ConfigurationError
 
 _logger = logging.getLogger("asyncinvoke")
-
-
-SAMPLE_EVERY = 1.0
-"""The minimum interval between two samples of a run, in seconds."""
-
-
-class ToldRun:
-    """Emits the events of one run: its start, samples while outcomes arrive, and its end.
-
-    It has neither a task nor a timer: a sample is emitted when an outcome arrives, so there are no
-    samples while nothing completes.
-
-    Args:
-        hooks: The hooks to call.
-        function_name: The map's function.
-        ordered: Whether outcomes are yielded in input order.
-        clock: The source of time.
-    """
-
-    def __init__(self, hooks: Hooks, function_name: str, *, ordered: bool, clock: Clock) -> None:
-        self._hooks = hooks
-        self._function_name = function_name
-        self._ordered = ordered
-        self._clock = clock
-        self._began = 0.0
-        self._next = math.inf
-        self._run: tuple[RunStarted, MapRun[Any]] | None = None
-
-    def started(self, run: MapRun[Any]) -> None:
-        """Emit `RunStarted`."""
-        started = RunStarted(
-            function_name=self._function_name,
-            concurrency=run.statistics().concurrency,
-            ordered=self._ordered,
-        )
-        self._run = started, run
-        self._began = self._clock.monotonic()
-        self._next = self._began + SAMPLE_EVERY
-        self._hooks.tell(started)
-
-    def judging(self, judge: Judge | None) -> Judge:
-        """Return a wrapper of a judge that also emits a sample when one is due."""
-        return _LookingJudge(self, judge)
-
-    def look(self) -> None:
-        """Emit a sample, if one is due."""
-        now = self._clock.monotonic()
-        if now >= self._next:
-            self._next = now + SAMPLE_EVERY
-            self._tell(RunSample, now)
-
-    def ended(self) -> None:
-        """Emit `RunEnded`."""
-        self._tell(RunEnded, self._clock.monotonic())
-        self._run = None  # no further events, even if outcomes are still being consumed
-
-    def _tell(self, event: type[RunSample | RunEnded], now: float) -> None:
-        if self._run is not None:
-            started, run = self._run
-            self._hooks.tell(
-                event(run=started, statistics=run.statistics(), elapsed=now - self._began)
-            )
 
 
 def told_of_run(
@@ -98,27 +34,6 @@ def told_of_run(
 ) -> ToldRun | None:
     """Return what emits the events of a run, if there are hooks."""
     return None if hooks is None else ToldRun(hooks, function_name, ordered=ordered, clock=clock)
-
-
-class _LookingJudge:
-    def __init__(self, told: ToldRun, judge: Judge | None) -> None:
-        self._told = told
-        self._judge = judge
-
-    @property
-    def tolerance(self) -> Tolerance | None:
-        return None if self._judge is None else self._judge.tolerance
-
-    @tolerance.setter
-    def tolerance(self, tolerance: Tolerance | None) -> None:
-        if self._judge is not None:
-            self._judge.tolerance = tolerance
-
-    def __call__(
-        self, outcome: Outcome[Any], /
-    ) -> ToleranceExceededError | ConfigurationError | None:
-        self._told.look()
-        return None if self._judge is None else self._judge(outcome)
 
 
 class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):

@@ -16,6 +16,12 @@ class Outcome(Generic[Out]):
     index: int
     """The position of the item in the input, from 0."""
 
+    started: float
+    """When its execution began, in seconds since the epoch."""
+
+    elapsed: float
+    """How long its execution took, including waits, in seconds."""
+
     key: str | None = None
     """The key of the item, from the map's `key` or the item's own."""
 
@@ -28,12 +34,6 @@ class Outcome(Generic[Out]):
 
     attempts: tuple[Attempt, ...] = ()
     """All attempts; empty if nothing was sent."""
-
-    started: float
-    """When its execution began, in seconds since the epoch."""
-
-    elapsed: float
-    """How long its execution took, including waits, in seconds."""
 
     take: int = 1
     """How many times the item has been run: 2 after a redrive, and so on; 0 if it was not run
@@ -181,14 +181,15 @@ class MapTally:
 
     def add(self, outcome: Outcome[Any]) -> None:
         """Count an outcome and its attempts."""
+        attempts = outcome.attempts
         if outcome.error is None:
             self.succeeded += 1
         else:
             self.failed += 1
-        if outcome.attempts is self._last:
+        if attempts is self._last:
             return  # the items of a batch share their attempts, and arrive consecutively
-        self._last = outcome.attempts
-        for attempt in outcome.attempts:
-            self.attempts += 1
-            if attempt.kind is FailureKind.THROTTLED:
-                self.throttled += 1
+        self._last = attempts
+        self.attempts += len(attempts)
+        if outcome.error is None and len(attempts) == 1:
+            return  # nearly always
+        self.throttled += sum(attempt.kind is FailureKind.THROTTLED for attempt in attempts)

@@ -4,7 +4,8 @@
 """
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,6 +25,9 @@ from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, ToleranceEx
 LAST_WORD = 1.0
 """How long the end of a run waits for an interrupted input to return, in seconds. The input may be
 about to yield an item."""
+
+Take: TypeAlias = Callable[[int, object], None]
+"""Takes an item of the input, with its index."""
 
 _logger = logging.getLogger("asyncinvoke")
 
@@ -88,6 +92,9 @@ class Pipeline:
         self._batcher = batcher
         self.workers: Workers[Any] = self._hire(work)
         self.workers.set_concurrency(concurrency)
+        # Bound here, so that an item passes through one function less, or two.
+        self._begin: Take = self.workers.add if batcher is None else self._add_to_batch
+        self._accept: Take = self._begin
         self._judge = judge
         self._brake = brake
         self.tally: MapTally = MapTally()
@@ -167,15 +174,8 @@ class Pipeline:
         self.buffer.expect(index)
         self._accept(index, item)
 
-    def _accept(self, index: int, item: object) -> None:
-        """Accept an item that was read."""
-        self._begin(index, item)
-
-    def _begin(self, index: int, item: object) -> None:
-        """Start processing an item."""
-        if self._batcher is None:
-            self.workers.add(index, item)
-            return
+    def _add_to_batch(self, index: int, item: object) -> None:
+        assert self._batcher is not None  # noqa: S101  # see `__init__`
         self._batcher.add(index, item)
         self._gathered()
         if self.source.is_waiting and self.buffer.should_read_on():
@@ -213,8 +213,9 @@ class Pipeline:
 
     def _judged(self, outcome: Outcome[Any]) -> None:
         """End the map if the judge decides so."""
-        reason = None if self._judge is None else self._judge(outcome)
-        if reason is not None and not self._is_no_news(reason):
+        if self._judge is None or (reason := self._judge(outcome)) is None:
+            return
+        if not self._is_no_news(reason):
             self._end(reason)
             if isinstance(reason, ToleranceExceededError):
                 self.stop()

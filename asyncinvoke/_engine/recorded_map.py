@@ -62,6 +62,7 @@ class RecordedPipeline(Pipeline):
             # Skipped items are not inspected, so it is unknown how many belong to the shard.
             skim=None if pick is not None else self._skim,
         )
+        self._accept = self._record
         self._payloads: object = payloads
         self._recorder = recorder
         self._recorded = recorded
@@ -132,7 +133,7 @@ class RecordedPipeline(Pipeline):
         self.buffer.taken += count
         self.tally.recorded += count
 
-    def _accept(self, index: int, item: object) -> None:
+    def _record(self, index: int, item: object) -> None:
         if self._recorded.waits.is_closed:
             # Hundreds of items may already wait for the disk; do not add more until one fails.
             self._put(index, None)

@@ -1,5 +1,6 @@
 """`ResponseStream`: a function's streamed response, and the block that executes the call."""
 
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -42,6 +43,10 @@ class ResponseStream:
         self._error: InvocationError | None = None
         self._is_closed = False
         self._is_awaited = False
+        self._arrived = deque[bytes]()
+        if isinstance(source, StreamExecution):
+            self._arrived = source.chunks
+            self._check_loop = source.check_loop
 
     @property
     def status_code(self) -> int:
@@ -82,6 +87,14 @@ class ResponseStream:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._arrived:
+            # In a large stream, nearly every chunk arrives with others, and this is all it costs.
+            self._check_loop()
+            return self._arrived.popleft()
+        return await self._receive()
+
+    async def _receive(self) -> bytes:
+        """Wait for a chunk or the end."""
         if self._error is not None:
             raise copied(self._error)
         if self._response is not None or isinstance(self._source, Response):
@@ -92,12 +105,12 @@ class ResponseStream:
             raise ConfigurationError(
                 "another task waits for the next chunk of this stream: only one task at a time may"
             )
-        self._source.check_loop()
+        self._check_loop()
         self._is_awaited = True
         try:
             received = await self._source.receive()
         except BaseException:
-            self._is_closed = True
+            self._close_now()
             await self._source.abandon()
             raise
         finally:
@@ -120,8 +133,12 @@ class ResponseStream:
         ending = self._error or self._response or self._is_closed
         return f"<ResponseStream {'ended' if ending else 'open'}, request {self.request_id}>"
 
-    async def _close(self) -> None:
+    def _close_now(self) -> None:
         self._is_closed = True
+        self._arrived.clear()
+
+    async def _close(self) -> None:
+        self._close_now()
         if isinstance(self._source, StreamExecution):
             await self._source.abandon()
 

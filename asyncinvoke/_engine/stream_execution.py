@@ -1,6 +1,6 @@
 """The execution behind a stream: one attempt whose response is read in chunks, and its end."""
 
-from collections.abc import Callable
+from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -8,10 +8,9 @@ from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.events import AttemptEnded, AttemptStarted, ExecutionEnded
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.history import History
-from asyncinvoke._engine.waits import Wait
 from asyncinvoke._limits.limiter import Permit
-from asyncinvoke._model.delivery import Delivery, Phase
-from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Attempt, Reply, Response, StreamEnd, StreamHead
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
 from asyncinvoke._transport.base import Stream, StreamingTransport
@@ -79,13 +78,12 @@ class StreamExecution:
         self._started, self._sent = engine.clock.time(), engine.clock.monotonic()
         self._call = call
         self._stream: Stream | None = None
-        self._take: Callable[[], bytes | StreamEnd | Failure | None] = _nothing
-        self._first: bytes | StreamEnd | Failure | None = None
+        self.chunks: deque[bytes] = deque()
+        """The chunks that have arrived; taking one of them needs no wait, so no deadline."""
+        self._first_end: StreamEnd | None = None
         self._ending = ending
-
-    def check_loop(self) -> None:
-        """Raise a `ConfigurationError` if the stream is read in another event loop."""
-        self._engine.waits.check_loop()
+        self.check_loop = engine.waits.check_loop
+        """Raises a `ConfigurationError` if the stream is read in another event loop."""
 
     @property
     def head(self) -> StreamHead:
@@ -116,9 +114,9 @@ class StreamExecution:
             )
         self._stream = opened
         # Optional; streams of a custom transport may lack it.
-        self._take = getattr(opened, "take", _nothing)
+        self.chunks = getattr(opened, "chunks", self.chunks)
         try:
-            first = await self._receive()
+            first = await opened.receive()
         except BaseException:
             await self.abandon()
             raise
@@ -128,29 +126,25 @@ class StreamExecution:
         if isinstance(first, StreamEnd) and first.error_code is not None:
             await self._finish()
             return first.reply(self.head), FUNCTION_FAILED
-        self._first = first
+        if isinstance(first, bytes):
+            self.chunks.appendleft(first)
+        else:
+            self._first_end = first
         return None
 
     async def receive(self) -> bytes | Response[Any] | InvocationError:
-        """Return the next chunk, or the result of the execution."""
-        received, self._first = self._first or self._take(), None
-        if isinstance(received, bytes):
-            return received
+        """Wait for a chunk, when none is left in `chunks`; or return the result of the execution."""
         self._engine.reclaim()
         try:
-            return await self._wait_or_end(received)
+            return await self._wait_or_end()
         finally:
             self._engine.lend()
 
-    async def _wait_or_end(
-        self, received: StreamEnd | Failure | None
-    ) -> bytes | Response[Any] | InvocationError:
-        if received is None:
-            # This needs a cancel scope, which costs more than the rest of a buffered chunk.
-            waited = await self._receive()
-            if isinstance(waited, bytes):
-                return waited
-            received = waited
+    async def _wait_or_end(self) -> bytes | Response[Any] | InvocationError:
+        assert self._stream is not None  # noqa: S101  # set by `begin`
+        received = self._first_end or await self._stream.receive()
+        if isinstance(received, bytes):
+            return received
         if isinstance(received, StreamEnd):
             await self._finish()
             reply = received.reply(self.head)
@@ -196,19 +190,9 @@ class StreamExecution:
     async def _finish(self) -> None:
         assert self._stream is not None  # noqa: S101  # set by `begin`
         try:
-            with Wait(self._engine.waits, self._progress.deadline):
-                await self._stream.finish()
+            await self._stream.finish()
         finally:
             self._permit.admitted()
-
-    async def _receive(self) -> bytes | StreamEnd | Failure:
-        """Wait for a chunk; the deadline interrupts only this, not the code that processes a chunk."""
-        assert self._stream is not None  # noqa: S101  # set by `begin`
-        with Wait(self._engine.waits, self._progress.deadline):
-            return await self._stream.receive()
-        closed = self._engine.waits.is_closed
-        fault = TransportFault.CLOSED if closed else TransportFault.INTERRUPTED
-        return Failure(fault=fault, phase=Phase.HEAD_READ)
 
     def _over(self, answer: Failure | Reply, verdict: Verdict) -> Response[Any] | InvocationError:
         """End the execution after part of the response was yielded, so it cannot be retried."""
@@ -220,7 +204,3 @@ class StreamExecution:
     def _verdict(self, failure: Failure, delivery: Delivery) -> Verdict:
         verdict = classify(failure, now=self._engine.clock.time())
         return replace(verdict, delivery=delivery)
-
-
-def _nothing() -> None:
-    """Return no chunk, since none is buffered."""

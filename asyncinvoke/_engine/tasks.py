@@ -127,7 +127,7 @@ class Workers(Generic[T]):
     def add(self, index: int, item: object) -> None:
         """Process an item as soon as possible."""
         self._items.append((index, item))
-        if not self._is_calling:
+        if not self._is_calling and self._busy < self._concurrency:
             self._call()
 
     def set_concurrency(self, concurrency: int) -> None:
@@ -181,7 +181,7 @@ class Workers(Generic[T]):
                 while items and self._busy < self._concurrency:
                     index, item = items.popleft()
                     self._busy += 1
-                    if items and not self._is_calling:
+                    if items and not self._is_calling and self._busy < self._concurrency:
                         self._call()
                     try:
                         outcome = await work(index, item)

@@ -1,12 +1,12 @@
 """When a map stops because too many items fail: a decision on values, made for each outcome."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asyncinvoke._engine.causes import Causes
-from asyncinvoke._engine.outage import outlasted
+from asyncinvoke._engine.hopeless import Refusals, outlasted
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.refusals import Refusals
 from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import Target, show_value
 from asyncinvoke.errors import (
@@ -117,18 +117,16 @@ class Failures:
         self._causes = Causes()
         self._failed = 0
         self._ended = 0
-        self._is_late = False
-
-    def begin(self, index: int, target: Target, *, is_late: bool) -> None:
-        """Record that an item is being sent, and whether the invoker was already closed."""
-        self._refusals.begin(index, target)
-        self._is_late = is_late
+        self.is_late: bool = False
+        """Whether an item was begun after the invoker was closed, so that no more can be sent."""
+        self.begin: Callable[[int, Target], None] = self._refusals.begin
+        """Records that an item, given its index, is being sent to a function."""
 
     def __call__(
         self, outcome: Outcome[Any], /
     ) -> ToleranceExceededError | ConfigurationError | None:
         """Count an outcome and decide."""
-        if self._is_late:
+        if self.is_late:
             return invoker_was_left()
         error = outcome.error
         self._ended += 1

@@ -1,6 +1,7 @@
 """The waits inside an invoker: how closing it interrupts them, and how pausing a map delays them."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import cast
@@ -8,12 +9,16 @@ from typing import cast
 import anyio
 
 from asyncinvoke._clock import Clock
-from asyncinvoke._model.delivery import Progress
+from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Reply
+from asyncinvoke._model.response import Reply, StreamEnd
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.base import ClosingTransport, Stream, WholeTransport
 from asyncinvoke.errors import ConfigurationError
+
+
+def _any_loop() -> None:
+    """Return the same for every event loop."""
 
 
 class Waits:
@@ -26,11 +31,11 @@ class Waits:
 
     __slots__ = ("home", "is_closed", "scopes", "this_loop")
 
-    def __init__(self, this_loop: Callable[[], object] | None = None) -> None:
+    def __init__(self, this_loop: Callable[[], object] = _any_loop) -> None:
         self.is_closed: bool = False
-        self.this_loop: Callable[[], object] | None = this_loop
+        self.this_loop: Callable[[], object] = this_loop
         """Returns the running event loop."""
-        self.home: object = None if this_loop is None else this_loop()
+        self.home: object = this_loop()
         """The event loop of the invoker."""
         self.scopes: set[anyio.CancelScope] = set()
         """The scopes of the current waits; maintained by `Wait`."""
@@ -41,8 +46,6 @@ class Waits:
         Raises:
             ConfigurationError: It is in another event loop, or in none, and could wait forever.
         """
-        if self.this_loop is None:
-            return
         try:
             is_home = self.this_loop() is self.home
         except RuntimeError:  # no loop, or one of another library
@@ -108,7 +111,7 @@ class GuardedTransport:
         payload = b""  # keeps it out of tracebacks
         with Wait(self._waits, progress.deadline):
             return await sending
-        return self._interrupted(progress)
+        return _interrupted(self._waits, progress.phase)
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -117,8 +120,11 @@ class GuardedTransport:
         opening = self._transport.open(parameters, payload, progress)
         payload = b""
         with Wait(self._waits, progress.deadline):
-            return await opening
-        return self._interrupted(progress)
+            opened = await opening
+            if isinstance(opened, Failure):
+                return opened
+            return _GuardedStream(opened, self._waits, progress.deadline)
+        return _interrupted(self._waits, progress.phase)
 
     async def aclose(self) -> None:
         """Close the transport, if it supports that."""
@@ -126,9 +132,31 @@ class GuardedTransport:
         if close is not None:
             await close()
 
-    def _interrupted(self, progress: Progress) -> Failure:
-        fault = TransportFault.CLOSED if self._waits.is_closed else TransportFault.INTERRUPTED
-        return Failure(fault=fault, phase=progress.phase)
+
+class _GuardedStream:
+    """Enforces the same for a stream; what has arrived is taken without a scope."""
+
+    def __init__(self, stream: Stream, waits: Waits, deadline: float) -> None:
+        self._stream = stream
+        self._waits = waits
+        self._deadline = deadline
+        self.head = stream.head
+        self.chunks: deque[bytes] = getattr(stream, "chunks", deque())
+        self.aclose = stream.aclose
+
+    async def receive(self) -> bytes | StreamEnd | Failure:
+        with Wait(self._waits, self._deadline):
+            return await self._stream.receive()
+        return _interrupted(self._waits, Phase.HEAD_READ)
+
+    async def finish(self) -> None:
+        with Wait(self._waits, self._deadline):
+            await self._stream.finish()
+
+
+def _interrupted(waits: Waits, phase: Phase) -> Failure:
+    fault = TransportFault.CLOSED if waits.is_closed else TransportFault.INTERRUPTED
+    return Failure(fault=fault, phase=phase)
 
 
 def guarded(transport: WholeTransport, waits: Waits) -> ClosingTransport:

@@ -136,28 +136,23 @@ def say_not_lines(kind: NotLines, name: str, head: bytes) -> str:
 def _why(head: bytes) -> str:
     """Return what is wrong with the first line."""
     first = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")[0].strip()
-    try:
-        check_json(first)
-    except NotJsonError as error:
-        return f"the first: {str(error).removeprefix('not JSON: ')}"
-    return ""
+    return f"the first: {str(_flaw(first)).removeprefix('not JSON: ')}"
 
 
 def is_json(text: bytes) -> bool:
     """Return whether text is JSON."""
-    try:
-        check_json(text)
-    except NotJsonError:
-        return False
-    return True
+    return _flaw(text) is None
 
 
 def is_cut(text: bytes) -> bool:
     """Return whether text is the beginning of a JSON array or object, cut between tokens."""
-    if not text.startswith((b"{", b"[")):
-        return False
+    flaw = _flaw(text) if text.startswith((b"{", b"[")) else None
+    return flaw is not None and flaw.is_cut
+
+
+def _flaw(text: bytes) -> NotJsonError | None:
     try:
         check_json(text)
     except NotJsonError as error:
-        return error.is_cut
-    return False
+        return error
+    return None

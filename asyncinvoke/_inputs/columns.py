@@ -1,6 +1,8 @@
 """Arrow columns as JSON texts: a whole column at once where possible, otherwise value by value."""
 
+import base64
 import decimal
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,23 +19,23 @@ from asyncinvoke._inputs.marked import (
     as_uuid,
     shortened,
 )
-from asyncinvoke._inputs.scalars import encoded, quote, texts_one_by_one
 
 _types = pa.types
+_quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def rows_of(batch: Any, names: list[str]) -> list[bytes | None]:
     """Return the rows of a record batch as JSON objects; `None` for a row that JSON cannot represent.
 
     Dates, times and timestamps become ISO 8601 (UTC if there is a time zone), decimals strings with
-    all digits, bytes base64, durations seconds, intervals ISO 8601, UUIDs and JSON strings, maps objects, and NaN null. JSON
-    cannot represent an infinity, text that is not UTF-8, or a date without a year that Arrow can
-    write.
+    all digits, bytes base64, durations seconds, intervals ISO 8601, UUIDs and JSON strings, maps
+    objects, and NaN null. JSON cannot represent an infinity, text that is not UTF-8, or a date
+    without a year that Arrow can write.
     """
     # Converting to Python objects, and those to JSON, takes four times as long as this.
     parts: list[Any] = []
     for number, (name, column) in enumerate(zip(names, batch.columns, strict=True)):
-        parts += [("," if number else "{") + quote(name) + ":", texts_of(column)]
+        parts += [("," if number else "{") + _quote(name) + ":", texts_of(column)]
     joined = _joined(*parts, "}")
     rows: list[bytes | None] = joined.cast(pa.large_binary()).to_pylist()
     return rows
@@ -45,7 +47,7 @@ def texts_of(column: Any) -> Any:
     for is_kind, convert in _CONVERTERS:
         if is_kind(column.type):
             return convert(column)
-    return texts_one_by_one(column)
+    return _texts_of_bytes(column)
 
 
 def _unwrapped(column: Any) -> Any:
@@ -85,7 +87,7 @@ def _texts_of_floats(column: Any) -> Any:
 def _texts_of_decimals(column: Any) -> Any:
     texts = column.cast(pa.large_string())
     if pc.any(pc.match_substring(texts, "E")).as_py():  # Arrow has written an exponent
-        return texts_one_by_one(column)
+        return _texts_one_by_one(column, "{:f}".format)
     return _quoted(texts)
 
 
@@ -120,24 +122,22 @@ def _texts_of_durations(column: Any) -> Any:
 
 
 def _texts_of_intervals(column: Any) -> Any:
-    return _texts_of_marked(column, as_iso)
+    return _texts_one_by_one(column.storage, as_iso)
 
 
-# Bytes that Parquet marks as something else.
+# Bytes, and those that Parquet marks as something else.
+
+
+def _texts_of_bytes(column: Any) -> Any:
+    return _texts_one_by_one(column, lambda value: base64.b64encode(value).decode())
 
 
 def _texts_of_uuids(column: Any) -> Any:
-    return _texts_of_marked(column, as_uuid)
+    return _texts_one_by_one(column.storage, as_uuid)
 
 
 def _texts_of_json(column: Any) -> Any:
     return _texts_of_strings(column.storage.view(pa.string()))
-
-
-def _texts_of_marked(column: Any, text_of: Callable[[bytes], str]) -> Any:
-    values = column.storage.to_pylist()
-    texts = ("null" if value is None else f'"{text_of(value)}"' for value in values)
-    return pa.array(texts, pa.large_string())
 
 
 def _is_uuid(kind: Any) -> bool:
@@ -170,7 +170,7 @@ def _object(members: dict[str | None, str | None]) -> str | None:
     for key, value in members.items():
         if key is None or value is None:
             return None
-        name = key if key.startswith('"') else quote(key)
+        name = key if key.startswith('"') else _quote(key)
         parts.append(f"{name}:{value}")
     return f"{{{','.join(parts)}}}"
 
@@ -186,7 +186,7 @@ def _texts_of_lists(column: Any) -> Any:
 def _texts_of_structs(column: Any) -> Any:
     parts: list[Any] = []
     for number, (field, values) in enumerate(zip(column.type, column.flatten(), strict=True)):
-        parts += [("," if number else "{") + quote(field.name) + ":", texts_of(values)]
+        parts += [("," if number else "{") + _quote(field.name) + ":", texts_of(values)]
     return pc.if_else(pc.is_valid(column), _joined(*parts, "}"), "null")
 
 
@@ -197,17 +197,23 @@ def _texts_of_strings(column: Any) -> Any:
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
-        raw = column.cast(pa.large_binary()).to_pylist()
-        return pa.array([encoded(value, _decoded) for value in raw], pa.large_string())
+        return _texts_one_by_one(column.cast(pa.large_binary()), bytes.decode)
     column = column.cast(pa.large_string())
     if pc.any(pc.match_substring_regex(column, r"[\x00-\x1f]")).as_py():
-        return pa.array(map(quote, column.to_pylist()), pa.large_string())
+        return _texts_one_by_one(column, str)
     escaped = pc.replace_substring(pc.replace_substring(column, "\\", "\\\\"), '"', '\\"')
     return _quoted(escaped)
 
 
-def _decoded(value: bytes | None) -> str | None:
-    return None if value is None else value.decode()
+def _texts_one_by_one(column: Any, text_of: Callable[[Any], str]) -> Any:
+    """Convert values as Python objects; null for one that `text_of` does not accept."""
+    texts: list[str | None] = []
+    for value in column.to_pylist():
+        try:
+            texts.append("null" if value is None else _quote(text_of(value)))
+        except (ValueError, TypeError):
+            texts.append(None)
+    return pa.array(texts, pa.large_string())
 
 
 def _quoted(texts: Any) -> Any:

@@ -1,6 +1,7 @@
 """Decompression block by block, in bounded pieces: gzip (standard library) and zstd (`zstandard`)."""
 
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -36,7 +37,7 @@ class Decompressor(Protocol):
         """
 
 
-class Frames:
+class Frames(ABC):
     """Decompresses one or more concatenated streams, as written by `cat a.gz b.gz`.
 
     Args:
@@ -104,12 +105,13 @@ class Frames:
         if not self._any:
             raise InputError(f"{self._name} is empty, and not compressed with {self._kind}")
 
+    @abstractmethod
     def _begin(self) -> Any:
-        raise NotImplementedError
+        """Return the library's decompressor of one frame."""
 
+    @abstractmethod
     def _decompress(self, block: bytes) -> tuple[bytes, bytes]:
         """Return the decompressed data, and the part of the block that was not consumed."""
-        raise NotImplementedError
 
 
 class Gzip(Frames):

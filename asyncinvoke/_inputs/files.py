@@ -179,8 +179,8 @@ def name_of(source: str) -> str:
     try:
         parts = urlsplit(source)
         host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return source.partition("?")[0]
+    except ValueError:  # where its user and password end cannot be told
+        return f"{source.partition('://')[0]}://..."
     return f"{parts.scheme}://{host}{parts.path}"
 
 

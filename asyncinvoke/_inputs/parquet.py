@@ -72,16 +72,12 @@ class Parquet:
         file = Watched(open_file(source, options, size=size))
         try:
             return cls(pyarrow.parquet.ParquetFile(file, pre_buffer=False), file, name)
-        except InputError:
+        except BaseException as error:  # each file system has its own
             file.close()
-            raise
-        except Exception as error:  # noqa: BLE001  # each file system has its own
-            file.close()
+            if isinstance(error, InputError) or not isinstance(error, Exception):
+                raise
             what = f"{name} is not a Parquet file, or is damaged"
             raise _why_failed(error, file, name, what) from None
-        except BaseException:
-            file.close()
-            raise
 
     async def rows(self) -> Iterator[Row] | None:
         """Return the next rows, or `None` at the end.

@@ -62,9 +62,6 @@ class Pointer:
                 return MISSING
         return value
 
-    def __repr__(self) -> str:
-        return f"Pointer({self.text!r})"
-
 
 def _is_index(token: str) -> bool:
     # No leading zeros, ASCII digits only (RFC 6901, section 4), and not longer than any list index.

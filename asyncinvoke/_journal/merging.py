@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from asyncinvoke._engine.journal import check_note
 from asyncinvoke._journal.copying import Copies
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
@@ -78,7 +79,10 @@ def merge(
         JournalError: A journal cannot be used (it is not a journal, a process is using it, or it
             is named twice), or `out` exists.
         JournalMismatchError: The journals belong to different runs; see its `differences`.
+        InvalidRequestError: A note cannot be stored.
     """
+    for name, note in (notes or {}).items():
+        check_note(name, note)
     paths = [Path(each) for each in journals]
     if not paths:
         raise JournalError("nothing to merge: name at least one journal")

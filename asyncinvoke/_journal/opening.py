@@ -193,16 +193,22 @@ def writing(path: Path) -> sqlite3.Connection:
         # not opened: closing it would release the locks of this process's other connections.
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
-        links = path.stat().st_nlink
+        status = path.stat()
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
+    links = status.st_nlink
     if links > 1:
         # The lock, the marks and the WAL go by name: under another one, there would be others.
         raise JournalError(
             f"{path}: it has {links} names (hard links), and could be run under each of them at "
             "once: remove the others, or copy it"
         )
-    connection = _connect(path, f"{path.resolve().as_uri()}?mode=rw")
+    real = path.resolve()
+    for side in SIDES:
+        # A reader leaves them as read-only as the journal was then, and SQLite would blame the folder.
+        with contextlib.suppress(OSError):
+            os.chmod(f"{real}{side}", stat.S_IMODE(status.st_mode))
+    connection = _connect(path, f"{real.as_uri()}?mode=rw")
     try:
         if path.stat().st_size:
             check(path, connection, may_be_empty=True)

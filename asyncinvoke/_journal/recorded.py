@@ -1,6 +1,7 @@
 """Rows of a journal as the values that reading returns."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from asyncinvoke._journal.values import (
     RunSummary,
     Sample,
 )
+from asyncinvoke._model.text import NO_CHARACTERS, in_one_line
 from asyncinvoke.errors import JournalError
 
 CAUSES = """
@@ -54,11 +56,18 @@ def column_of(position: int | None, key: str | None) -> tuple[str, int | str]:
     """Return the column by which an item is identified, and its value.
 
     Raises:
-        JournalError: Neither is given, or both are.
+        JournalError: Neither is given, or both are, or no item can have it.
     """
     if key is not None and position is None:
+        if not isinstance(key, str) or NO_CHARACTERS.search(key):
+            shown = in_one_line(repr(key), 100)
+            raise JournalError(f"no item has the key {shown}: a key is Unicode text")
         return "key", key
     if position is not None and key is None:
+        if type(position) is not int or not 0 <= position <= sys.maxsize:
+            raise JournalError(
+                f"no item has the position {position!r}: it is a whole number from 0"
+            )
         return "idx", position
     raise JournalError("identify the item either by its position or by its key")
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from asyncinvoke._engine.causes import OTHERS
+from asyncinvoke._journal.rows import CauseKey
 from asyncinvoke._journal.statements import Statements
 
 _INLINE = 20
@@ -89,6 +91,15 @@ class Renumbering:
             number = self._causes[key] = len(self._causes) + 1
             self._sql.do("INSERT INTO cause VALUES (?, ?, ?, ?, ?, ?, ?, 0)", number, *key, example)
         return number
+
+    def number_of(self, key: CauseKey) -> int | None:
+        """Return the number of a cause; `None` if no journal has it."""
+        return self._causes.get(key)
+
+    def others(self) -> list[tuple[int, CauseKey]]:
+        """Return the causes that stand for those beyond the most that a journal records."""
+        keys = ((number, CauseKey(*key)) for key, number in self._causes.items())
+        return [(number, key) for number, key in keys if key.error_type == OTHERS]
 
     def new_session(self, old: int) -> tuple[int, float]:
         """Return the new number of a session of the part, and when it started."""

@@ -144,6 +144,14 @@ START_ROUND = 0.25
 """The time after which an attempt that was not refused counts as admitted, in seconds, until the
 first throttle. Lambda refuses within tens of milliseconds; a function may run for 15 minutes."""
 
+START_SPEED = 400.0
+"""The minimum speed of the ramp, in attempts per second. A refusal takes some tens of milliseconds,
+so about a dozen attempts too many are sent, once, whatever the ceiling is."""
+
+START_TICK = 0.005
+"""The interval at which the ramp rises by time alone, in seconds. Attempts that are sent one after
+another stop with the first refusal; a burst would be refused as a whole."""
+
 LONGEST_ROUND = 1.0
 """The same after the first throttle, in seconds; it bounds how slowly a slow function is probed."""
 
@@ -199,6 +207,7 @@ class ConcurrencyLimit:
 
     __slots__ = (
         "_ceilings",
+        "_in_advance",
         "_is_sharing",
         "_is_starting",
         "_plateau",
@@ -220,6 +229,7 @@ class ConcurrencyLimit:
         self._ceilings = Ceilings()
         self._is_sharing = False
         self._is_starting = True
+        self._in_advance = 0.0
         self._plateau = 0.0
         self._rounds_to_plateau = 0.0
         self._rounds = 0.0
@@ -235,11 +245,16 @@ class ConcurrencyLimit:
             now: Seconds on any monotonic clock.
             in_flight: The number of attempts in flight, including this one.
         """
-        self._advance(now, in_flight, 1 / self._value)
+        self._advance(now, in_flight, 1)
 
     def tick(self, *, now: float, in_flight: int) -> None:
         """Record that time has passed without a throttle."""
-        self._advance(now, in_flight, 0.0)
+        self._advance(now, in_flight, 0)
+
+    def rises_at(self, now: float) -> float:
+        """Return when to call `tick` if the limit is reached now; infinite if there is no hurry."""
+        is_ramping = self._is_starting and self.limit < self.maximum
+        return now + START_TICK if is_ramping else math.inf
 
     def throttled(self, *, in_flight: int) -> None:
         """Record that an attempt was refused. Call it once per burst.
@@ -270,21 +285,32 @@ class ConcurrencyLimit:
         self._is_sharing = self._is_starting = False
         self.limit = int(self._value + 0.5)
 
-    def _advance(self, now: float, in_flight: int, step: float) -> None:
+    def _advance(self, now: float, in_flight: int, admitted: int) -> None:
         was_in_use, self.is_in_use = self.is_in_use, in_flight >= self.limit
         elapsed, self._seen = now - self._seen, now
         if not self.is_in_use or self._value >= self.maximum:
             return
-        if was_in_use:
-            by_time = elapsed / (START_ROUND if self._is_starting else LONGEST_ROUND)
-            step = max(step, min(by_time, LARGEST_STEP))
         if self._is_starting:
-            grown = self._value * (1 + step)
+            grown = self._ramp(elapsed if was_in_use else min(elapsed, START_TICK), admitted)
         else:
-            self._rounds += step
+            by_time = min(elapsed / LONGEST_ROUND, LARGEST_STEP) if was_in_use else 0.0
+            self._rounds += max(admitted / self._value, by_time)
             grown = self._curve(self._rounds - self._rounds_to_plateau)
         self._value = min(max(self._value, grown), float(self.maximum))
         self.limit = int(self._value + 0.5)
+
+    def _ramp(self, elapsed: float, admitted: int) -> float:
+        """Return the next limit before the first throttle.
+
+        Each attempt that was admitted adds one, so the limit doubles with each round. What was added
+        by time is an advance on that: as many of the following responses add nothing.
+        """
+        speed = max(START_SPEED, self._value / START_ROUND)
+        by_time = min(elapsed * speed, LARGEST_STEP * self._value)
+        self._in_advance += by_time
+        counted = min(self._in_advance, float(admitted))
+        self._in_advance -= counted
+        return self._value + by_time + admitted - counted
 
     def _curve(self, past: float) -> float:
         """Return the limit at a number of rounds past the plateau, which may be negative."""

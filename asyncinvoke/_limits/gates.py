@@ -98,9 +98,9 @@ class Gate:
         return max(self.pause.until, self.rate.opens_at)
 
     def refresh(self, now: float) -> float:
-        """Advance the time, and return when it opens: infinite if an attempt has to end first."""
+        """Advance the time, and return when it may open: infinite if an attempt has to end first."""
         if self.in_flight >= self.concurrency.limit:
-            return math.inf
+            return self.concurrency.rises_at(now)
         return self.refill(now) if self.is_timed else 0.0
 
     def admitted(self, now: float) -> None:

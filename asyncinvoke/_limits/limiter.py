@@ -92,14 +92,20 @@ class Permit(Claim):
         books = dispatcher.books
         try:
             now = books.now()
-            # If a limit is not reached and was not before, a response changes nothing.
+            # A response changes nothing if the limit cannot rise, or if it is not reached and was
+            # not before.
             limit = gate.concurrency
-            if gate.in_flight >= limit.limit or limit.is_in_use or gate.is_timed:
+            if gate.is_timed or (
+                limit.limit < limit.maximum and (limit.is_in_use or gate.in_flight >= limit.limit)
+            ):
                 gate.admitted(now)
             if not gate.reserved:
                 account = gate.account
                 limit = account.concurrency
-                if account.in_flight >= limit.limit or limit.is_in_use or account.is_timed:
+                if account.is_timed or (
+                    limit.limit < limit.maximum
+                    and (limit.is_in_use or account.in_flight >= limit.limit)
+                ):
                     account.admitted(now)
             meter, shared_meter = gate.meter, books.scopes.caller.meter
             if now >= meter.ends_at:

@@ -9,6 +9,9 @@ if sys.platform == "win32":
         """Return `False`: an abandoned part cannot be distinguished from one being written."""
         return False
 
+    def wait(descriptor: int) -> None:
+        """Do nothing."""
+
 else:
     import fcntl
 
@@ -21,3 +24,11 @@ else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         return False
+
+    def wait(descriptor: int) -> None:
+        """Lock an open file until it is closed, as soon as no other process has it locked.
+
+        Do nothing if the file system has no locks.
+        """
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)

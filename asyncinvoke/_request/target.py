@@ -1,7 +1,7 @@
 """`Target`: the function to invoke, given as a name, an ARN or a partial ARN, and its qualifier."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from asyncinvoke.errors import InvalidRequestError
@@ -53,6 +53,12 @@ class Target:
 
     account_id: str | None = None
     """The account ID in the ARN, of twelve digits, if it includes one."""
+
+    function_name: str = field(init=False, repr=False, compare=False)
+    """The value sent as `FunctionName`, without the qualifier; made once, as each error has it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "function_name", self._without_qualifier())
 
     @classmethod
     def parse(cls, function_name: str, qualifier: str | None = None) -> Self:
@@ -116,9 +122,7 @@ class Target:
             )
         )
 
-    @property
-    def function_name(self) -> str:
-        """The value sent as `FunctionName`, without the qualifier."""
+    def _without_qualifier(self) -> str:
         if self.partition is not None:
             return (
                 f"arn:{self.partition}:lambda:{self.region}:{self.account_id}:function:{self.name}"

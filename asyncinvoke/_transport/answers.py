@@ -58,13 +58,24 @@ def read_answer(
     if status_code != accepted:
         return read_failure(status_code, headers, body, accepted)
     request_id = headers.get("x-amzn-requestid") or None
-    if isinstance(headers, Headers):
-        headers = headers.starting(b"x-amz-")
+    executed_version = headers.get("x-amz-executed-version") or None
+    if (
+        executed_version is not None
+        and isinstance(headers, Headers)
+        and headers.lowered.count(b"\r\nx-amz-") == 1
+    ):
+        # Nearly every answer: it has none of the others, so there is no need to look for each.
+        return Reply(
+            status_code=status_code,
+            payload=body,
+            executed_version=executed_version,
+            request_id=request_id,
+        )
     log_result = headers.get("x-amz-log-result")
     return Reply(
         status_code=status_code,
         payload=body,
-        executed_version=headers.get("x-amz-executed-version") or None,
+        executed_version=executed_version,
         function_error=headers.get("x-amz-function-error") or None,
         log_result=None if log_result is None else decode_log_result(log_result),
         request_id=request_id,

@@ -1,11 +1,16 @@
-"""Credentials, resolved as a separate step: at most once a second, with errors as values."""
+"""Credentials: found when a client is opened; their values resolved at most once a second."""
 
+import contextlib
+import json
 import math
+import os
+import shlex
 import time
 from datetime import datetime
 from typing import Any
 
 import anyio
+from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
 from asyncinvoke._model.delivery import Phase
@@ -13,8 +18,15 @@ from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.exceptions import described, out_of_files, shown
 from asyncinvoke._transport.http.errors import forget
 from asyncinvoke._transport.process import is_cancelled
-from asyncinvoke._transport.set_up import credentials_flaw
+from asyncinvoke._transport.set_up import credentials_flaw, key_log_flaw
 from asyncinvoke._transport.sigv4 import Moment
+from asyncinvoke.errors import ConfigurationError
+
+NO_CREDENTIALS = (
+    "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "AWS_PROFILE, or any other source that botocore reads"
+)
+"""The message where there are none."""
 
 _MANDATORY = 600.0
 """How long before their expiry credentials must be refreshed, in seconds, as in botocore."""
@@ -40,6 +52,57 @@ _OF_CREDENTIALS = (botocore_errors.BotoCoreError, botocore_errors.ClientError, O
 """Errors of a source of credentials: STS, SSO, a metadata service, a process or a file."""
 
 
+async def find_credentials(session: AioSession) -> Any:
+    """Return the credentials of a session, without fetching or refreshing their values.
+
+    Raises:
+        ConfigurationError: There are none, or their source cannot be used.
+    """
+    try:
+        found = await session.get_credentials()
+    except (FileNotFoundError, PermissionError) as error:
+        flaw = key_log_flaw(error)
+        if flaw is None:
+            name = error.filename or _process_of(session)
+            is_there = isinstance(error, PermissionError)
+            flaw = f"{name!r} cannot be run" if is_there else f"there is no {name!r}"
+            flaw = f"credential_process: {flaw}"
+        raise ConfigurationError(flaw) from shown(error)
+    except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
+        # The output of a process may contain keys, and the error may quote it.
+        flaw = key_log_flaw(error) or _unreadable(error, session)
+        flaw = flaw or f"credentials: {described(error)}"
+        raise ConfigurationError(flaw) from shown(error)
+    if found is None:
+        raise ConfigurationError(NO_CREDENTIALS)
+    return found
+
+
+def _unreadable(error: Exception, session: AioSession) -> str | None:
+    """Return which source of credentials contains what botocore cannot read, if that is the error."""
+    if not isinstance(error, ValueError | TypeError | AttributeError):
+        return None
+    # A profile that is given to the session comes before the environment.
+    is_from_environment = session.instance_variables().get("profile") is None
+    names = ("AWS_ACCESS_KEY_ID", "AWS_CREDENTIAL_EXPIRATION")
+    if is_from_environment and all(map(os.environ.get, names)):
+        return "AWS_CREDENTIAL_EXPIRATION is not a time"
+    if name := _process_of(session):
+        is_json = not isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
+        printed = "JSON that is not credentials" if is_json else "what is not JSON"
+        return f"credential_process: {name!r} printed {printed}"
+    if "AWS_CONTAINER_CREDENTIALS_FULL_URI" in os.environ:
+        return "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that gives no credentials"
+    return None
+
+
+def _process_of(session: AioSession) -> str | None:
+    """Return the program of a profile's credential_process, without arguments, which may be secret."""
+    with contextlib.suppress(botocore_errors.BotoCoreError, ValueError, IndexError):
+        return shlex.split(session.get_scoped_config().get("credential_process", ""))[0]
+    return None
+
+
 class KeptCredentials:
     """A cache of a client's credentials, valid for the current second.
 
@@ -56,7 +119,7 @@ class KeptCredentials:
         self._signer = signer
         self._source: Any = None
         self._expiry: object = None
-        self._ends = -math.inf
+        self._ends = self._until = -math.inf
         self._moment: Moment | None = None
         self._asking: _Asking | None = None
 
@@ -71,8 +134,7 @@ class KeptCredentials:
         moment, source = self._moment, self._source
         if (
             moment is not None
-            and int(now) == moment.second
-            and now < self._ends
+            and moment.second <= now < self._until
             and source is self._signer._credentials  # noqa: SLF001
             and self._expiry is getattr(source, "_expiry_time", None)
         ):
@@ -112,6 +174,7 @@ class KeptCredentials:
             self._source, self._moment = source, result
             self._expiry = getattr(source, "_expiry_time", None)
             self._ends = _seconds(self._expiry)
+            self._until = min(result.second + 1, self._ends)
         return result
 
 

@@ -56,7 +56,7 @@ class DirectTransport:
         self._told: set[str] = set()
         self._templates: Recent[_Kind, Template | UnsuitableError] = Recent(_MOST_TEMPLATES)
         self._patterns = Patterns(client)
-        self._latest: dict[str, tuple[InvokeParameters, bool, Template]] = {}
+        self._latest: _Latest = (None, None, None)
 
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -67,7 +67,14 @@ class DirectTransport:
         is_plain = moment is not None and self._interception.found() is None
         if not is_plain and self._steps_aside():
             return await self._reference.send(parameters, payload, progress)
-        template = None if moment is None else self._known(INVOKE, parameters, moment)
+        latest = self._latest
+        if latest[0] is parameters and latest[1] is moment:
+            # The items of a map share one object, and hashing its values takes a microsecond.
+            template = latest[2]
+        else:
+            template = None if moment is None else self._known(INVOKE, parameters, moment)
+            if template is not None:
+                self._latest = parameters, moment, template
         connections = None if template is None else self._wires.ours(template.origin)
         if moment is None or template is None or connections is None:
             return await self._under_way.wait_for(
@@ -82,8 +89,9 @@ class DirectTransport:
         except NotOursError as error:
             self._wires.not_ours(template.origin, error)
             return await self.send(parameters, payload, progress)
-        accepted = ACCEPTED[parameters.invocation_type]
-        return read_answer(answer.status, answer.headers, answer.body, accepted)
+        return read_answer(
+            answer.status, answer.headers, answer.body, ACCEPTED[parameters.invocation_type]
+        )
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -175,9 +183,6 @@ class DirectTransport:
     ) -> Template | None:
         """Return the template of a request, if it is known and usable."""
         has_token = moment.token is not None
-        latest = self._latest.get(operation)
-        if latest is not None and latest[0] is parameters and latest[1] is has_token:
-            return latest[2]
         kind = _kind(operation, parameters, has_token)
         template = self._templates.get(kind)
         if template is None:
@@ -185,11 +190,7 @@ class DirectTransport:
             template = self._patterns.template(family, parameters.target)
             if template is not None:
                 self._templates.put(kind, template)
-        if isinstance(template, Template):
-            # All items of a map share one object, and hashing its values takes a microsecond.
-            self._latest[operation] = parameters, has_token, template
-            return template
-        return None
+        return template if isinstance(template, Template) else None
 
     async def _make(
         self, operation: str, parameters: InvokeParameters, moment: Moment
@@ -217,6 +218,9 @@ class DirectTransport:
 
 
 _Kind: TypeAlias = tuple[object, ...]
+
+_Latest: TypeAlias = tuple[InvokeParameters | None, Moment | None, Template | None]
+"""The parameters, the moment and the template of the latest call on the fast path."""
 
 
 _HOLES = frozenset(HOLES.values())

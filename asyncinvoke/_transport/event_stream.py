@@ -2,6 +2,8 @@
 
 import json
 import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
@@ -19,6 +21,19 @@ _LONGEST_FRAME = 25_165_824 + 131_072 + 16
 """botocore's limits on headers and payload: 128 KiB and 24 MiB."""
 
 
+@dataclass(slots=True)
+class _Opening:
+    """A frame up to its payload: two lengths, their checksum, and the headers."""
+
+    content: bytes
+    size: int
+    """The length of the content, in bytes."""
+    length: int
+    """The length of the whole frame, in bytes."""
+    checksum: int
+    """The CRC-32 of the content, which that of the whole frame continues."""
+
+
 class FrameReader:
     """Decodes an event stream, received in pieces of any size, into what the function wrote.
 
@@ -27,103 +42,123 @@ class FrameReader:
     frame and parses the headers every time, although all chunks have identical headers. A property
     test compares this class with botocore's `EventStreamBuffer`.
 
+    Most chunks of a stream have the same length too. A frame that begins with the same bytes as the
+    last chunk is known up to its payload: nothing of that is parsed or hashed again.
+
     Frames are parsed in place. Only payloads, which are returned, and incomplete frames are copied;
     a frame is joined when its last piece arrives.
     """
 
     def __init__(self) -> None:
+        self.end: StreamEnd | Failure | None = None
+        """How the stream ended; data after that is ignored."""
         self._pieces: list[bytes] = []
         self._size = 0
         self._needed = _PRELUDE
-        self._headers_of_a_chunk: bytes | None = (
-            None  # none seen; a frame may have no headers at all
-        )
-        self._has_ended = False
+        self._last_chunk: _Opening | None = None
 
-    def feed(self, data: bytes) -> list[bytes | StreamEnd | Failure]:
-        """Add bytes, and return what is complete. After an end or a failure, data is ignored."""
-        if self._has_ended:
-            return []
-        if self._pieces:
-            self._pieces.append(data)
-            self._size += len(data)
-            if self._size < self._needed:
-                return []
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-        given: list[bytes | StreamEnd | Failure] = []
+    def feed(self, pieces: Iterable[bytes]) -> list[bytes]:
+        """Add bytes, and return the chunks that are complete, up to an end or a failure."""
+        chunks: list[bytes] = []
         try:
-            at = self._read_whole_frames(data, given)
+            for data in pieces:
+                if self.end is not None:
+                    break
+                if self._pieces:
+                    self._pieces.append(data)
+                    self._size += len(data)
+                    if self._size < self._needed:
+                        continue
+                    data = b"".join(self._pieces)  # noqa: PLW2901  # continues the last one
+                    self._pieces.clear()
+                at = self._read_whole_frames(data, chunks)
+                if at < len(data):
+                    self._pieces.append(data[at:])
+                    self._size = len(data) - at
         except _ChecksumError as error:
-            self._has_ended = True
-            given.append(_damaged(TransportFault.CHECKSUM, str(error)))
+            self.end = _damaged(TransportFault.CHECKSUM, str(error))
         except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
-            self._has_ended = True
-            given.append(_damaged(TransportFault.PROTOCOL, type(error).__name__))
-        else:
-            if at < len(data):
-                self._pieces.append(data[at:])
-                self._size = len(data) - at
-        return given
+            self.end = _damaged(TransportFault.PROTOCOL, type(error).__name__)
+        return chunks
 
-    def _read_whole_frames(self, data: bytes, given: list[bytes | StreamEnd | Failure]) -> int:
+    def _read_whole_frames(self, data: bytes, chunks: list[bytes]) -> int:
         """Parse all complete frames, and return the offset of the next one."""
-        view = memoryview(data)
         at, size = 0, len(data)
-        while size - at >= _PRELUDE:
-            length, headers_length, checksum = _unpack_prelude(data, at)
-            begun = crc32(view[at : at + 8])
-            if begun != checksum:
-                raise _ChecksumError(checksum, begun)
-            headers_end, end = at + _PRELUDE + headers_length, at + length - 4
-            if headers_length > _LONGEST_HEADERS or length > _LONGEST_FRAME or headers_end > end:
-                raise ValueError(length)
-            if end + 4 > size:
-                self._needed = length
+        while at + _PRELUDE <= size:
+            opening = last_chunk = self._last_chunk
+            if opening is None or not data.startswith(opening.content, at):
+                opening = _read_opening(data, at)
+            end = at + opening.length
+            if end > size:
+                self._needed = opening.length
                 return at
-            (checksum,) = _unpack_checksum(data, end)
-            found = crc32(view[at + 8 : end], begun)
+            payload = data[at + opening.size : end - 4]
+            (checksum,) = _unpack_checksum(data, end - 4)
+            found = crc32(payload, opening.checksum)
             if found != checksum:
                 raise _ChecksumError(checksum, found)
-            headers, payload = data[at + _PRELUDE : headers_end], data[headers_end:end]
-            if headers != self._headers_of_a_chunk:
-                read = self._read(headers, payload)
-            else:
-                read = payload or None
-            if read is not None:
-                given.append(read)
-                if not isinstance(read, bytes):
-                    self._has_ended = True
-                    return size
-            at = end + 4
+            at = end
+            if opening is last_chunk or self._is_chunk(opening, payload):
+                if payload:  # an empty chunk could be mistaken for the end
+                    chunks.append(payload)
+            elif self.end is not None:
+                return size
         self._needed = _PRELUDE
         return at
 
-    def _read(self, raw: bytes, payload: bytes) -> bytes | StreamEnd | Failure | None:
-        """Parse a frame whose headers differ from those of the last chunk."""
-        # Deferred: a heavy import that only streams need.
-        from botocore.eventstream import EventStreamHeaderParser
+    def _is_chunk(self, opening: _Opening, payload: bytes) -> bool:
+        """Return whether a frame is a chunk; if it ends the stream, set `end`."""
+        headers, last = opening.content[_PRELUDE:], self._last_chunk
+        if last is None or headers != last.content[_PRELUDE:]:
+            read = _read_message(headers, payload)
+            if not isinstance(read, bytes):
+                self.end = read
+                return False
+        self._last_chunk = opening
+        return True
 
-        headers: dict[str, Any] = EventStreamHeaderParser().parse(raw)
-        match headers.get(":message-type"), headers.get(":event-type"):
-            case "event", "PayloadChunk":
-                self._headers_of_a_chunk = raw
-                # An empty chunk could be mistaken for the end.
-                return payload or None
-            case "event", "InvokeComplete":
-                return _end(payload)
-            case "event", _:
-                return None  # may be added by the service in the future
-            case "exception", _:
-                return _exception(headers.get(":exception-type"), payload)
-            case "error", _:
-                return Failure(
-                    code=_event_text(headers.get(":error-code")),
-                    message=_event_text(headers.get(":error-message")) or "",
-                )
-            case other, _:
-                kind = type(other).__name__
-                return _damaged(TransportFault.PROTOCOL, f"a message of type {kind}")
+
+def _read_opening(data: bytes, at: int) -> _Opening:
+    """Parse a frame up to its payload, of which not all need have arrived.
+
+    Raises:
+        _ChecksumError: The lengths are damaged.
+        ValueError: They are impossible, or exceed a limit.
+    """
+    length, headers_length, checksum = _unpack_prelude(data, at)
+    found = crc32(data[at : at + 8])
+    if found != checksum:
+        raise _ChecksumError(checksum, found)
+    size = _PRELUDE + headers_length
+    if headers_length > _LONGEST_HEADERS or length > _LONGEST_FRAME or size + 4 > length:
+        raise ValueError(length)
+    content = data[at : at + size]
+    return _Opening(content, size, length, crc32(content))
+
+
+def _read_message(raw: bytes, payload: bytes) -> bytes | StreamEnd | Failure | None:
+    """Parse a frame: a chunk, how the stream ended, or `None` for an unknown event."""
+    # Deferred: a heavy import that only streams need.
+    from botocore.eventstream import EventStreamHeaderParser
+
+    headers: dict[str, Any] = EventStreamHeaderParser().parse(raw)
+    match headers.get(":message-type"), headers.get(":event-type"):
+        case "event", "PayloadChunk":
+            return payload
+        case "event", "InvokeComplete":
+            return _end(payload)
+        case "event", _:
+            return None  # may be added by the service in the future
+        case "exception", _:
+            return _exception(headers.get(":exception-type"), payload)
+        case "error", _:
+            return Failure(
+                code=_event_text(headers.get(":error-code")),
+                message=_event_text(headers.get(":error-message")) or "",
+            )
+        case other, _:
+            kind = type(other).__name__
+            return _damaged(TransportFault.PROTOCOL, f"a message of type {kind}")
 
 
 class _ChecksumError(Exception):

@@ -1,10 +1,8 @@
 """Opens clients and transports, and validates a caller's client, whose own retries must be off."""
 
 import contextlib
-import json
 import logging
 import os
-import shlex
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
@@ -21,6 +19,7 @@ from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
 from asyncinvoke._transport.base import ClosingTransport
 from asyncinvoke._transport.client import ClientTransport
+from asyncinvoke._transport.credentials import find_credentials
 from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.exceptions import described, shown
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession, KeepaliveHttpxSession
@@ -114,65 +113,6 @@ def as_session(given: Any) -> AioSession:
             f"session must be an aiobotocore AioSession, not {type(given).__name__}"
         )
     return given
-
-
-NO_CREDENTIALS = (
-    "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-    "AWS_PROFILE, or any other source that botocore reads"
-)
-
-
-async def find_credentials(session: AioSession) -> Any:
-    """Return the credentials of a session, without fetching or refreshing their values.
-
-    Raises:
-        ConfigurationError: There are none, or their source cannot be used.
-    """
-    try:
-        found = await session.get_credentials()
-    except FileNotFoundError as error:
-        if flaw := key_log_flaw(error):
-            raise ConfigurationError(flaw) from shown(error)
-        name = error.filename or _process_of(session)
-        raise ConfigurationError(f"credential_process: there is no {name!r}") from shown(error)
-    except PermissionError as error:
-        if flaw := key_log_flaw(error):
-            raise ConfigurationError(flaw) from shown(error)
-        name = error.filename or _process_of(session)
-        raise ConfigurationError(f"credential_process: {name!r} cannot be run") from shown(error)
-    except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
-        # The output of a process may contain keys, and the error may quote it.
-        flaw = key_log_flaw(error) or _unreadable(error, session)
-        flaw = flaw or f"credentials: {described(error)}"
-        raise ConfigurationError(flaw) from shown(error)
-    if found is None:
-        raise ConfigurationError(NO_CREDENTIALS)
-    return found
-
-
-def _unreadable(error: Exception, session: AioSession) -> str | None:
-    """Return which source of credentials contains what botocore cannot read, if that is the error."""
-    if not isinstance(error, ValueError | TypeError | AttributeError):
-        return None
-    # A profile that is given to the session comes before the environment.
-    is_from_environment = session.instance_variables().get("profile") is None
-    names = ("AWS_ACCESS_KEY_ID", "AWS_CREDENTIAL_EXPIRATION")
-    if is_from_environment and all(map(os.environ.get, names)):
-        return "AWS_CREDENTIAL_EXPIRATION is not a time"
-    if name := _process_of(session):
-        is_json = not isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
-        printed = "JSON that is not credentials" if is_json else "what is not JSON"
-        return f"credential_process: {name!r} printed {printed}"
-    if "AWS_CONTAINER_CREDENTIALS_FULL_URI" in os.environ:
-        return "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that gives no credentials"
-    return None
-
-
-def _process_of(session: AioSession) -> str | None:
-    """Return the program of a profile's credential_process, without arguments, which may be secret."""
-    with contextlib.suppress(botocore_errors.BotoCoreError, ValueError, IndexError):
-        return shlex.split(session.get_scoped_config().get("credential_process", ""))[0]
-    return None
 
 
 async def open_connector(client: Any) -> None:

@@ -10,7 +10,7 @@ import itertools
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -137,7 +137,7 @@ class Signer:
             f"SignedHeaders={self._signed_headers}, Signature="
         )
 
-    def signature(self, moment: Moment, payload: bytes, values: Iterable[str] = ()) -> str:
+    def signature(self, moment: Moment, payload: bytes, values: Sequence[str] = ()) -> str:
         """Return the signature of a request.
 
         Args:
@@ -150,9 +150,10 @@ class Signer:
             self._moment = moment
         second = self._second
         canonical = second.canonical.copy()
-        for value, after in zip(values, second.rest, strict=True):
-            canonical.update(" ".join(value.split()).encode())
-            canonical.update(after)
+        if values or second.rest:
+            for value, after in zip(values, second.rest, strict=True):
+                canonical.update(" ".join(value.split()).encode())
+                canonical.update(after)
         canonical.update(sha256(payload).hexdigest().encode())
         inner = second.inner.copy()
         inner.update(canonical.hexdigest().encode())

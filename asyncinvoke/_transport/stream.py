@@ -193,16 +193,18 @@ class OpenStream:
         self.head = head
         self._body = body
         self._deadline = deadline
-        self._pieces: deque[bytes] = deque()
         self._frames = FrameReader()
-        self._ready: deque[bytes | StreamEnd | Failure] = deque()
+        self.chunks: deque[bytes] = deque()
+        """The chunks that have arrived, whoever takes them; one read may contain many."""
 
     async def receive(self) -> bytes | StreamEnd | Failure:
         """Return the next chunk, or how the stream ended; failures are returned, not raised.
 
         Nothing is read ahead, so a slow caller slows the sender down (backpressure).
         """
-        while (taken := self.take()) is None:
+        while not self.chunks:
+            if self._frames.end is not None:
+                return self._frames.end
             try:
                 pieces = await self._body.read()
             except Exception as error:  # noqa: BLE001  # converted to a Failure
@@ -213,14 +215,8 @@ class OpenStream:
                     phase=Phase.BODY_READ,
                     message="no InvokeComplete came",
                 )
-            self._pieces.extend(pieces)
-        return taken
-
-    def take(self) -> bytes | StreamEnd | Failure | None:
-        """Return what `receive` would, if it has arrived; one read may contain many chunks."""
-        while not self._ready and self._pieces:
-            self._ready.extend(self._frames.feed(self._pieces.popleft()))
-        return self._ready.popleft() if self._ready else None
+            self.chunks.extend(self._frames.feed(pieces))
+        return self.chunks.popleft()
 
     async def finish(self) -> None:
         """After the end of the stream, keep the connection if the body ends soon, else close it."""

@@ -56,8 +56,14 @@ def complain(error: Exception) -> int:
 
 def one_line(text: str, *, longest: int = _LONGEST) -> str:
     """Return untrusted text made safe for a terminal: one line, no control codes, truncated."""
-    line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    return printable(" ".join(text.split()), longest=longest)
+
+
+def printable(line: str, *, longest: int = _LONGEST) -> str:
+    """Return a line with untrusted parts made safe for a terminal, its blanks kept, truncated."""
+    # One more than is shown is enough to tell whether it is longer: the line may have megabytes.
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in line[: longest + 1])
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
 def _described(error: Exception) -> tuple[str, int] | None:

@@ -333,6 +333,9 @@ async def test_what_was_made_in_one_event_loop_is_not_used_in_another(
         async with open_invoker(server.url, transport=transport) as invoker:
             for block in (invoker.map("f", [1]), invoker.stream("f")):
                 await anyio.to_thread.run_sync(use, enter, block)
+            for make in (invoker.map, invoker.stream):
+                with pytest.raises(ConfigurationError, match="in another event loop"):
+                    await anyio.to_thread.run_sync(make, "f", [1])  # where there is none
             async with invoker.map("f", [1]) as run:
                 await anyio.to_thread.run_sync(use, iterate, run)
                 assert [outcome.ok async for outcome in run] == [True]

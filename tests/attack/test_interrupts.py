@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from asyncinvoke import FixedLimit, Invoker, Outcome
-from asyncinvoke._engine import map_block, tasks
+from asyncinvoke._engine import run_events, tasks
 from asyncinvoke._engine.events import RunEnded, RunSample, RunStarted
 from tests.doubles.counting_server import CountingServer
 
@@ -43,7 +43,7 @@ async def of_a_map(invoker: Invoker) -> list[Outcome[Any]]:
 async def test_a_hook_that_is_interrupted_interrupts_the_map_and_leaves_nothing_entered(
     event: type, interrupt: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(map_block, "SAMPLE_EVERY", 0.0)
+    monkeypatch.setattr(run_events, "SAMPLE_EVERY", 0.0)
     with CountingServer() as server:
         hooks = [raising_at(event, interrupt)]
         async with open_invoker(server.url, hooks=hooks, limit=FixedLimit(3)) as invoker:

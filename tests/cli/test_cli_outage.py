@@ -21,10 +21,8 @@ async def test_what_cannot_be_reached_is_named_and_ctrl_c_knows_that_nothing_was
 ) -> None:
     (tmp_path / "in.jsonl").write_text("1\n2\n3\n")
 
-    async def try_out(command: str, url: str, waiting: str, last: str) -> None:
-        words = ("in.jsonl",) if command == "map" else ()
-        options = ("-u", url, "-r", "us-east-1")
-        async with started(command, "f", *words, *options, cwd=tmp_path) as process:
+    async def try_out(words: str, url: str, waiting: str, last: str) -> None:
+        async with started(*words.split(), "-u", url, "-r", "us-east-1", cwd=tmp_path) as process:
             err = Lines(process.stderr)
             assert re.sub(r"for \d+ s", "for N s", await err.next()) == f"waiting: {waiting}"
             process.send_signal(signal.SIGINT)
@@ -38,12 +36,18 @@ async def test_what_cannot_be_reached_is_named_and_ctrl_c_knows_that_nothing_was
         async with anyio.create_task_group() as group:
             for arguments in (
                 (
-                    "invoke",
+                    "invoke f",
                     away,
                     f"no connection to {away} yet{stops}",
                     "interrupted: the function has not",
                 ),
-                ("map", away, f"{admitted}: no connection to {away} yet{stops} the run", NOT_SENT),
-                ("map", gone, f"{admitted}: {gone} refuses connections{stops} the run", NOT_SENT),
+                *(
+                    (f"map f in.jsonl {more}", url, f"{admitted}: {why}{stops} the run", NOT_SENT)
+                    for url, why in (
+                        (away, f"no connection to {away} yet"),
+                        (gone, f"{gone} refuses connections"),
+                    )
+                    for more in ("", "--idempotent")
+                ),
             ):
                 group.start_soon(try_out, *arguments)

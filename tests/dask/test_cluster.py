@@ -7,15 +7,19 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import anyio
 import pytest
 
 import asyncinvoke.dask
-from asyncinvoke import ConfigurationError
+from asyncinvoke import ConfigurationError, InvalidRequestError
 from asyncinvoke._dask import working
 from asyncinvoke._dask.plan import Control, Plan, read_control, shards_for, share, write_control
+from asyncinvoke._dask.run import DaskRun
 from tests.doubles.counting_server import CountingServer
 
 SOON = 60
@@ -160,6 +164,122 @@ def test_a_plan_shows_nothing_of_the_input() -> None:
     )
     assert "secret" not in repr(plan)
     assert str(plan.journal(2)) == str(Path("d") / "2of2.run")
+
+
+class Client:
+    """What `map` needs of Dask's client; its shards never begin."""
+
+    asynchronous = False
+    status = "running"
+
+    def __init__(self, *, sees: bool = True) -> None:
+        self._sees = sees
+
+    def nthreads(self) -> dict[str, int]:
+        return {"tcp://a": 2, "tcp://b": 2}
+
+    def run(self, function: Callable[..., Any], *arguments: Any, **_: Any) -> dict[str, bool]:
+        return {"tcp://a": True, "tcp://b": self._sees}
+
+    def submit(self, *_: Any, **__: Any) -> SimpleNamespace:
+        return SimpleNamespace(
+            done=lambda: False,
+            status="pending",
+            cancel=lambda: None,
+            add_done_callback=lambda _: None,
+        )
+
+
+def plan_in(directory: Path) -> Plan:
+    return Plan(
+        id="a",
+        function_name="f",
+        source=None,
+        directory=str(directory),
+        shards=6,
+        workers=2,
+        concurrency=None,
+        invoker={"region_name": 5},
+        options={},
+    )
+
+
+@pytest.mark.anyio
+async def test_what_is_wished_of_a_run_reaches_its_maps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "LOOK_EVERY", 0.001)
+    send, obeyed = anyio.create_memory_object_stream[object](9)
+    a_map: Any = SimpleNamespace(
+        set_concurrency=send.send_nowait,
+        pause=lambda: send.send_nowait("pause"),
+        resume=lambda: send.send_nowait("resume"),
+        stop=lambda: send.send_nowait("stop"),
+    )
+    client: Any = Client()
+    with (
+        send,
+        obeyed,
+        anyio.fail_after(SOON),
+        DaskRun(client, plan_in(tmp_path), slots=4) as run,
+    ):
+        assert repr(run) == f"<DaskRun 0 of 6 shards ended, {tmp_path}>"
+        async with anyio.create_task_group() as group:
+            group.start_soon(working._obey, a_map, plan_in(tmp_path))
+            assert await obeyed.receive() == "resume"  # as it was submitted
+            run.pause()
+            assert await obeyed.receive() == "pause"
+            run.set_concurrency(20)  # of four at the same time; and it stays paused
+            assert [await obeyed.receive(), await obeyed.receive()] == [5, "pause"]
+            run.resume()
+            assert [await obeyed.receive(), await obeyed.receive()] == [5, "resume"]
+            with pytest.raises(InvalidRequestError, match="concurrency 0"):
+                run.set_concurrency(0)
+            run.close()  # nothing more is begun, wherever it still runs
+            assert [await obeyed.receive(), await obeyed.receive()] == [5, "stop"]
+            group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("client", "options", "why"),
+    [
+        (Client(sees=False), {}, "worker tcp://b does not see"),
+        (SimpleNamespace(asynchronous=True), {}, "must not be asynchronous"),
+        (Client(), {"journal": "a.run"}, "journal is not for a map on a cluster"),
+        (Client(), {"shards": 4}, "it has a run of 6 shards: continue it with shards=6"),
+    ],
+)
+def test_what_cannot_run_on_a_cluster_is_refused_before_it_is_submitted(
+    tmp_path: Path, client: Any, options: dict[str, Any], why: str
+) -> None:
+    (tmp_path / "1of6.run").touch()
+    with pytest.raises(ConfigurationError, match=why):
+        asyncinvoke.dask.map(client, "f", [], directory=tmp_path, **options)
+    assert not (tmp_path / "control.json").exists()
+
+
+def test_a_run_is_continued_with_as_many_shards_as_it_had(tmp_path: Path) -> None:
+    (tmp_path / "1of6.run").touch()
+    client: Any = Client()
+    with asyncinvoke.dask.map(client, "f", [], directory=tmp_path, shards=6) as run:
+        assert run.progress().shards == 6
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_sees_no_directory_makes_no_invoker(tmp_path: Path) -> None:
+    assert not await working.prepare("a", str(tmp_path / "none"), {})
+    assert "a" not in working._homes
+
+
+def test_an_invoker_that_cannot_be_made_on_a_worker_is_the_error_of_its_shards(
+    tmp_path: Path,
+) -> None:
+    plan = plan_in(tmp_path)
+    home = working.Home(plan.invoker)
+    for number in (1, 2):
+        with pytest.raises(ConfigurationError, match="region_name"):
+            home.call(working._shard, plan, number)
+    home.close()
 
 
 def test_without_distributed_the_error_names_what_to_install(

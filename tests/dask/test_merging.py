@@ -11,7 +11,8 @@ import pytest
 from asyncinvoke import ConfigurationError, Invoker, JournalError, Shard
 from asyncinvoke._dask.merging import AT_ONCE, Merger
 from asyncinvoke._dask.plan import Control, Plan, read_control
-from asyncinvoke._dask.run import DaskRun, start
+from asyncinvoke._dask.run import DaskRun
+from asyncinvoke._dask.starting import start
 from asyncinvoke._journal.merging import Merging
 from asyncinvoke.runs import open_run
 from asyncinvoke.testing import FakeLambda

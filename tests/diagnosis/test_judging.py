@@ -2,14 +2,27 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import pytest
 
-from asyncinvoke import Check, CheckStatus, Delivery, Diagnosis, RejectedError
-from asyncinvoke._diagnosis import judging
+from asyncinvoke import (
+    Check,
+    CheckStatus,
+    ConfigurationError,
+    Delivery,
+    Diagnosis,
+    InvocationError,
+    NotReadyError,
+    RejectedError,
+    ServiceError,
+)
+from asyncinvoke._diagnosis import endpoint_checks, machine, setup_checks
+from asyncinvoke._diagnosis.checks import skipped
 from asyncinvoke._diagnosis.machine import Files
 from asyncinvoke._model.failure import Failure, TransportFault
 
+E = TypeVar("E", bound=InvocationError)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -38,45 +51,56 @@ class Answered:
 
 
 def refused(code: str) -> RejectedError:
-    return RejectedError("no", function_name="resize", delivery=Delivery.REJECTED, code=code)
+    return failed(RejectedError, code)
+
+
+def failed(kind: type[E], code: str) -> E:
+    return kind("no", function_name="resize", delivery=Delivery.REJECTED, code=code)
 
 
 TABLE = [
-    (judging.region(Setting("eu-west-1"), aws_region=None), "ok", "eu-west-1, from a test", ""),
-    (judging.region(Setting(None), aws_region=None), "wrong", "none", "AWS_DEFAULT_REGION"),
     (
-        judging.region(Setting(None), aws_region="eu-west-1"),
+        setup_checks.region(Setting("eu-west-1"), aws_region=None),
+        "ok",
+        "eu-west-1, from a test",
+        "",
+    ),
+    (setup_checks.region(Setting(None), aws_region=None), "wrong", "none", "AWS_DEFAULT_REGION"),
+    (
+        setup_checks.region(Setting(None), aws_region="eu-west-1"),
         "wrong",
         "none",
         "export AWS_DEFAULT_REGION=eu-west-1",
     ),
     (
-        judging.region(Setting("us-east-1"), aws_region="eu-west-1"),
+        setup_checks.region(Setting("us-east-1"), aws_region="eu-west-1"),
         "note",
         "AWS_REGION says eu-west-1",
         "does not read AWS_REGION",
     ),
     (
-        judging.region(Setting("eu-wset-1"), aws_region=None, known=["us-east-1", "eu-west-1"]),
+        setup_checks.region(
+            Setting("eu-wset-1"), aws_region=None, known=["us-east-1", "eu-west-1"]
+        ),
         "note",
         "knows no such region",
         "is it eu-west-1?",
     ),
-    (judging.region(Setting("eu-west-1"), aws_region=None, known=["eu-west-1"]), "ok", "", ""),
+    (setup_checks.region(Setting("eu-west-1"), aws_region=None, known=["eu-west-1"]), "ok", "", ""),
     (
-        judging.region(Setting("eu west"), aws_region=None),
+        setup_checks.region(Setting("eu west"), aws_region=None),
         "wrong",
         "no region can be called that",
         "correct it in a test",
     ),
     (
-        judging.connection(Failure(fault=TransportFault.PROTOCOL)),
+        endpoint_checks.connection(Failure(fault=TransportFault.PROTOCOL)),
         "wrong",
         "InvalidAnswer",
         "is it https://",
     ),
     (
-        judging.dry_run(
+        endpoint_checks.dry_run(
             "resize",
             [],
             RejectedError("403", function_name="resize", delivery=Delivery.REJECTED, code=None),
@@ -85,27 +109,27 @@ TABLE = [
         "403",
         "not Lambda, but a proxy",
     ),
-    (judging.credentials(Credentials(None), now=NOW), "wrong", "none were found", "give some"),
+    (setup_checks.credentials(Credentials(None), now=NOW), "wrong", "none were found", "give some"),
     (
-        judging.credentials(Credentials(None, flaw="ProfileNotFound: x"), now=NOW),
+        setup_checks.credentials(Credentials(None, flaw="ProfileNotFound: x"), now=NOW),
         "wrong",
         "ProfileNotFound",
         "choose another profile",
     ),
     (
-        judging.credentials(Credentials(None, flaw="nothing within 2 s: x"), now=NOW),
+        setup_checks.credentials(Credentials(None, flaw="nothing within 2 s: x"), now=NOW),
         "wrong",
         "nothing within 2 s",
         "what is to give them",
     ),
     (
-        judging.credentials(Credentials(is_temporary=False, flaw="a line break"), now=NOW),
+        setup_checks.credentials(Credentials(is_temporary=False, flaw="a line break"), now=NOW),
         "wrong",
         "a line break",
         "set them again",
     ),
     (
-        judging.connection(
+        endpoint_checks.connection(
             Failure(fault=TransportFault.TLS, message="SSLError: [SSL: WRONG_VERSION_NUMBER] wrong")
         ),
         "wrong",
@@ -113,107 +137,189 @@ TABLE = [
         "is it http://",
     ),
     (
-        judging.connection(Failure(fault=TransportFault.CONNECT_TIMEOUT), has_proxy=True),
+        endpoint_checks.connection(Failure(fault=TransportFault.CONNECT_TIMEOUT), has_proxy=True),
         "wrong",
         "ConnectTimeout",
         "the proxy",
     ),
     (
-        judging.region(Setting("nowhere"), aws_region=None, known=["x"]),
+        setup_checks.region(Setting("nowhere"), aws_region=None, known=["x"]),
         "note",
         "no such",
         "a typo does not",
     ),
     (
-        judging.region(Setting(None, flaw="no such profile"), aws_region="eu-west-1"),
+        setup_checks.region(Setting(None, flaw="no such profile"), aws_region="eu-west-1"),
         "wrong",
         "no such profile",
         "choose another profile",
     ),
-    (judging.credentials(Credentials(None, flaw="none"), now=NOW), "wrong", "none", "AWS_PROFILE"),
     (
-        judging.credentials(Credentials(None, flaw="AWS_X is not a time"), now=NOW),
+        setup_checks.credentials(Credentials(None, flaw="none"), now=NOW),
+        "wrong",
+        "none",
+        "AWS_PROFILE",
+    ),
+    (
+        setup_checks.credentials(Credentials(None, flaw="AWS_X is not a time"), now=NOW),
         "wrong",
         "not a time",
         "set them again",
     ),
     (
-        judging.credentials(Credentials(None, flaw="found in env, missing: AWS_X"), now=NOW),
+        setup_checks.credentials(Credentials(None, flaw="found in env, missing: AWS_X"), now=NOW),
         "wrong",
         "missing",
         "set them again",
     ),
     (
-        judging.credentials(Credentials(expires=NOW - timedelta(hours=3)), now=NOW),
+        setup_checks.credentials(Credentials(expires=NOW - timedelta(hours=3)), now=NOW),
         "wrong",
         "expired 3 h ago",
         "renew them",
     ),
     (
-        judging.credentials(Credentials(expires=NOW + timedelta(minutes=3)), now=NOW),
+        setup_checks.credentials(Credentials(expires=NOW + timedelta(minutes=3)), now=NOW),
         "note",
         "end in 3 min",
         "renew them",
     ),
     (
-        judging.credentials(Credentials(expires=NOW + timedelta(hours=8)), now=NOW),
+        setup_checks.credentials(Credentials(expires=NOW + timedelta(hours=8)), now=NOW),
         "ok",
         "temporary, from the environment; they end in 8 h",
         "",
     ),
     (
-        judging.credentials(Credentials(flaw="cannot be renewed"), now=NOW),
+        setup_checks.credentials(Credentials(flaw="cannot be renewed"), now=NOW),
         "wrong",
         "renewed",
         "renew",
     ),
-    (judging.open_files(Files(soft=None, hard=None, open=0)), "ok", "no limit", ""),
-    (judging.open_files(Files(soft=65_536, hard=65_536, open=9)), "ok", "room for 65,511", ""),
-    (judging.open_files(Files(soft=256, hard=None, open=9)), "note", "room for 231", "ulimit -n"),
-    (judging.open_files(Files(soft=100, hard=4096, open=9)), "wrong", "room for 75", "up to 4,096"),
-    (judging.open_files(Files(soft=100, hard=100, open=9)), "wrong", "room for 75", "no higher"),
-    (judging.clock(None), "skipped", "did not tell", ""),
-    (judging.clock(1.5), "ok", "within seconds", ""),
-    (judging.clock(-60), "note", "60 s ahead of", "five minutes"),
-    (judging.clock(3600), "wrong", "60 min behind", "five minutes"),
-    (judging.connection(Answered()), "ok", "20 ms, TLSv1.3, AES, certificate by Amazon", ""),
+    (setup_checks.open_files(Files(soft=None, hard=None, open=0)), "ok", "no limit", ""),
+    (setup_checks.open_files(Files(soft=65_536, hard=65_536, open=9)), "ok", "room for 65,511", ""),
     (
-        judging.connection(Failure(fault=TransportFault.PROXY, message="502")),
+        setup_checks.open_files(Files(soft=256, hard=None, open=9)),
+        "note",
+        "room for 231",
+        "ulimit -n",
+    ),
+    (
+        setup_checks.open_files(Files(soft=100, hard=4096, open=9)),
+        "wrong",
+        "room for 75",
+        "up to 4,096",
+    ),
+    (
+        setup_checks.open_files(Files(soft=100, hard=100, open=9)),
+        "wrong",
+        "room for 75",
+        "no higher",
+    ),
+    (endpoint_checks.clock(None), "skipped", "did not tell", ""),
+    (endpoint_checks.clock(1.5), "ok", "within seconds", ""),
+    (endpoint_checks.clock(-60), "note", "60 s ahead of", "five minutes"),
+    (endpoint_checks.clock(3600), "wrong", "60 min behind", "five minutes"),
+    (
+        endpoint_checks.connection(Answered()),
+        "ok",
+        "20 ms, TLSv1.3, AES, certificate by Amazon",
+        "",
+    ),
+    (
+        endpoint_checks.connection(Failure(fault=TransportFault.PROXY, message="502")),
         "wrong",
         "ProxyFailed: 502",
         "no_proxy",
     ),
     (
-        judging.connection(Failure(fault=TransportFault.CONNECT, message="refused")),
+        endpoint_checks.connection(Failure(fault=TransportFault.CONNECT, message="refused")),
         "wrong",
         "refused",
         "asyncinvoke local",
     ),
-    (judging.ca_bundle(Setting("x.pem", flaw="x.pem is bad")), "wrong", "bad", "PEM"),
-    (judging.proxy(Setting(None, "the environment")), "ok", "none", ""),
-    (judging.transport(None, None), "ok", "direct", ""),
+    (setup_checks.ca_bundle(Setting("x.pem", flaw="x.pem is bad")), "wrong", "bad", "PEM"),
+    (setup_checks.proxy(Setting(None, "the environment")), "ok", "none", ""),
+    (endpoint_checks.transport(None, None), "ok", "direct", ""),
     (
-        judging.transport("x.y listens to before-send", None),
+        endpoint_checks.transport("x.y listens to before-send", None),
         "note",
         "client, because",
         "four times",
     ),
-    (judging.dry_run("resize", [0.2, 0.03, 0.01], None), "ok", "200 ms for the first, then 30", ""),
     (
-        judging.dry_run("resize", [], refused("AccessDeniedException")),
+        endpoint_checks.dry_run("resize", [0.2, 0.03, 0.01], None),
+        "ok",
+        "200 ms for the first, then 30",
+        "",
+    ),
+    (
+        endpoint_checks.dry_run("resize", [], refused("AccessDeniedException")),
         "wrong",
         "no",
         "lambda:Invoke",
     ),
-    (judging.dry_run("resize", [], refused("404")), "wrong", "no", "not Lambda, but a proxy"),
-    (judging.dry_run("resize", [], refused("ExpiredTokenException")), "wrong", "no", "renew them"),
     (
-        judging.dry_run("resize", [], refused("ResourceNotFoundException")),
+        endpoint_checks.dry_run("resize", [], refused("404")),
+        "wrong",
+        "no",
+        "not Lambda, but a proxy",
+    ),
+    (
+        endpoint_checks.dry_run("resize", [], refused("ExpiredTokenException")),
+        "wrong",
+        "no",
+        "renew them",
+    ),
+    (
+        endpoint_checks.dry_run("resize", [], refused("ResourceNotFoundException")),
         "wrong",
         "no",
         "list-functions",
     ),
-    (judging.versions({"asyncinvoke": "1"}), "wrong", "not installed: aiobotocore", "pip install"),
+    (
+        endpoint_checks.connection(Answered(tls=None, issuer=None, session="a proxy")),
+        "ok",
+        "20 ms, through aiobotocore's session",
+        "",
+    ),
+    (
+        endpoint_checks.transport(None, "a proxy"),
+        "ok",
+        "direct, through aiobotocore's HTTP session: a proxy",
+        "",
+    ),
+    (endpoint_checks.not_opened("bad"), "wrong", "bad", "correct what the message names"),
+    (
+        endpoint_checks.dry_run("resize", [], failed(NotReadyError, "SnapStartNotReadyException")),
+        "note",
+        "no",
+        "try again later",
+    ),
+    (
+        endpoint_checks.dry_run("resize", [], failed(ServiceError, "ServiceException")),
+        "wrong",
+        "no",
+        "see the checks above",
+    ),
+    (
+        endpoint_checks.dry_run("resize", [], refused("InvalidParameterValueException")),
+        "wrong",
+        "no",
+        "correct what the message names",
+    ),
+    (
+        endpoint_checks.dry_run("resize", [], ConfigurationError("no credentials")),
+        "wrong",
+        "no credentials",
+        "correct what the message names",
+    ),
+    (
+        setup_checks.versions({"asyncinvoke": "1"}),
+        "wrong",
+        "not installed: aiobotocore",
+        "pip install",
+    ),
 ]
 
 
@@ -228,9 +334,16 @@ def test_each_fact_is_judged_and_each_fault_says_what_to_do(
 
 
 def test_a_diagnosis_is_well_only_while_nothing_is_wrong() -> None:
-    well = judging.clock(0)
-    assert Diagnosis(checks=(well, judging.skipped("dry run", "not asked"))).ok
-    assert not Diagnosis(checks=(well, judging.region(Setting(None), aws_region=None))).ok
+    well = endpoint_checks.clock(0)
+    assert Diagnosis(checks=(well, skipped("dry run", "not asked"))).ok
+    assert not Diagnosis(checks=(well, setup_checks.region(Setting(None), aws_region=None))).ok
     assert Diagnosis(checks=(well,))["clock"] is well
     with pytest.raises(KeyError):
         Diagnosis(checks=())["clock"]
+
+
+def test_a_library_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "CORE", ("asyncinvoke", "none-of-this-name"))
+    found = machine.versions()
+    assert found["asyncinvoke"] is not None
+    assert found["none-of-this-name"] is None

@@ -1,13 +1,16 @@
 """Options that are checked and remembered: unknown ones, ones that are `None`, ones of another method."""
 
 import traceback
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError, Invoker, RetryBudget, RetryPolicy
-from asyncinvoke._engine.calls import Calls, Defaults
+from asyncinvoke._engine.calls import Call, Calls, Defaults
 from asyncinvoke._model.response import decode_json
 from asyncinvoke.testing import FakeLambda
 
@@ -177,3 +180,31 @@ def test_the_call_of_a_tenant_is_that_which_checking_all_of_it_makes(
     for refused in (" a", "", 7, "a\n"):
         with pytest.raises(InvalidRequestError, match="tenant_id"):
             known.get("f", {**options, "tenant_id": refused})
+
+
+# The same few objects over and over, as call sites pass them; some are equal and of another type.
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("f", "g")),
+            st.dictionaries(
+                st.sampled_from(("timeout", "idempotent", "qualifier")),
+                st.sampled_from((1, 1.0, True, "live")),
+                max_size=2,
+            ),
+        ),
+        max_size=10,
+    )
+)
+def test_whatever_was_called_before_a_call_is_what_checking_it_alone_makes(
+    them: list[tuple[str, dict[str, Any]]],
+) -> None:
+    def made(make: Callable[[str, dict[str, Any]], Call], *call: Any) -> object:
+        try:
+            return make(*call)
+        except InvalidRequestError as error:
+            return str(error)
+
+    known = calls()
+    for call in them:
+        assert made(known.get, *call) == made(calls().check, *call)

@@ -28,7 +28,7 @@ from asyncinvoke import (
     RetryPolicy,
     ToleranceExceededError,
 )
-from asyncinvoke._engine.refusals import HOPELESS_AFTER
+from asyncinvoke._engine.hopeless import HOPELESS_AFTER
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
@@ -482,14 +482,16 @@ class Opening(InstantClock):
 
 
 async def test_a_map_waits_for_an_endpoint_that_opens_later(transport: str) -> None:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    # Bound, it refuses connections, and nobody else can take its port meanwhile.
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    port = sock.getsockname()[1]
     may_open, is_open = anyio.Event(), anyio.Event()
     async with anyio.create_task_group() as group:
 
         async def serve() -> None:
-            await may_open.wait()
+            with sock:
+                await may_open.wait()
             async with LocalLambda(port=port) as local:
                 local.function("echo", echo)
                 is_open.set()

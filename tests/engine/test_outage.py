@@ -15,7 +15,7 @@ from asyncinvoke import (
     ToleranceExceededError,
     TransportError,
 )
-from asyncinvoke._engine.outage import outlasted
+from asyncinvoke._engine.hopeless import outlasted
 from asyncinvoke._limits.rate import FORGOTTEN
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply

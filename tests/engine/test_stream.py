@@ -1,6 +1,7 @@
 """The chunks of a stream as the engine hands them on."""
 
 import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -18,9 +19,11 @@ from asyncinvoke import (
     Invoker,
     TransportError,
 )
-from asyncinvoke._engine import stream_execution
+from asyncinvoke._engine import waits
 from asyncinvoke._engine.stream import ResponseStream, open_stream
-from asyncinvoke._engine.waits import Wait, Waits
+from asyncinvoke._engine.waits import GuardedTransport, Wait, Waits
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import StreamHead
 from asyncinvoke._transport.stream import OpenStream
 from asyncinvoke.local.protocol import event_stream
@@ -76,27 +79,77 @@ class _OfTheCaller:
 
 
 @asynccontextmanager
-async def streamed(transport: Streaming) -> AsyncIterator[ResponseStream]:
+async def streamed(transport: Any) -> AsyncIterator[ResponseStream]:
     machine = engine()
-    async with open_stream(machine.engine, transport, call(), b"{}") as stream:
+    guarded = GuardedTransport(transport, machine.engine.waits)
+    async with open_stream(machine.engine, guarded, call(), b"{}") as stream:
         yield stream
 
 
-@pytest.mark.parametrize(("tells", "expected"), [(True, 2), (False, 102)])
+@pytest.mark.parametrize(("tells", "expected"), [(True, 1), (False, 100)])
 async def test_only_a_wait_for_a_chunk_has_a_scope(
     monkeypatch: pytest.MonkeyPatch, tells: bool, expected: int
 ) -> None:
     scopes: list[float] = []
 
-    def counted(waits: Waits, deadline: float) -> Wait:
+    def counted(all_waits: Waits, deadline: float) -> Wait:
         scopes.append(deadline)
-        return Wait(waits, deadline)
+        return Wait(all_waits, deadline)
 
-    monkeypatch.setattr(stream_execution, "Wait", counted)
+    monkeypatch.setattr(waits, "Wait", counted)
     async with streamed(Streaming(100, tells_what_is_at_hand=tells)) as stream:
         chunks = [chunk async for chunk in stream]
     assert chunks == [b"%d" % number for number in range(100)]
-    assert len(scopes) == expected  # one for the first chunk, or each, and one for the end
+    # Besides those of opening, of the end, and of what follows it on the connection.
+    assert len(scopes) - 3 == expected  # for the first chunk, or each
+
+
+async def test_chunks_that_had_arrived_are_not_taken_after_the_block() -> None:
+    async with streamed(Streaming(3, tells_what_is_at_hand=True)) as stream:
+        assert await anext(stream) == b"0"
+    with pytest.raises(anyio.ClosedResourceError):
+        await anext(stream)
+
+
+class Stalling:
+    """A transport of the caller's own whose stream has a chunk, and then stalls."""
+
+    def __init__(self) -> None:
+        self.head = StreamHead(status_code=200)
+        self._chunks = iter([b"one"])
+
+    async def open(self, *_: Any) -> Any:
+        return self
+
+    send = open
+
+    async def receive(self) -> bytes:
+        for chunk in self._chunks:
+            return chunk
+        await self.finish()
+        raise AssertionError
+
+    async def finish(self) -> None:
+        await anyio.sleep_forever()
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_stream_of_the_callers_that_stalls_is_ended(closes: bool) -> None:
+    waits, transport = Waits(), Stalling()
+    # What does not wait is not interrupted, so all before the stall succeeds.
+    progress = Progress(math.inf if closes else time.monotonic())
+    with anyio.fail_after(60):
+        opened = await GuardedTransport(transport, waits).open(call().parameters, b"{}", progress)
+        assert not isinstance(opened, Failure)
+        assert await opened.receive() == b"one"
+        if closes:
+            waits.close()
+        fault = TransportFault.CLOSED if closes else TransportFault.INTERRUPTED
+        assert await opened.receive() == Failure(fault=fault, phase=Phase.HEAD_READ)
+        await opened.finish()
 
 
 class Silent:

@@ -24,7 +24,7 @@ from asyncinvoke import (
     TransportError,
 )
 from asyncinvoke._engine.causes import LONGEST_EXAMPLE, MOST_CAUSES, Causes
-from asyncinvoke._engine.refusals import (
+from asyncinvoke._engine.hopeless import (
     HOPELESS_AFTER,
     MOST_TARGETS,
     OF_THE_CALLER,
@@ -224,7 +224,7 @@ def test_so_it_is_with_what_an_endpoint_makes_up() -> None:
     judge = Failures(None)
     stopped = None
     for index in range(HOPELESS_AFTER):
-        judge.begin(index, RESIZE, is_late=False)
+        judge.begin(index, RESIZE)
         error = RejectedError(
             NASTY, function_name="resize", delivery=Delivery.REJECTED, code=f"Code{NASTY}"
         )

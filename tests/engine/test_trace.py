@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 BOUNDS = {
     # Calls of ours, and the files that they are in, both without the room for HTTP.
     "invoke": (29, 16),
-    "one 429": (109, 30),
+    "one 429": (105, 28),
 }
 
 
@@ -33,7 +33,7 @@ async def test_where_nobody_listens_nothing_is_made_to_be_told() -> None:
         assert told == (["_telemetry/attributes.py log_retry"] if name == "one 429" else []), name
 
 
-async def test_an_exchange_of_a_warm_invocation_is_at_most_23_calls_in_six_files() -> None:
+async def test_an_exchange_of_a_warm_invocation_is_at_most_17_calls_in_six_files() -> None:
     of_http = [call for call in (await report())["invoke"].calls if call.startswith(HTTP)]
-    assert len(of_http) <= 23, "\n".join(of_http)
+    assert len(of_http) <= 17, "\n".join(of_http)
     assert len({call.split()[0] for call in of_http}) <= 6

@@ -72,6 +72,7 @@ BROKEN = {
     "an infinity": (b"[-Infinity]", "line 1: an element is not JSON: -Infinity is not"),
     "more behind it": (b"[1]\n[2]", "line 2: something follows the end"),
     "not UTF-8": (b'[1,\n"\xff"]', "it is not UTF-8 from here on"),
+    "cut within a letter": (b'["\xc3', "it is not UTF-8 from here on"),
     "too deep": (b"[1,\n" + b"[" * 100_000, "line 2: an element is nested too deeply"),
     "NUL": (b"[\0]", "line 1: an element is not JSON"),
 }

@@ -118,6 +118,16 @@ def test_a_quote_that_is_never_closed_is_the_fault_of_its_row() -> None:
     ]
 
 
+def test_a_record_without_an_end_ends_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "LONGEST", 200_000)
+    pieces = iter([b"a,b\n", *[b"x" * 30_000] * 100])
+    with pytest.raises(
+        InputError, match="the record that begins on line 2 does not end within 200"
+    ):
+        parsed(reader(), pieces)
+    assert len(list(pieces)) > 90
+
+
 def test_a_quote_that_is_not_closed_for_long_ends_the_input(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,5 +1,6 @@
 """Manifests of an S3 Inventory: what is one, and what is none."""
 
+import gzip
 import io
 import json
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ import pytest
 
 from asyncinvoke._inputs import inventory
 from asyncinvoke._inputs.inventory import CHECKED_AT_ONCE, Inventory
+from asyncinvoke._inputs.lines import Row
 from asyncinvoke._inputs.manifest import DataFile, Manifest
 from asyncinvoke.inputs import InputError
 
@@ -91,3 +93,23 @@ async def test_data_files_are_checked_some_at_a_time_and_the_first_that_is_wrong
     assert sorted(opened) == sorted(
         (f"s3://lists/{number}", 7) for number in range(2 * CHECKED_AT_ONCE)
     )
+
+
+@pytest.mark.anyio
+async def test_a_line_with_too_few_fields_is_the_fault_of_its_item(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packed = gzip.compress(b'"data","a","1"\n"data"\n"data","b",""\n')
+    entry = {"key": "1.csv.gz", "size": len(packed)}  # and no checksum
+    manifest = Manifest.parse(json.dumps(GOOD | {"files": [entry]}).encode(), "m")
+    monkeypatch.setattr(inventory, "read_manifest", lambda source, options: manifest)
+    monkeypatch.setattr(inventory, "open_file", lambda *_, **__: io.BytesIO(packed))
+    listed = await Inventory.open("m", {})
+    rows: list[Row] = []
+    while (some := await listed.rows()) is not None:
+        rows += some
+    await listed.close()
+    assert [json.loads(data)["key"] for _, data, wrong in rows if wrong is None] == ["a", "b"]
+    assert [wrong for _, _, wrong in rows if wrong is not None] == [
+        "in a data file of the inventory: line 2: 1 field, and the header names 3"
+    ]

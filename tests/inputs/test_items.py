@@ -65,6 +65,11 @@ def test_a_pointer_leads_where_the_rfc_says(text: str) -> None:
     assert found is MISSING if expected is MISSING else found == expected
 
 
+def test_a_pointer_is_a_text() -> None:
+    with pytest.raises(InvalidRequestError, match="such as '/id', not int"):
+        Pointer(5)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("text", ["id", "#/id", "/a~2", "/~", " /id", "/~~01"])
 def test_what_is_no_pointer_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequestError, match="is not a JSON pointer"):
@@ -166,6 +171,13 @@ def test_a_row_that_does_not_fit_the_template_is_wrong(template: str, why: str) 
     with pytest.raises(InvalidRequestError) as caught:
         _ = item(b'{"o": {}, "t": true}', template=template).payload
     assert str(caught.value).startswith(why)
+
+
+def test_a_row_may_be_nested_too_deeply_to_be_written_again() -> None:
+    deep = b"[" * 900 + b"]" * 900  # what is read in C is written in Python
+    assert item(deep).payload == deep
+    with pytest.raises(InvalidRequestError, match="line 7: not JSON: nested too deeply"):
+        _ = item(deep, template='{"all": "{}"}').payload
 
 
 def test_a_template_may_make_a_row_too_large() -> None:

@@ -76,6 +76,13 @@ OTHERS = {
     "CSV": (b"\xef\xbb\xbfid,name\r\n1,a\r\n\r\n2,b", "looks like CSV, not JSON lines: --from csv"),
     "CSV, cut within quotes": (b'id,name\n"1","a\nb"\n' * 9, "looks like CSV, not JSON lines"),
     "TSV": (b"id\tname\n1\ta, b\n2\tb\n", "looks like TSV, not JSON lines: --from tsv"),
+    "text with carriage returns": (
+        b"a\rb,c\n" * 9,
+        (
+            "is not JSON lines: none of its first lines is JSON (the first: Expecting value at "
+            "column 1); jq -R . makes JSON of lines of text"
+        ),
+    ),
     "keys": (
         b"a.jpg\nb.jpg\nc d, e.jpg\n",
         (
@@ -254,6 +261,13 @@ def test_what_is_refused_has_no_good_line_among_those_looked_at(
             continue
         break
     assert found is None if has_json or len(looked_at) < FEWEST else found is not None
+
+
+def test_what_is_cut_in_its_second_line_is_not_named_before_that_has_come() -> None:
+    begun = b'{"a": [\n  1,'
+    with pytest.raises(NeedsMoreError):
+        not_lines(begun, is_all=False, is_json_file=False)
+    assert not_lines(begun + b"\n", is_all=False, is_json_file=False) == "document"
 
 
 async def test_a_line_longer_than_one_read_comes_whole(tmp_path: Path) -> None:

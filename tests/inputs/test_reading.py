@@ -91,6 +91,12 @@ def test_wrong_arguments_are_refused_before_anything_is_opened(
     assert why in str(caught.value)
 
 
+async def test_ndjson_is_another_name_of_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b'{"n": 1}\n2\n')
+    source = read(tmp_path / "in", format="ndjson")
+    assert [item.payload async for item in source] == [b'{"n": 1}', b"2"]
+
+
 async def test_a_map_takes_an_input_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     with path.open("w", newline="") as file:
@@ -228,9 +234,11 @@ def test_a_url_in_a_url_is_named_without_what_is_secret_too(outer: str, inner: s
         "https://127.0.0.1:1/in::y.csv?Signature=hunter2",
         "https://user:hunter2::hunter2@127.0.0.1:1/in.csv",
         "zip://in.csv::https://user:hunter2::hunter2@127.0.0.1:1/a.zip",
+        "https://user:hunter2@[127.0.0.1/in.csv",
+        "https://user:hunter2@127.0.0.1]:1/in.csv?Signature=hunter2",
     ],
 )
-def test_colons_within_what_is_secret_do_not_show_it(source: str) -> None:
+def test_colons_and_brackets_within_what_is_secret_do_not_show_it(source: str) -> None:
     assert "hunter2" not in name_of(source)
 
 

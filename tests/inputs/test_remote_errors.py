@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.http import HTTPStreamFile
 
+from asyncinvoke import ConfigurationError
 from asyncinvoke._inputs.files import why_of
 from asyncinvoke.inputs import InputError, read
 
@@ -66,7 +67,7 @@ def parquet() -> bytes:
     return data
 
 
-DATA = {"jsonl": b'{"n": 1}\n' * 200_000, "parquet": parquet()}
+DATA = {"jsonl": b'{"n": 1}\n' * 200_000, "parquet": parquet(), "json": b"{}"}
 
 
 class FailingSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -95,6 +96,40 @@ async def test_whatever_a_file_raises_is_one_error_that_quotes_nothing(
             pass
     assert str(raised.value) == f"cannot read {url}: {ERRORS[name][1]}"
     assert raised.value.__cause__ is None
+
+
+async def test_a_manifest_that_fails_while_it_is_read_is_one_error() -> None:
+    with pytest.raises(InputError, match=r"^cannot read failing://own/0/in.json: PayloadError$"):
+        await read("failing://own/0/in.json", format="inventory").begin()
+
+
+async def test_a_file_system_that_cannot_be_made_is_one_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def make(*_: object, **__: object) -> None:
+        raise PayloadError(SECRET)
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", make)
+    with pytest.raises(InputError, match=r"^cannot read failing://own/0/in.jsonl: PayloadError$"):
+        await read("failing://own/0/in.jsonl").begin()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("s3://bucket/in.csv", r"reading s3:// needs s3fs, .* pip install 'asyncinvoke\[s3\]'"),
+        ("own://host/in.csv", "reading own:// needs a library that is not installed: No module"),
+    ],
+)
+async def test_a_library_that_fsspec_does_not_find_is_named(
+    url: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(protocol: str) -> None:
+        raise ImportError(f"No module for {protocol}")
+
+    monkeypatch.setattr(fsspec.core, "get_filesystem_class", find)
+    with pytest.raises(ConfigurationError, match=says):
+        await read(url).begin()
 
 
 class ResponseError(Exception):

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,14 @@ async def test_a_certificate_file_that_cannot_be_read_is_named_on_opening(
     file: str, flaw: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = files(tmp_path)[file]
-    said = await refusal(config=AioConfig(client_cert=path), session=SESSION)
-    assert said.startswith(f"client certificate {path!r} {flaw}")
+    proxies: dict[str, Any] = {"proxies": {"https": "https://proxy"}}
+    for setting, name in (
+        ({"client_cert": path}, "client certificate"),
+        ({"client_cert": (path, path)}, "client certificate"),
+        ({**proxies, "proxies_config": {"proxy_ca_bundle": path}}, "proxy_ca_bundle"),
+    ):
+        said = await refusal(config=AioConfig(**setting), session=SESSION)
+        assert said.startswith(f"{name} {path!r} {flaw}")
     monkeypatch.setenv("AWS_CA_BUNDLE", path)
     said = await refusal(session=AioSession())
     assert "AWS_CA_BUNDLE" in said
@@ -226,6 +233,42 @@ async def test_a_process_of_a_profile_is_named_though_the_environment_has_creden
 
 
 @pytest.mark.anyio
+async def test_what_a_source_of_credentials_raises_is_named_without_what_it_says() -> None:
+    class Broken(AioSession):  # type: ignore[misc]  # aiobotocore has no types
+        async def get_credentials(self) -> None:
+            raise ValueError("hidden")
+
+    said = await refusal(session=Broken(), endpoint_url=NOWHERE)
+    assert said == "credentials: ValueError"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_client_without_credentials_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    config = AioConfig(retries=OFF)
+    opening = AioSession().create_client("lambda", region_name="eu-west-1", config=config)
+    async with opening as client:
+        assert "has no credentials, and is not an unsigned one" in await refusal(client=client)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_outside_asyncio_what_is_missing_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    assert "pip install 'asyncinvoke[trio]'" in await refusal(endpoint_url=NOWHERE)
+
+
+@pytest.mark.anyio
+async def test_an_address_of_ipv6_is_a_host() -> None:
+    async with Invoker(session=SESSION, endpoint_url="http://[::1]:9"):
+        pass
+
+
+@pytest.mark.anyio
 async def test_a_configuration_file_that_cannot_be_read_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -341,6 +384,7 @@ SETTINGS: list[tuple[dict[str, Any], str]] = [
             ("\ud800", "a surr"),
         )
     ),
+    ({"user_agent": 5}, "user_agent is not a string, but int"),
     ({"proxies": "http://proxy"}, "proxies must be a dict, not str"),
     ({"proxies": {"https": "socks5://proxy"}}, "proxy for https 'socks5://proxy' must begin with"),
     ({"proxies": {"https": "http://a:secret@proxy:99999"}}, "proxy for https 'http://...@proxy"),
@@ -423,8 +467,9 @@ async def test_the_file_of_tls_keys_is_named_where_it_cannot_be_written(
         (tmp_path, "Is a directory"),
     ):
         monkeypatch.setenv("SSLKEYLOGFILE", str(path))
-        said = await refusal(session=AioSession(), endpoint_url="https://lambda.example")
-        assert said == f"SSLKEYLOGFILE '{path}' cannot be written: {flaw}"
+        for session in (AioSession(), SESSION):  # in search of credentials, and without
+            said = await refusal(session=session, endpoint_url="https://lambda.example")
+            assert said == f"SSLKEYLOGFILE '{path}' cannot be written: {flaw}"
 
 
 @pytest.mark.anyio
@@ -435,6 +480,12 @@ async def test_the_file_of_tls_keys_is_named_where_it_cannot_be_written(
         ({"config": {"read_timeout": 5}}, "config must be an AioConfig, not dict"),
         ({"region_name": 5}, "region_name must be a string, not int"),
         ({"region_name": ""}, "region_name is empty"),
+        (
+            {"config": AioConfig(region_name="eu west")},
+            "Provided region_name 'eu west' doesn't match",
+        ),
+        ({"endpoint_url": 5}, "endpoint_url must be a URL, not int"),
+        ({"config": AioConfig(region_name=5)}, "no client can be made as configured: "),
         ({"region_name": "eu-west-1\n"}, "region_name has a line break in it"),
     ],
 )

@@ -359,6 +359,28 @@ async def test_closing_waits_for_streams_that_wait_for_a_chunk_and_for_no_others
     assert invoker.statistics().executions == {"transport": 2}
 
 
+async def test_a_wait_for_the_first_chunk_that_was_cancelled_closes_the_connection(
+    endpoint: FaultEndpoint, invoker: Invoker
+) -> None:
+    endpoint.script("f", Streamed(ending="stalled"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(enter, invoker.stream("f"))
+        with anyio.fail_after(60):
+            while not endpoint.deliveries("f"):
+                await anyio.sleep(0.001)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    assert invoker.statistics().in_flight == 0
+    with anyio.fail_after(60):
+        while endpoint.connections:
+            await anyio.sleep(0.001)
+
+
+async def enter(opening: AbstractAsyncContextManager[ResponseStream]) -> None:
+    async with opening:
+        raise AssertionError("no chunk has come")
+
+
 async def test_a_wait_for_a_chunk_that_was_cancelled_closes_the_stream(
     endpoint: FaultEndpoint, invoker: Invoker
 ) -> None:

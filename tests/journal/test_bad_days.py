@@ -23,6 +23,7 @@ from asyncinvoke import InvalidRequestError, Invoker, Journal, JournalError, Map
 from asyncinvoke._journal import marks
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.marks import LockedError, Marks
+from asyncinvoke._journal.opening import SIDES, writing
 from asyncinvoke._journal.session import Session
 from asyncinvoke._journal.store import Store
 from asyncinvoke.runs import open_run, settle
@@ -144,6 +145,19 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
     said, *read = done.stdout.splitlines()
     assert said == f"{folder}/a.run-marks: it cannot be opened: Permission denied"
     assert read == (["3", "3"] if there else [])
+
+
+async def test_a_journal_that_was_read_while_it_was_read_only_can_be_continued(path: Path) -> None:
+    await World().map(path, range(3))
+    path.chmod(0o400)
+    with open_run(path) as recorded:
+        assert recorded.summary().succeeded == 3
+        path.chmod(0o600)
+        beside = [Path(f"{path}{side}") for side in SIDES]
+        assert {each.stat().st_mode & 0o777 for each in beside} == {0o400}
+        with closing(writing(path)):  # what root may do whatever the modes are
+            assert {each.stat().st_mode & 0o777 for each in beside} == {0o600}
+    assert len(await World().map(path, range(4))) == 4
 
 
 async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> None:

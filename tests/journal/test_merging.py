@@ -17,6 +17,7 @@ import anyio
 import pytest
 
 from asyncinvoke import (
+    InvalidRequestError,
     Invoker,
     Journal,
     JournalError,
@@ -262,6 +263,8 @@ def test_what_cannot_be_merged_is_one_clear_error(tmp_path: Path) -> None:
             merge(target, parts)
     with pytest.raises(JournalError, match="it is among those to merge"):
         merge(first, [first], replace=True)
+    with pytest.raises(InvalidRequestError, match="note 'a' is nothing that JSON can hold"):
+        merge(out, [first], notes={"a": object()})
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(JournalError, match="it is a pipe"):
         merge(tmp_path / "pipe", [first], replace=True)

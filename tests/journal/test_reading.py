@@ -27,10 +27,14 @@ from asyncinvoke import (
     Redrive,
     RejectedError,
     Request,
+    ThrottledError,
+    ThrottleReason,
+    ThrottleScope,
     TransportError,
 )
 from asyncinvoke._journal.rows import packed_id, unpacked_id
 from asyncinvoke._journal.schema import APPLICATION_ID
+from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import RecordedRun, merge, open_run, settle
 from tests.journal.crashes import crash
@@ -145,6 +149,42 @@ def test_a_recorded_outcome_says_what_the_first_said(path: Path) -> None:
     assert again[1].error.status_code == 200
     assert isinstance(again[3].error, TransportError)
     assert again[3].error.delivery is Delivery.UNKNOWN
+
+
+def test_what_only_some_answers_have_is_recorded_too(path: Path) -> None:
+    reply = Reply(
+        status_code=200,
+        payload=b"1",
+        log_result="REPORT",
+        request_id="no-id-of-aws-but-of-thirty-six-chars",
+        durable_execution_arn="arn:aws:lambda:durable",
+    )
+    throttled = Failure(
+        status_code=429,
+        code="TooManyRequestsException",
+        message="Rate Exceeded.",
+        reason="ConcurrentInvocationLimitExceeded",
+        retry_after="7",
+    )
+
+    class Answering(World):
+        async def send(self, parameters: Any, payload: bytes, progress: Any) -> Reply | Failure:
+            return reply if payload == b"1" else throttled
+
+    first = {o.index: o for o in anyio.run(lambda: Answering().map(path, [1, 2]))}
+    with open_run(path) as recorded:
+        again = {o.index: o for o in recorded.outcomes()}
+    for found in (first[0].unwrap(), again[0].unwrap()):
+        assert (found.log_result, found.request_id) == ("REPORT", reply.request_id)
+        assert found.durable_execution_arn == "arn:aws:lambda:durable"
+    for error in (first[1].error, again[1].error):
+        assert isinstance(error, ThrottledError)
+        assert (error.reason, error.scope, error.retry_after, error.delivery) == (
+            ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED,
+            ThrottleScope.ACCOUNT,
+            7.0,
+            Delivery.REJECTED,
+        )
 
 
 def test_without_results_nothing_that_the_function_said_is_in_the_file(path: Path) -> None:

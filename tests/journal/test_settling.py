@@ -212,11 +212,25 @@ async def test_a_run_with_an_item_that_is_to_run_is_not_complete(
         assert recorded.summary().complete
 
 
-@pytest.mark.parametrize("named", [{}, {"position": LOST, "key": str(LOST)}])
-async def test_an_item_is_named_in_one_way(path: Path, named: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ({}, "either by its position or by its key"),
+        ({"position": LOST, "key": str(LOST)}, "either by its position or by its key"),
+        ({"position": 2**63}, "no item has the position 9223372036854775808"),
+        ({"position": -1}, "no item has the position -1"),
+        ({"position": "1"}, "no item has the position '1'"),
+        ({"position": True}, "no item has the position True"),
+        ({"key": "\ud800"}, r"no item has the key '\\ud800'"),
+        ({"key": 1}, "no item has the key 1"),
+    ],
+)
+async def test_an_item_is_named_in_one_way_and_by_what_it_can_have(
+    path: Path, named: dict[str, Any], says: str
+) -> None:
     await World(lost=[LOST]).map(path, range(ITEMS))
     with open_run(path) as recorded:
         for call in (partial(settle, path, ran=True), recorded.item, recorded.outcome):
-            with pytest.raises(JournalError, match="either by its position or by its key"):
+            with pytest.raises(JournalError, match=says):
                 call(**named)
         assert recorded.summary().may_have_run == 1

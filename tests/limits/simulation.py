@@ -1,24 +1,19 @@
 """Many clients on one limit: a discrete-event simulation of the real limit arithmetic.
 
-Each client always has work. It holds as many attempts in flight as `_limits/concurrency.py` says,
-and pauses as the pause of `_limits/rate.py` says. The service runs what fits under its limit and
-refuses the rest at once. Nothing else is modelled. `python -m benchmarks.simulate` plays it at
-scale.
+Each client always has work, or a number of items. It holds as many attempts in flight as
+`_limits/concurrency.py` says, and pauses as the pause of `_limits/rate.py` says. The service runs
+what fits under its limit and refuses the rest at once. Nothing else is modelled. `python -m
+benchmarks.simulate` plays it at scale.
 """
 
 import heapq
+import math
 import random
 from dataclasses import dataclass, field
 
 from asyncinvoke._limits.concurrency import ConcurrencyLimit
 from asyncinvoke._limits.limit import INITIAL
 from asyncinvoke._limits.rate import Pause
-
-FUNCTION = 1.0
-"""How long the function runs, in seconds, give or take a tenth; also what a round trip is."""
-
-WIRE = 0.02
-"""How long a request and its answer travel, in seconds, give or take a fifth."""
 
 FAIRNESS = 0.9
 """Jain's index from which on shares are called fair."""
@@ -43,6 +38,14 @@ class Scenario:
     """The first half of the clients leave then."""
     measured: float = 0.5
     """From which part of the time on things are measured."""
+    function: float = 1.0
+    """How long the function runs, in seconds, give or take a tenth; also what a round trip is."""
+    wire: float = 0.02
+    """How long a request and its answer travel, in seconds, give or take a fifth."""
+    items: float = math.inf
+    """How many items each client has."""
+    knows: bool = False
+    """Whether the clients know the limit, and never send more."""
 
     @property
     def begins(self) -> float:
@@ -72,6 +75,9 @@ class Client:
     cut: int = 0
     wakes_at: float = -1.0
     works: bool = False
+    left: float = math.inf
+    """How many items were not sent yet, or were refused."""
+    ticks: bool = False
     done: list[int] = field(default_factory=list)
 
 
@@ -87,6 +93,8 @@ class Simulation:
         self.running = 0
         self.refused = self.admitted = 0
         self.used = self.offered = 0.0
+        self.began = self.ended = 0.0
+        """When the first client came, and the time of the last answer."""
         self.samples: list[Sample] = []
         self._events: list[tuple[float, int, str, int, int, int]] = []
         self._order = 0
@@ -97,7 +105,7 @@ class Simulation:
         for number in range(scenario.clients):
             # Nobody starts at the very same moment.
             late = scenario.joins if number >= half else 0.0
-            self._at(late + self._random.random() * FUNCTION, "join", number)
+            self._at(late + self._random.random() * scenario.function, "join", number)
             if scenario.leaves is not None and number < half:
                 self._at(scenario.leaves, "leave", number)
         for when, limit in scenario.moves:
@@ -106,15 +114,18 @@ class Simulation:
             self._at(tenth / 10, "sample", 0)
 
     def _client(self) -> Client:
-        limit = ConcurrencyLimit(initial=min(INITIAL, self._most), minimum=1, maximum=self._most)
-        return Client(limit, Pause(self._random.random))
+        initial, minimum, most = min(INITIAL, self._most), 1, self._most
+        if self.scenario.knows:
+            initial = minimum = most = self.limit
+        limit = ConcurrencyLimit(initial=initial, minimum=minimum, maximum=most)
+        return Client(limit, Pause(self._random.random), left=self.scenario.items)
 
     def _at(self, when: float, what: str, client: int, number: int = 0, ahead: int = 0) -> None:
         self._order += 1
         heapq.heappush(self._events, (when, self._order, what, client, number, ahead))
 
     def _wire(self) -> float:
-        return WIRE / 2 * self._random.uniform(0.8, 1.2)
+        return self.scenario.wire / 2 * self._random.uniform(0.8, 1.2)
 
     def run(self) -> None:
         """Let everything happen."""
@@ -139,7 +150,7 @@ class Simulation:
         if what == "arrive":
             if self.running < self.limit:
                 self.running += 1
-                takes = FUNCTION * self._random.uniform(0.9, 1.1)
+                takes = self.scenario.function * self._random.uniform(0.9, 1.1)
                 self._at(now + takes, "end", index)
             else:
                 self._at(now + self._wire(), "refused", index, number, ahead)
@@ -149,6 +160,7 @@ class Simulation:
         elif what == "answer":
             self.admitted += measured
             client.done[int(now)] += 1
+            self.ended = now
             if client.pause.seconds:
                 client.pause.succeeded(now=now)
             else:
@@ -158,6 +170,7 @@ class Simulation:
         elif what == "refused":
             self.refused += measured
             client.in_flight -= 1
+            client.left += 1
             if number > client.cut:
                 client.cut = client.number
                 if client.limit.limit <= client.limit.minimum:
@@ -165,8 +178,12 @@ class Simulation:
                 client.limit.throttled(in_flight=ahead)
             self._send(index, now)
         else:
-            if what in ("join", "leave"):
+            if what == "tick":
+                client.ticks = False
+                client.limit.tick(now=now, in_flight=client.in_flight)
+            elif what in ("join", "leave"):
                 client.works = what == "join"
+                self.began = self.began or now
             self._send(index, now)
 
     def _sample(self, now: float) -> None:
@@ -181,19 +198,30 @@ class Simulation:
 
     def _send(self, index: int, now: float) -> None:
         client = self.clients[index]
-        while client.works and client.in_flight < client.limit.limit:
+        while client.works and client.left:
+            if client.in_flight >= client.limit.limit:
+                rises_at = client.limit.rises_at(now)
+                if rises_at < math.inf and not client.ticks:
+                    client.ticks = True
+                    self._at(rises_at, "tick", index)
+                return
             if now < client.pause.until:
                 if client.wakes_at < client.pause.until:
                     client.wakes_at = client.pause.until
                     self._at(client.wakes_at, "wake", index)
                 return
             client.number += 1
+            client.left -= 1
             self._at(now + self._wire(), "arrive", index, client.number, client.in_flight)
             client.in_flight += 1
 
     def utilisation(self) -> float:
         """Return how much of the limit was used."""
         return self.used / self.offered
+
+    def makespan(self) -> float:
+        """Return the seconds from the first attempt to the last answer."""
+        return self.ended - self.began
 
     def share(self) -> float:
         """Return how many of all attempts were throttled."""

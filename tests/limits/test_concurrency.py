@@ -1,5 +1,7 @@
 """The arithmetic of a concurrency limit, played against services that refuse what is too much."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,8 @@ from asyncinvoke._limits.concurrency import (
     REMEMBERED,
     ROOM_AFTER,
     ROOM_CUT,
+    START_SPEED,
+    START_TICK,
     Ceilings,
     ConcurrencyLimit,
     WayBack,
@@ -18,15 +22,14 @@ from asyncinvoke._limits.rate import FORGOTTEN, LONGEST, Pause
 
 from .simulation import Scenario, Simulation
 
-ROUND = 0.1
-
 
 class Service:
     """Runs up to `ceiling` attempts at once, each for one round; time is counted in rounds."""
 
-    def __init__(self, limit: ConcurrencyLimit, ceiling: int) -> None:
+    def __init__(self, limit: ConcurrencyLimit, ceiling: int, takes: float) -> None:
         self.limit = limit
         self.ceiling = ceiling
+        self.takes = takes
         self.now = 0.0
         self.running = 0
         self.admitted = self.refused = 0
@@ -35,7 +38,7 @@ class Service:
     def round(self, wanted: int = 10_000) -> None:
         """Let everything that runs end, one by one, each replaced by what the limit allows."""
         for _ in range(max(self.running, 1)):
-            self.now += ROUND / max(self.running, 1)
+            self.now += self.takes / max(self.running, 1)
             if self.running:
                 self.limit.succeeded(now=self.now, in_flight=self.running)
                 self.running -= 1
@@ -51,8 +54,8 @@ class Service:
             self.running += 1
 
 
-def service(ceiling: int, *, initial: int = 20, minimum: int = 1, maximum: int = 1000) -> Service:
-    return Service(ConcurrencyLimit(initial=initial, minimum=minimum, maximum=maximum), ceiling)
+def service(ceiling: int, *, takes: float = 0.1) -> Service:
+    return Service(ConcurrencyLimit(initial=20, minimum=1, maximum=1000), ceiling, takes)
 
 
 @pytest.mark.parametrize("ceiling", [1, 2, 7, 20, 50, 400])
@@ -69,7 +72,7 @@ def test_a_steady_ceiling_is_found_and_nearly_filled_at_few_throttles(ceiling: i
 
 
 def test_before_the_first_throttle_the_limit_doubles_with_each_round() -> None:
-    there = service(10_000)
+    there = service(10_000, takes=0.01)
     there.fill()
     seen = []
     for _ in range(3):
@@ -103,6 +106,57 @@ def test_a_limit_that_is_not_used_does_not_grow() -> None:
         there.now += 1.0
         there.limit.tick(now=there.now, in_flight=19)
     assert there.limit.limit == 20
+
+
+def test_answers_to_what_the_ramp_has_counted_by_time_do_not_count_again() -> None:
+    limit = ConcurrencyLimit(initial=20, minimum=1, maximum=1000)
+    now = 100.0
+    for _ in range(20):
+        now = limit.rises_at(now)
+        limit.tick(now=now, in_flight=limit.limit)
+    reached = limit.limit
+    assert reached == 20 + round(20 * START_TICK * START_SPEED)
+    for _ in range(reached - 20):
+        limit.succeeded(now=now, in_flight=limit.limit)
+    assert limit.limit == reached
+    for _ in range(20):
+        limit.succeeded(now=now, in_flight=limit.limit)
+    assert limit.limit == reached + 20
+
+
+@pytest.mark.parametrize(
+    ("limit", "items", "function", "wire"),
+    [
+        (46, 2000, 0.1, 0.003),
+        (50, 2000, 0.1, 0.003),
+        (50, 3000, 0.1, 0.01),
+        (50, 2000, 1.0, 0.02),
+        (200, 16_000, 0.1, 0.02),
+        (200, 8000, 1.0, 0.02),
+        (1000, 40_000, 1.0, 0.02),
+    ],
+)
+def test_not_knowing_the_limit_costs_two_percent_of_the_time_and_one_throttle_in_a_hundred(
+    limit: int, items: int, function: float, wire: float
+) -> None:
+    unknown = Scenario(
+        name="",
+        clients=1,
+        limit=limit,
+        seconds=60,
+        measured=0,
+        function=function,
+        wire=wire,
+        items=items,
+    )
+    for seed in range(4 if items <= 3000 else 1):
+        finding = Simulation(unknown, seed)
+        knowing = Simulation(replace(unknown, knows=True), seed)
+        for each in (finding, knowing):
+            each.run()
+            assert each.admitted == items
+        assert finding.makespan() <= 1.02 * knowing.makespan()
+        assert finding.refused <= 0.01 * items
 
 
 def test_slow_functions_do_not_hold_back_the_ramp() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from asyncinvoke import AdaptiveLimit, FixedLimit, LimitChanged
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._limits.concurrency import START_SPEED, START_TICK
 from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
@@ -397,6 +398,25 @@ async def test_nothing_ticks_where_nothing_depends_on_time() -> None:
         await settle()
         assert clock.slept == []
         held.admitted()
+
+
+async def test_before_any_answer_the_ramp_lets_waiters_go_a_few_at_a_time() -> None:
+    clock = HeldClock()
+    limiter = Limiter(AdaptiveLimit(maximum=100), clock=clock)
+    held = await take(limiter, HOG, 20)
+    async with anyio.create_task_group() as group:
+        for _ in range(80):
+            group.start_soon(hold, limiter, HOG)
+        seen = []
+        for _ in range(11):
+            await settle()
+            seen.append(limiter.in_flight)
+            clock.jump(START_TICK)
+        assert seen == [20 + round(START_SPEED * START_TICK * tick) for tick in range(11)]
+        held.pop().throttled(ACCOUNT)
+        await clock.move(0.05)
+        assert limiter.in_flight == seen[-1] - 1
+        group.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +19,15 @@ import pytest
 import zstandard
 
 from asyncinvoke import Invoker, Journal
-from asyncinvoke._outputs import files, parquet
+from asyncinvoke._outputs import files, locks, parquet, parts
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.app import run
+from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.outputs import write_lines
-from asyncinvoke.cli.runs.exporting import NAMES
+from asyncinvoke.cli.runs import exporting
+from asyncinvoke.cli.runs.exporting import MANIFEST, NAMES
 from asyncinvoke.testing import FakeLambda
+from tests.doubles.forked import forked
 
 KINDS = {
     "out.jsonl": Kind(),
@@ -34,6 +38,28 @@ KINDS = {
     "s3://b/out.parquet": Kind(format="parquet", is_remote=True),
     "-": Kind(),
 }
+
+
+def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = locks.lock
+    removed: list[Path] = []
+
+    def late(descriptor: int) -> bool:
+        if not removed:  # another process has taken it for an abandoned one
+            (part,) = tmp_path.iterdir()
+            part.unlink()
+            removed.append(part)
+        return lock(descriptor)
+
+    monkeypatch.setattr(locks, "lock", late)
+    part, file = parts.new_part(tmp_path / "out.jsonl")
+    with file:
+        file.write(b"1")
+    assert [part] == list(tmp_path.iterdir())
+    assert part not in removed
+    assert part.read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("target", KINDS)
@@ -132,15 +158,15 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "target", "left"),
+    ("words", "target"),
     [
-        (["out.parquet"], "out.parquet", set()),
-        (["out.jsonl"], "out.jsonl", set()),
-        (["parts", "--split"], "parts/manifest.json", set(NAMES.values())),
+        (["out.parquet"], "out.parquet"),
+        (["out.jsonl"], "out.jsonl"),
+        (["parts", "--split"], "parts"),
     ],
 )
 def test_a_full_disk_is_one_line_and_leaves_nothing_half(
-    journal: Path, tmp_path: Path, words: list[str], target: str, left: set[str]
+    journal: Path, tmp_path: Path, words: list[str], target: str
 ) -> None:
     # A limit on the file size simulates a full disk, in a process of its own.
     program = (
@@ -166,7 +192,62 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"asyncinvoke: error: cannot write {target}: File too large\n"
-    assert {path.name for path in tmp_path.rglob("*.*")} == left
+    assert list(tmp_path.rglob("*.*")) == []
+
+
+SPLIT = """
+import os, signal, sys
+from asyncinvoke.cli import main
+from asyncinvoke.cli.runs import exporting
+at, number = sys.argv.pop(), int(sys.argv.pop())
+whole = getattr(exporting, at)
+def die(*_, **__):
+    os.kill(os.getpid(), number)
+    return whole(*_, **__)
+setattr(exporting, at, die)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_split_export_that_was_killed_is_begun_again(
+    journal: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    program, parts = tmp_path / "split.py", tmp_path / "parts"
+    program.write_text(SPLIT)
+    words = ("runs", "export", str(journal), str(parts), "--split")
+    killed = forked(str(program), *words, str(int(number)), "as_line", cwd=tmp_path)
+    assert killed.status == {signal.SIGKILL: -number}.get(number, 128 + number)
+    left = sorted(path.name for path in parts.iterdir())
+    assert len(left) == (len(NAMES) + 1 if number == signal.SIGKILL else 0)
+    assert not {MANIFEST, *NAMES.values()}.intersection(left)
+    # Files that it did not write are not removed, whatever they are called.
+    mine = parts / NAMES["failed"]
+    mine.write_text("mine")
+    assert run(list(words)) == 2
+    assert [path.name for path in parts.iterdir()] == [mine.name]
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    assert run(list(words)) == 0
+    assert {path.name for path in parts.iterdir()} == {MANIFEST, *NAMES.values()}
+    assert run(list(words)) == 2
+    assert {path.name for path in parts.iterdir()} == {MANIFEST, *NAMES.values()}
+
+
+def test_of_two_split_exports_to_one_folder_the_first_is_left_alone(
+    journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["runs", "export", str(journal), str(tmp_path / "parts"), "--split"]
+    statuses: list[int] = []
+
+    def meanwhile(outcome: Any) -> bytes:
+        if not statuses:
+            statuses.append(run(words))
+        return as_line(outcome)
+
+    monkeypatch.setattr(exporting, "as_line", meanwhile)
+    assert (run(words), statuses) == (0, [2])
+    assert {path.name for path in (tmp_path / "parts").iterdir()} == {MANIFEST, *NAMES.values()}
 
 
 def test_a_url_is_written_by_fsspec(journal: Path, lines: list[dict[str, Any]]) -> None:

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke._journal.measuring import Latencies, Step, step_of
-from asyncinvoke._report import figures
+from asyncinvoke._report import charts, figures
 from asyncinvoke._report.course import course_of
 from asyncinvoke._report.facts import facts_of
 from asyncinvoke._report.figures import bars, percentiles
 from asyncinvoke._report.prices import PER_GB_S, PER_REQUEST, Sampled, estimated
+from asyncinvoke._report.standing import total_of_all
 from asyncinvoke.errors import GaveUp
 
 from . import runs
@@ -171,6 +172,23 @@ def test_whether_a_map_is_idempotent_is_said_only_if_that_is_recorded(
 ) -> None:
     summary = runs.summary(notes={"command": {"shared": noted}})
     assert facts_of(summary, (), runs.measures(), ()).about.get("Idempotent") == said
+
+
+def test_how_functions_were_invoked_is_said_where_it_is_not_as_usual() -> None:
+    for kind, said in (("RequestResponse", None), ("Event", "Event")):
+        summary = runs.summary(invocation_type=kind)
+        assert facts_of(summary, (), runs.measures(), ()).about.get("Invocation type") == said
+
+
+def test_inputs_that_may_have_keys_in_common_have_no_total_together() -> None:
+    assert total_of_all([runs.summary(keyed=False), runs.summary(keyed=False)]) == 1000
+    assert total_of_all([runs.summary(), runs.summary()]) is None
+
+
+def test_numbers_on_an_axis_are_short() -> None:
+    numbers = (0, 0.5, 9_999, 10_000, 250_000, 1_500_000)
+    shown = ["0", "0.5", "9,999", "10 k", "250 k", "1.5 M"]
+    assert [charts._number(number) for number in numbers] == shown
 
 
 def test_counts_add_up_to_the_input() -> None:

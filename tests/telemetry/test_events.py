@@ -8,7 +8,7 @@ import pickle
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any, get_args
 
@@ -377,6 +377,26 @@ async def test_a_hook_whose_answer_would_have_to_be_awaited_is_named_once(
     (said,) = [record for record in caplog.records if "a hook gave a coroutine" in record.message]
     assert said.levelname == "ERROR"
     assert "<lambda>" in said.message
+
+
+async def test_what_else_a_hook_returns_is_of_no_matter_unless_it_can_be_awaited(
+    fake: FakeLambda, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Awaitable:
+        def __await__(self) -> Iterator[None]:
+            yield
+
+    def number(event: Event) -> int:
+        return 5
+
+    def later(event: Event) -> Awaitable:
+        return Awaitable()
+
+    async with opened(fake, number, later) as invoker:
+        assert (await invoker.invoke("echo", 1)).json() == 1
+    (said,) = [record for record in caplog.records if "a hook gave" in record.message]
+    assert "a hook gave a Awaitable" in said.message
+    assert "later" in said.message
 
 
 class Odd(BaseException):

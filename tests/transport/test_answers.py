@@ -16,6 +16,7 @@ from asyncinvoke._model.response import Reply
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._retries.classify import CODES, classify
 from asyncinvoke._transport.answers import ACCEPTED, read_answer, read_failure
+from asyncinvoke._transport.http.answer import Headers
 
 REASONS = ["CallerRateLimitExceeded", "ConcurrentInvocationLimitExceeded", "BrandNewReason"]
 
@@ -151,3 +152,32 @@ def test_what_is_neither_an_error_nor_the_status_of_success_may_have_run(
 def test_a_code_in_a_header_is_read_where_there_is_no_body() -> None:
     read = read_failure(502, {"x-amzn-errortype": "KMSDisabledException:"}, b"")
     assert read.code == "KMSDisabledException"
+
+
+_OF_LAMBDA = (
+    "x-amz-executed-version",
+    "X-Amz-Function-Error",
+    "x-amz-log-result",
+    "X-AMZ-DURABLE-EXECUTION-ARN",
+    "x-amzn-RequestId",
+    "x-amzn-trace-id",
+    "x-x-amz-function-error",
+    "Date",
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(_OF_LAMBDA),
+            st.sampled_from(["", " 1", "\t$LATEST \t", " x-amz-function-error: Unhandled"]),
+        ),
+        max_size=6,
+    )
+)
+def test_the_short_way_of_reading_headers_reads_what_the_long_one_does(
+    lines: list[tuple[str, str]],
+) -> None:
+    written = "".join(f"{name}:{value}\r\n" for name, value in lines)
+    head = Headers(f"HTTP/1.1 200 OK\r\n{written}\r\n".encode())
+    assert read_answer(200, head, b"{}", 200) == read_answer(200, dict(head), b"{}", 200)

@@ -1,12 +1,16 @@
 """What is told of credentials that are there, and of those that are not."""
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
 
-from asyncinvoke._transport.resolved import credentials
+from asyncinvoke._transport import process
+from asyncinvoke._transport.resolved import credentials, endpoint, proxy
+from tests.transport.ways import open_client
 
 pytestmark = pytest.mark.anyio
 
@@ -37,3 +41,53 @@ async def test_an_empty_token_is_none() -> None:
 
 async def test_a_source_that_gives_none_is_said_to() -> None:
     assert (await told_of(None)).flaw == "whatever gives them gave none"
+
+
+async def test_keys_of_a_file_are_said_to_be_of_their_profile() -> None:
+    found = Found(ReadOnlyCredentials("AKID", "hidden", None))
+    found.method = "shared-credentials-file"
+    session = AioSession(profile="mine")
+    session._credentials = found
+    assert str((await credentials(session, timeout=60)).source).endswith(", profile 'mine'")
+
+
+async def test_an_endpoint_that_is_no_url_is_told_with_what_is_wrong() -> None:
+    told = endpoint(AioSession(), "junk", None)
+    assert told.source == "the arguments"
+    assert "must begin with http" in str(told.flaw)
+
+
+async def test_a_proxy_is_told_with_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    url, theirs = "http://lambda.example", {"proxies": {"http": "http://user:hidden@proxy:1"}}
+    async with open_client(url, "direct", config=theirs) as client:
+        told = proxy(client)
+    assert (told.value, told.source) == ("http://...@proxy:1", "the client's config (proxies)")
+    monkeypatch.setenv("http_proxy", "http://user:hidden@proxy:2")
+    async with open_client(url, "direct") as client:
+        told = proxy(client)
+    assert (told.value, told.source) == ("http://...@proxy:2", "http_proxy")
+    monkeypatch.setenv("no_proxy", "lambda.example")
+    async with open_client(url, "direct") as client:
+        told = proxy(client)
+    assert (told.value, told.source) == (None, "http_proxy is set, but no_proxy lets this host out")
+
+
+@pytest.mark.parametrize(
+    ("module", "soft", "hard"),
+    [
+        (
+            SimpleNamespace(RLIMIT_NOFILE=7, RLIM_INFINITY=-1, getrlimit=lambda _: (-1, -1)),
+            None,
+            None,
+        ),
+        (SimpleNamespace(RLIMIT_NOFILE=7, RLIM_INFINITY=-1, getrlimit=lambda _: (9, 99)), 9, 99),
+        (None, None, None),  # as on Windows
+    ],
+)
+async def test_a_limit_of_open_files_that_is_not_there_is_none(
+    module: Any, soft: int | None, hard: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "resource", module)
+    found = process.open_files()
+    assert (None if found is None else found[0]) == soft
+    assert process.most_files() == hard

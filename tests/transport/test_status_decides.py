@@ -72,6 +72,18 @@ async def test_a_stream_that_is_refused_says_what_a_call_would_say(way: str) -> 
 
 
 @every_way
+async def test_a_stream_is_accepted_by_200_alone(way: str) -> None:
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
+        for status in (201, 202, 204):
+            endpoint.script("f", Answer(status_code=status, payload=b""))
+            with pytest.raises(TransportError) as raised:
+                async with invoker.stream("f"):
+                    pass
+            assert (raised.value.status_code, raised.value.delivery) == (status, "unknown")
+        assert endpoint.deliveries("f") == 3
+
+
+@every_way
 async def test_an_event_is_accepted_by_202_alone_a_dry_run_by_204_and_a_call_by_200(
     way: str,
 ) -> None:

@@ -5,6 +5,7 @@ import functools
 import logging
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
@@ -15,9 +16,12 @@ import wrapt
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
 
+from asyncinvoke import Invoker, ResponseStream, RetryPolicy, ThrottledError, TransportError
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
 from asyncinvoke._transport.session import TransportName, open_transport
 from asyncinvoke._transport.wires import Wires
+from asyncinvoke.local import Reset, Streamed, stream, throttle
+from asyncinvoke.local.protocol.event_stream import payload_chunk
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.transport.test_phases import send
 from tests.transport.ways import every_way, on_trio, open_client, open_way
@@ -202,3 +206,55 @@ async def test_the_callers_client_is_as_before_when_the_transport_has_closed() -
             await transport.aclose()
         assert [vars(each) for each in (client, client._endpoint)] == before
         assert (await client.invoke(FunctionName="f"))["StatusCode"] == 200
+
+
+@pytest.mark.parametrize("transport", ["direct", "client"])
+async def test_a_stream_over_the_http_library_is_that_over_our_own_connections(
+    transport: TransportName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder, name = library_calls()[0]
+    seen: list[str] = []
+    async with (
+        FaultEndpoint() as endpoint,
+        open_client(endpoint.url, transport) as client,
+        Invoker(client, transport=transport, retry=RetryPolicy()) as invoker,
+    ):
+        monkeypatch.setattr(holder, name, spied(getattr(holder, name), seen)["plain"])
+        endpoint.script(
+            "f",
+            stream(b"a", b"b"),
+            throttle(),
+            Streamed(frames=(payload_chunk(b"a"),), ending="stalled"),
+        )
+        async with invoker.stream("f") as chunks:
+            assert b"".join([chunk async for chunk in chunks]) == b"ab"
+        with pytest.raises(ThrottledError):
+            await anext_of(invoker.stream("f"))
+        async with invoker.stream("f") as chunks:
+            assert await anext(chunks) == b"a"
+            closing = invoker._opened
+            assert closing is not None
+            async with anyio.create_task_group() as group:
+                group.start_soon(closing.transport.aclose)
+                with pytest.raises(TransportError) as caught:
+                    await anext(chunks)
+        assert (caught.value.code, caught.value.delivery) == ("InvokerClosed", "executed")
+        assert len(seen) == endpoint.deliveries("f") == 3
+
+
+async def test_what_a_stream_over_the_http_library_meets_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    holder, name = library_calls()[0]
+    async with FaultEndpoint() as endpoint, open_client(endpoint.url, "direct") as client:
+        monkeypatch.setattr(holder, name, spied(getattr(holder, name), [])["plain"])
+        endpoint.script("f", Reset())
+        async with Invoker(client, retry=RetryPolicy()) as invoker:
+            with pytest.raises(TransportError) as caught:
+                await anext_of(invoker.stream("f"))
+    assert caught.value.delivery == "unknown"
+
+
+async def anext_of(opening: AbstractAsyncContextManager[ResponseStream]) -> bytes:
+    async with opening as chunks:
+        return await anext(chunks)

@@ -23,9 +23,11 @@ from aiobotocore.stub import AioStubber
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.exceptions import ConnectionClosedError
 
-from asyncinvoke import Invoker, RejectedError, TransportError
+from asyncinvoke import Invoker, RejectedError, RetryPolicy, ThrottledError, TransportError
 from asyncinvoke._transport import direct, sdk_request
+from asyncinvoke.local import Answer
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.doubles.http1 import ReceivedRequest
 
@@ -311,6 +313,21 @@ async def test_a_stub_is_asked_and_nothing_is_sent() -> None:
         assert (endpoint.deliveries("f"), endpoint.deliveries("g")) == (2, 0)
 
 
+async def test_a_handler_may_read_the_payload_and_put_another_in_its_place() -> None:
+    read: list[bytes] = []
+
+    async def reader(parsed: dict[str, Any], **_: object) -> None:
+        payload = parsed["Payload"]
+        read.append(await payload.read(3) + await payload.read())
+        parsed["Payload"] = Body()
+
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        endpoint.script("f", Answer(payload=b'"as it came"'))
+        client.meta.events.register("after-call.lambda.Invoke", reader)
+        assert (await invoker.invoke("f")).json() == "stubbed"
+    assert read == [b'"as it came"']
+
+
 async def test_an_answer_of_a_stub_needs_no_metadata_and_a_wrong_one_is_a_failure() -> None:
     async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
         bare = stubbed()
@@ -344,6 +361,41 @@ def answering(client: Any, answer: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         del client.invoke, client.invoke_with_response_stream
+
+
+async def test_an_error_of_a_stub_means_what_it_means_from_lambda() -> None:
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client:
+        async with Invoker(client, retry=RetryPolicy()) as invoker:
+            with AioStubber(client) as stubber:
+                stubber.add_client_error(
+                    "invoke",
+                    "TooManyRequestsException",
+                    "Rate Exceeded.",
+                    http_status_code=429,
+                    response_meta={"HTTPHeaders": {"retry-after": "7"}},
+                )
+                with pytest.raises(ThrottledError) as caught:
+                    await invoker.invoke("f")
+        assert endpoint.deliveries("f") == 0
+    assert (caught.value.code, caught.value.status_code) == ("TooManyRequestsException", 429)
+    assert (caught.value.delivery, caught.value.retry_after) == ("rejected", 7.0)
+
+
+async def test_what_fails_before_our_session_is_asked_may_have_been_sent_by_whoever_failed() -> (
+    None
+):
+    async def lost(*_: object) -> None:
+        raise ConnectionClosedError(endpoint_url="http://a.test")
+
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client:
+        async with Invoker(client, retry=RetryPolicy()) as invoker:
+            with (
+                mock.patch.object(AioEndpoint, "_send", lost),
+                pytest.raises(TransportError) as caught,
+            ):
+                await invoker.invoke("f")
+        assert endpoint.deliveries("f") == 0
+    assert caught.value.delivery == "unknown"
 
 
 async def test_a_stub_without_a_response_left_is_no_outage() -> None:

@@ -28,7 +28,7 @@ class Headers(Mapping[str, str]):
     escapes, as aiohttp uses, cannot be printed or written.
     """
 
-    __slots__ = ("_head", "_lowered")
+    __slots__ = ("_head", "lowered")
 
     def __init__(self, head: bytes) -> None:
         """Wrap a head that a parser has accepted: each line ends with CR LF, and none is folded.
@@ -37,7 +37,8 @@ class Headers(Mapping[str, str]):
             head: Everything from the status line through the empty line.
         """
         self._head = head
-        self._lowered = head.lower()
+        self.lowered = head.lower()
+        """The head in lower case."""
 
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
@@ -48,33 +49,15 @@ class Headers(Mapping[str, str]):
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]  # values are str alone
         """Return the value of a header, or `default`; the name must be in lower case."""
         needle = _needle(name)
-        at = self._lowered.find(needle)
+        at = self.lowered.find(needle)
         if at < 0:
             return default
         start = at + len(needle)
         value = self._head[start : self._head.index(b"\r\n", start)]
         return value.strip(b" \t").decode("utf-8", "replace")
 
-    def starting(self, prefix: bytes) -> dict[str, str]:
-        """Return the headers whose names start with a prefix, in lower case.
-
-        This costs less than looking for several names, of which most answers have one.
-        """
-        found: dict[str, str] = {}
-        lowered, needle = self._lowered, b"\r\n" + prefix
-        at = lowered.find(needle)
-        while at >= 0:
-            colon = lowered.index(b":", at)
-            end = lowered.index(b"\r\n", colon)
-            name = lowered[at + 2 : colon].decode()
-            if name not in found:
-                value = self._head[colon + 1 : end]
-                found[name] = value.strip(b" \t").decode("utf-8", "replace")
-            at = lowered.find(needle, end)
-        return found
-
     def __iter__(self) -> Iterator[str]:
-        lines = self._lowered[:-4].split(b"\r\n")[1:]
+        lines = self.lowered[:-4].split(b"\r\n")[1:]
         return iter(dict.fromkeys(line.partition(b":")[0].decode("ascii") for line in lines))
 
     def __len__(self) -> int:

@@ -14,7 +14,6 @@ from asyncinvoke._transport.http.asyncio_stream import Incoming, RequestWriter
 from asyncinvoke._transport.http.connection import (
     BODY_READ,
     CONNECTED,
-    HEAD_READ,
     SLICE,
     WRITTEN,
     WRITTEN_IN_PART,
@@ -22,10 +21,12 @@ from asyncinvoke._transport.http.connection import (
     ExchangeClock,
     Limits,
     look_at,
+    note_head,
     said_farewell,
 )
 from asyncinvoke._transport.http.errors import ended
 from asyncinvoke._transport.http.reader import AnswerReader
+from asyncinvoke._transport.http.whole import WholeReader
 
 
 class AsyncioConnection(asyncio.Protocol):
@@ -48,6 +49,8 @@ class AsyncioConnection(asyncio.Protocol):
         self._clock = ExchangeClock(self)
         self._retired = False
         self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._whole = WholeReader()
+        self._unfed: AnswerReader | None = None  # for the first answer that `_whole` cannot read
         self._reader: AnswerReader | None = None  # during an exchange
         self._waiter: asyncio.Future[Any] | None = None
         self._incoming: Incoming | None = None
@@ -67,7 +70,7 @@ class AsyncioConnection(asyncio.Protocol):
         self, head: bytes, body: bytes, progress: Progress, limits: Limits
     ) -> asyncio.Future[Answer]:
         """Write a request and read the whole answer."""
-        self._reader = AnswerReader(limits.most_body)
+        self._reader = self._unfed = self._unfed or AnswerReader(limits.most_body)
         self._incoming = None
         return self._begin(head, body, progress, limits)
 
@@ -93,8 +96,7 @@ class AsyncioConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close immediately, without close_notify; safe to call again."""
-        if self._reader is not None:
-            self._settle()
+        self._settle()
         self._retire()
         self._transport.abort()
 
@@ -125,6 +127,7 @@ class AsyncioConnection(asyncio.Protocol):
     ) -> asyncio.Future[Any]:
         self.reusable = False
         self._progress = progress
+        self._limits = limits
         self._waiter = waiter = self._loop.create_future()
         progress.phase = self._writer.write(head, body)
         if progress.phase is CONNECTED:
@@ -141,6 +144,14 @@ class AsyncioConnection(asyncio.Protocol):
         if reader is None:
             self._retire()
             return
+        if reader is self._unfed and self._progress.phase is WRITTEN:
+            # Nearly always; what follows reads such an answer too, but takes longer.
+            answer = self._whole.read(data, self._limits.most_body)
+            if answer is not None:
+                self._complete(answer.status, self._whole.keep_alive)
+                self._wake(answer)
+                return
+        self._unfed = None
         try:
             reader.feed(data)
         except AnswerError as error:
@@ -188,33 +199,22 @@ class AsyncioConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Note that no bytes are buffered in this process."""
         self._writer.resume()
-        if self._reader is not None:
-            self._settle()
-            self._clock.heard()
+        self._settle()
+        self._clock.heard()
 
     # Ending an exchange.
 
     def _take(self, reader: AnswerReader) -> None:
         """Pass on what the reader has parsed."""
-        progress = self._progress
-        if progress.phase is WRITTEN_IN_PART:
-            progress.phase = self._writer.phase
-            if reader.head_read and progress.phase is WRITTEN_IN_PART:
-                self._writer.stop()
+        self._settle()
+        if reader.head_read and self._progress.phase is WRITTEN_IN_PART:
+            self._writer.stop()
         if reader.complete:
-            self._reader = None
-            self.reusable = (
-                reader.keep_alive
-                and not reader.surplus
-                and not self._retired
-                and progress.phase is not WRITTEN_IN_PART
-                and (reader.status < 300 or self._writer.size <= SLICE)
-            )
-            progress.phase = BODY_READ
-            if not self.reusable:
-                self._retire()
+            self._complete(reader.status, reader.keep_alive and not reader.surplus)
         else:
-            self._take_part(reader)
+            self._clock.heard()
+            if reader.head_read:
+                note_head(self._progress, reader.status, reader.head)
         if self._incoming is not None:
             if reader.head_read and self._waiter is not None:
                 self._wake((reader.status, Headers(reader.head)))
@@ -222,15 +222,19 @@ class AsyncioConnection(asyncio.Protocol):
         elif reader.complete:
             self._wake(reader.answer())
 
-    def _take_part(self, reader: AnswerReader) -> None:
-        """Note how far an incomplete answer has been read."""
+    def _complete(self, status: int, keep_alive: bool) -> None:
+        """End the exchange, whose answer has been read to its end."""
         progress = self._progress
-        self._clock.heard()
-        if reader.head_read:
-            if progress.head is None:
-                progress.head = reader.status, Headers(reader.head)
-            if progress.phase is WRITTEN:
-                progress.phase = HEAD_READ
+        self._reader = None
+        self.reusable = (
+            keep_alive
+            and not self._retired
+            and progress.phase is not WRITTEN_IN_PART
+            and (status < 300 or self._writer.size <= SLICE)
+        )
+        progress.phase = BODY_READ
+        if not self.reusable:
+            self._retire()
 
     def _fail(self, fault: TransportFault, message: str, cause: Exception | None = None) -> None:
         self._settle()
@@ -254,7 +258,7 @@ class AsyncioConnection(asyncio.Protocol):
 
     def _settle(self) -> None:
         """Update the phase if the kernel has accepted the rest of the request meanwhile."""
-        if self._progress.phase is WRITTEN_IN_PART:
+        if self._reader is not None and self._progress.phase is WRITTEN_IN_PART:
             self._progress.phase = self._writer.phase
 
     def _retire(self) -> None:
@@ -269,6 +273,7 @@ class AsyncioConnection(asyncio.Protocol):
         self._retired = True
         self.reusable = False
         self._clock.stop()
+        self._whole.close()
         if self._writer.phase is WRITTEN:
             self._loop.call_soon(self._transport.abort)
         else:

@@ -68,8 +68,11 @@ class RequestWriter:
             self._transport.write(b"".join((head, view[:SLICE])))
         if self._carrier.is_closing():
             return CONNECTED
-        if self._rest is not None:
-            self._continue()
+        layer = self._layer
+        is_held = self._paused or (layer is not None and layer._ssl_writing_paused)  # noqa: SLF001  # see above
+        if self._rest is None and not is_held:
+            return WRITTEN  # nearly always, so this does not call the two below
+        self._continue()
         return self.phase
 
     @property
@@ -134,8 +137,11 @@ def _beneath(transport: Any) -> tuple[Any, Any]:
     return layer, inner
 
 
-_MOST = 262_144
-"""The high watermark: with this many bytes buffered, reading from the socket is paused."""
+_PIECE = 524_288
+"""How much of a stream asyncio reads at once; 256 KiB by default, and each wake-up is costly."""
+
+_MOST = _PIECE
+"""The high watermark: with more bytes buffered, reading from the socket is paused."""
 
 
 class Incoming:
@@ -143,6 +149,8 @@ class Incoming:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        if hasattr(transport, "max_size"):  # asyncio's plain transport has it
+            transport.max_size = _PIECE
         self._pieces: list[bytes] = []
         self._size = 0
         self._is_held = False

@@ -135,6 +135,14 @@ def look_at(descriptor: int) -> Callable[[], list[Any]]:
     return partial(poll.poll, 0)
 
 
+def note_head(progress: Progress, status: int, head: bytes) -> None:
+    """Record the head of an answer whose body is incomplete."""
+    if progress.head is None:
+        progress.head = status, Headers(head)
+    if progress.phase is WRITTEN:
+        progress.phase = HEAD_READ
+
+
 class Timed(Protocol):
     """The part of a connection that its clock needs."""
 

@@ -13,17 +13,18 @@ from asyncinvoke._transport.http.answer import Answer, AnswerError, Headers
 from asyncinvoke._transport.http.connection import (
     BODY_READ,
     CONNECTED,
-    HEAD_READ,
     SLICE,
     WRITTEN,
     WRITTEN_IN_PART,
     Connection,
     ExchangeClock,
     Limits,
+    note_head,
 )
 from asyncinvoke._transport.http.errors import WireError, ended
 from asyncinvoke._transport.http.reader import AnswerReader
 from asyncinvoke._transport.http.trio_stream import LOST, TrioStream
+from asyncinvoke._transport.http.whole import WholeReader
 
 
 class TrioConnection:
@@ -47,6 +48,7 @@ class TrioConnection:
         self._is_awaited = False
         self._error: WireError | None = None
         self._progress = Progress()
+        self._whole = WholeReader()
         self._reader = AnswerReader(0)
         self._reader.complete = True  # no exchange has begun
 
@@ -62,7 +64,7 @@ class TrioConnection:
         self, head: bytes, body: bytes, progress: Progress, limits: Limits
     ) -> Answer:
         """Write a request and read the whole answer."""
-        reader = self._reader = AnswerReader(limits.most_body)
+        reader = self._reader = AnswerReader(limits.most_body, self._whole)
         await self._carry(head, body, progress, limits, _is_whole)
         if self._error is not None:
             head = body = b""
@@ -113,6 +115,7 @@ class TrioConnection:
         self.reusable = False
         self._clock.stop()
         self._reader.close()
+        self._whole.close()
         self._stream.close()
         if self.on_end is not None:
             self.on_end(self)
@@ -241,10 +244,7 @@ class TrioConnection:
         else:
             self._clock.heard()
             if reader.head_read:
-                if progress.head is None:
-                    progress.head = reader.status, Headers(reader.head)
-                if is_written:
-                    progress.phase = HEAD_READ
+                note_head(progress, reader.status, reader.head)
 
     def _fail(
         self, fault: TransportFault, message: str, cause: BaseException | None = None

@@ -18,7 +18,7 @@ LOST = (trio.ClosedResourceError, OSError)
 """The exceptions raised for a lost connection; TLS errors are `OSError`s too."""
 
 _PIECE = 65_536
-_LARGE_PIECE = 262_144
+_LARGE_PIECE = 524_288
 """The read size: most answers are short, and for long ones each wake-up is costly."""
 
 _RECORD = 16_384

@@ -49,6 +49,9 @@ WITHOUT_TERMINAL = 60.0
 LAST_WRITES = 5.0
 """Seconds that an interrupted run waits for a slow reader to take finished outcomes."""
 
+WITHDRAWAL = 0.01
+"""Seconds between two checks whether the items that were not sent have left an interrupted run."""
+
 
 class MapJob:
     """Reads the input of a run, writes its outcomes, and reports its progress.
@@ -184,6 +187,9 @@ class MapJob:
     async def _write_the_rest(self, run: MapRun) -> None:
         run.stop()
         with anyio.move_on_after(LAST_WRITES) as limited:
+            # Those that wait to be sent leave now: with an outcome if an earlier attempt may have run.
+            while run.statistics().working > self._in_flight():  # noqa: ASYNC110  # nothing tells
+                await anyio.sleep(WITHDRAWAL)
             while run.statistics().buffered:
                 await self._add(await anext(run))
             await self._writer.finish()
@@ -193,16 +199,22 @@ class MapJob:
     def _left(self, run: MapRun) -> summary.Left:
         statistics = run.statistics()
         without_outcome = self._read - statistics.succeeded - statistics.failed
-        # An idempotent item that waits for its next attempt may have run in an earlier one.
         invoker = self._invoker.statistics()
-        in_flight = (invoker.in_flight - sum(invoker.connecting.values())) * self._batch
-        may_have_run = statistics.working if self._idempotent else in_flight
+        connecting, waiting = sum(invoker.connecting.values()), 0
+        if self._idempotent:  # those may have run in an attempt before, if there was one
+            connecting = max(connecting - invoker.retries, 0)
+            waiting = max(statistics.working - self._in_flight(), 0)
+        may_have_run = (invoker.in_flight - connecting) * self._batch + waiting
         return summary.Left(
             without_outcome=without_outcome,
             may_have_run=min(may_have_run, without_outcome),
             not_written=self._writer.not_written + statistics.buffered,
             last_line=self._last_line,
         )
+
+    def _in_flight(self) -> int:
+        """Return the number of items whose attempts are in flight, at most."""
+        return self._invoker.statistics().in_flight * self._batch
 
     async def _watch(self, run: MapRun) -> None:
         watch = pace.Watch()

@@ -11,7 +11,7 @@ import click
 
 from asyncinvoke import Outcome, Redrive
 from asyncinvoke._report.standing import cause_among, key_of
-from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.errors import CommandError, printable
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
@@ -110,9 +110,8 @@ def redrive(
     chosen = choice.chosen(causes)
     number = choice.count(summary, chosen)
     if not number and choice.is_all:
-        click.echo(
-            f"{path}: nothing {'may have run' if choice.may_have_run else 'failed'}", err=True
-        )
+        nothing = f"nothing {'may have run' if choice.may_have_run else 'failed'}"
+        click.echo(printable(f"{path}: {nothing}"), err=True)
         return 0
     if not chosen and not choice.is_all:
         raise CommandError(f"{path}: no failed item matches: see asyncinvoke runs show {path}")
@@ -172,7 +171,7 @@ def settle(path: str, key: str | None, item: int | None, ran: bool | None) -> No
     named = f"item {item}" if key is None else f"key {key!r}"
     how = ", without --processes," if found_parts(Path(path)) else ""
     said = "it ran" if ran else f"it did not run; the same command{how} runs it"
-    click.echo(f"{named}: {said}")
+    click.echo(printable(f"{named}: {said}"))
 
 
 def _check_input(bulk: Bulk, path: str) -> None:

@@ -9,13 +9,14 @@ import click
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs.files import FormatName, kind_of, local_name
 from asyncinvoke.cli import streams
-from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.errors import CommandError, printable
 from asyncinvoke.cli.map.continued import is_stream
 from asyncinvoke.cli.map.output_checks import check_not_the_journal
 from asyncinvoke.cli.map.outputs import check_whole, opened_output, write_lines
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.runs.exporting import may_have_run_line, outcome_lines, split
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.terminated import raised_signals
 
 _PIECE = 1 << 16
 
@@ -71,14 +72,14 @@ def export(
         if not is_split and target != "-" and (kind.is_whole or not is_stream(target)):
             check_whole(target, kind, force=force)
             lines = map(may_have_run_line, run.unknown()) if may_have_run else outcome_lines(run)
-            click.echo(
-                f"{name_of(target)}: {counted(write_lines(lines, target, kind), 'line')}", err=True
-            )
+            number = counted(write_lines(lines, target, kind), "line")
+            click.echo(printable(f"{name_of(target)}: {number}"), err=True)
             return
         if is_split:
-            counts = split(run, Path(target))
+            with raised_signals():
+                counts = split(run, Path(target))
             said = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items())
-            click.echo(f"{target}: {said}", err=True)
+            click.echo(printable(f"{target}: {said}"), err=True)
             return
         lines = map(may_have_run_line, run.unknown()) if may_have_run else outcome_lines(run)
         if target == "-":
@@ -87,7 +88,7 @@ def export(
         # A pipe or a device.
         with opened_output(target) as output:
             anyio.run(_write, lines, output)
-        click.echo(f"{target}: {counted(output.lines, 'line')}", err=True)
+        click.echo(printable(f"{target}: {counted(output.lines, 'line')}"), err=True)
 
 
 async def _write(lines: Iterator[bytes], output: streams.Output) -> None:

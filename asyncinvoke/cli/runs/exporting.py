@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke import InvocationError, Outcome
-from asyncinvoke._outputs.files import OutputError, written
+from asyncinvoke._outputs.parts import new_part, remove_abandoned
 from asyncinvoke._report.standing import total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.outcomes import as_line
@@ -30,14 +30,19 @@ NAMES = {
 
 
 class _Part:
-    """A file of an export, whose lines are counted and hashed as they are written."""
+    """A file of an export, whose lines are counted and hashed as they are written.
+
+    It has a temporary name until it is complete. What a killed process leaves can then be told from
+    files of the user, and is removed by the next export to the folder.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines = 0
         self._size = 0
         self._sum = hashlib.sha256()
-        self._file = path.open("xb", buffering=1 << 20)
+        self.there, self._file = new_part(path)
+        """The path of the file at present."""
 
     def write(self, line: bytes) -> None:
         self._file.write(line)
@@ -45,14 +50,19 @@ class _Part:
         self._size += len(line)
         self.lines += 1
 
-    def close(self) -> None:
+    def sync(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._file.close()
 
-    def abandon(self) -> None:
+    def finish(self) -> None:
+        self._file.close()
+        self.there = self.there.replace(self.path)
+
+    def remove(self) -> None:
         with contextlib.suppress(OSError):
             self._file.close()
+        with contextlib.suppress(OSError):
+            self.there.unlink()
 
     def described(self) -> dict[str, object]:
         return {
@@ -66,9 +76,12 @@ class _Part:
 def split(run: RecordedRun, folder: Path) -> dict[str, int]:
     """Write one file for the items of each state, and a manifest.
 
+    If that fails, none of these files is left.
+
     Args:
         run: The run.
-        folder: The target folder; created if missing, and must be empty.
+        folder: The target folder; created if missing, and must be empty, except for what an export
+            to it has left that was killed.
 
     Returns:
         The number of lines of each file.
@@ -77,36 +90,56 @@ def split(run: RecordedRun, folder: Path) -> dict[str, int]:
         CommandError: The folder is not empty, or cannot be written.
     """
     summary = run.summary()
+    total = total_of(summary)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise CommandError(f"{folder} is not empty: export to a new folder")
-        parts: dict[str, _Part] = {}
-        try:
-            for name, file in NAMES.items():
-                parts[name] = _Part(folder / file)
-            _write(run, parts, total=total_of(summary), keyed=summary.keyed)
-            for part in parts.values():
-                part.close()
-        finally:
-            for part in parts.values():
-                part.abandon()
-        about = {
-            "run": {"id": summary.id, "path": summary.path},
-            "function_name": summary.function_name,
-            "qualifier": summary.qualifier,
-            "running": summary.running,
-            "total": total_of(summary),
-            "counts": {name: part.lines for name, part in parts.items()},
-            "files": [part.described() for part in parts.values()],
-        }
-        with written(str(folder / MANIFEST), {}, None) as manifest:
+        with _new_parts(folder) as (parts, manifest):
+            _write(run, parts, total=total, keyed=summary.keyed)
+            counts = {name: part.lines for name, part in parts.items()}
+            about = {
+                "run": {"id": summary.id, "path": summary.path},
+                "function_name": summary.function_name,
+                "qualifier": summary.qualifier,
+                "running": summary.running,
+                "total": total,
+                "counts": counts,
+                "files": [part.described() for part in parts.values()],
+            }
             manifest.write(json.dumps(about, indent=2).encode() + b"\n")
-    except OutputError as error:
-        raise CommandError(str(error), status=FAILED) from error
+            # Renaming takes no time, unlike syncing: a kill hardly ever comes between the files.
+            for part in (*parts.values(), manifest):
+                part.sync()
+            for part in (*parts.values(), manifest):
+                part.finish()
     except OSError as error:
         raise CommandError(f"cannot write {folder}: {error.strerror}", status=FAILED) from error
-    return {name: part.lines for name, part in parts.items()}
+    return counts
+
+
+@contextlib.contextmanager
+def _new_parts(folder: Path) -> Iterator[tuple[dict[str, _Part], _Part]]:
+    """Create the files of an export, and its manifest; remove them if the block fails."""
+    files = (*NAMES.values(), MANIFEST)
+    for file in files:
+        remove_abandoned(folder / file)
+    made: list[_Part] = []
+    try:
+        for file in files:
+            made.append(_Part(folder / file))  # noqa: PERF401  # those before are removed if it fails
+        # Only now: of two exports to one folder at the same time, each sees the files of the other.
+        _check_empty(folder, but={part.there for part in made})
+        yield dict(zip(NAMES, made, strict=False)), made[-1]
+    except BaseException:
+        is_complete = (folder / MANIFEST).exists()  # though a signal came just then
+        for part in made:
+            if part.there != part.path or not is_complete:
+                part.remove()
+        raise
+
+
+def _check_empty(folder: Path, *, but: set[Path]) -> None:
+    if not but.issuperset(folder.iterdir()):
+        raise CommandError(f"{folder} is not empty: export to a new folder")
 
 
 def may_have_run_line(item: RecordedItem) -> bytes:

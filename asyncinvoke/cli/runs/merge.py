@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from asyncinvoke._report.standing import TOTAL, total_of_all, unrecorded_note
-from asyncinvoke.cli.errors import IN_DOUBT, STOPPED
+from asyncinvoke.cli.errors import IN_DOUBT, STOPPED, one_line, printable
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import opened_run, runs
@@ -16,6 +16,9 @@ from asyncinvoke.runs import merge as merge_runs
 
 NAMED = 10
 """The maximum number of items that ran twice to list."""
+
+LONGEST = 60
+"""The maximum length of a key in that list, in characters."""
 
 
 @runs.command(short_help="Merge the journals of shards.")
@@ -59,14 +62,14 @@ def said_of(merged: Merged) -> list[str]:
     """Return the report of a merge: a summary line, and a line for each problem."""
     said = [f"{merged.path}: {merged.items:,} items of {counted(merged.parts, 'run')}"]
     if merged.ran_twice:
-        named = ", ".join(map(repr, merged.twice[:NAMED]))
+        named = ", ".join(one_line(repr(each), longest=LONGEST) for each in merged.twice[:NAMED])
         more = ", ..." if merged.ran_twice > NAMED else ""
         what = counted(merged.ran_twice, "item")
         said.append(f"{what} ran twice, or may have, in two of the runs: {named}{more}")
     if merged.missing:
         noun = "shard" if len(merged.missing) == 1 else "shards"
         said.append(f"missing: {noun} {', '.join(merged.missing)}")
-    return said
+    return list(map(printable, said))
 
 
 def status_of(merged: Merged) -> int:

@@ -179,13 +179,16 @@ class Parts:
                 versions[name] = versions.get(name, 0) + count
         totals = [total_of(one) for one in each]
         sums: dict[str, Any] = {name: sum(getattr(one, name) for one in each) for name in _COUNTS}
+        sessions = tuple(sorted((s for one in each for s in one.sessions), key=_order))
         return replace(
             each[0],
             path=self._path,
             running=any(one.running for one in each),
+            # Of the part whose session is shown: another holder would be one that has not begun.
+            holder=next((one.holder for one in each if {*sessions[-1:]} & {*one.sessions}), None),
             total=None if None in totals else sum(total or 0 for total in totals),
             versions=versions,
-            sessions=tuple(sorted((s for one in each for s in one.sessions), key=_order)),
+            sessions=sessions,
             notes=_joined_notes(each),
             **sums,
         )

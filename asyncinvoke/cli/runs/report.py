@@ -7,6 +7,7 @@ from functools import partial
 import click
 
 from asyncinvoke.cli import streams
+from asyncinvoke.cli.errors import printable
 from asyncinvoke.cli.running import Interrupt
 from asyncinvoke.cli.running import run as run_async
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
@@ -64,7 +65,7 @@ def report(path: str, output: str, force: bool, price_per_gb_s: float | None) ->
         with opened_output(output) as special:
             return run_async(partial(_write, page, special))
     write_lines([page], output, Kind())
-    click.echo(f"{output}: {len(page):,} bytes", err=True)
+    click.echo(printable(f"{output}: {len(page):,} bytes"), err=True)
     return 0
 
 

@@ -21,7 +21,7 @@ from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.cli.runs.parts import Looked, looked_at
 from asyncinvoke.cli.runs.view import item_lines, summary_lines
 from asyncinvoke.cli.values import WholeNumber
-from asyncinvoke.runs import RecordedItem
+from asyncinvoke.runs import RecordedItem, RunSummary, Sample
 
 LOOKS = 0.5
 """Seconds between two updates of `runs watch`."""
@@ -65,12 +65,10 @@ def watch(path: str) -> None:
     with looked_at(path) as run:
         display, pace = bar_or_lines(Screen(stderr=True)), Pace()
         try:
-            before = run.summary()
-            began = before.sessions[-1].started if before.sessions else time.time()
-            first = before.ended
+            first = run.summary().ended
             while True:
                 summary, sample = run.summary(), run.latest_sample()
-                elapsed = time.time() - began
+                elapsed = _elapsed(summary, sample, time.time())
                 done = summary.ended - first
                 limit = 0 if sample is None else sample.limit
                 rate, expected = pace.at(elapsed, done, limit)
@@ -79,7 +77,7 @@ def watch(path: str) -> None:
                         elapsed=elapsed,
                         succeeded=summary.succeeded,
                         failed=summary.failed + summary.may_have_run + summary.settled,
-                        in_flight=0 if sample is None else sample.in_flight,
+                        in_flight=sample.in_flight if sample and summary.running else 0,
                         throttles=summary.throttled,
                         total=total_of(summary),
                         rate=rate,
@@ -95,6 +93,19 @@ def watch(path: str) -> None:
         click.echo("\n".join(_lines_of(run)))
 
 
+def _elapsed(summary: RunSummary, sample: Sample | None, now: float) -> float:
+    """Return how long the last session has taken, in seconds; 0 if the clock was set back."""
+    if not summary.sessions:
+        return 0.0
+    last = summary.sessions[-1]
+    until = last.ended
+    if until is None and summary.running:
+        until = now
+    elif until is None:  # it was killed some time after its last sample
+        until = last.started if sample is None else sample.at
+    return max(until - last.started, 0.0)
+
+
 def _held_back(run: Looked) -> str | None:
     answer = run.summary().notes.get(ANSWER)
     is_paused = isinstance(answer, dict) and answer.get("paused") is True
@@ -104,18 +115,20 @@ def _held_back(run: Looked) -> str | None:
 
 
 def _lines_of(run: Looked) -> list[str]:
-    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
     return summary_lines(
         run.summary(),
         run.causes(),
         sample=run.latest_sample(),
         now=time.time(),
-        width=int(os.environ.get("COLUMNS", width)) if _is_number("COLUMNS") else width,
+        width=_width(),
     )
 
 
-def _is_number(variable: str) -> bool:
-    return os.environ.get(variable, "").isdecimal()
+def _width() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):  # 0 stands for unknown
+        return int(columns)
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
 def _json_of(run: Looked) -> str:

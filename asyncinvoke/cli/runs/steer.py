@@ -7,8 +7,8 @@ from functools import partial
 
 import click
 
-from asyncinvoke import Tolerance
-from asyncinvoke.cli.errors import FAILED, CommandError, one_line
+from asyncinvoke import JournalError, Tolerance
+from asyncinvoke.cli.errors import FAILED, CommandError, one_line, printable
 from asyncinvoke.cli.map.settings import parse_tolerance
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.runs.obeying import ANSWER
@@ -16,12 +16,11 @@ from asyncinvoke.cli.runs.parts import at_work, is_running, shared_out, steered
 from asyncinvoke.cli.runs.wishes import (
     Wishes,
     WishesError,
-    read_wishes,
+    change_wishes,
     wishes_path,
-    write_wishes,
 )
 from asyncinvoke.cli.values import WholeNumber
-from asyncinvoke.runs import RunSummary
+from asyncinvoke.runs import RunSummary, open_run
 
 PATIENCE = 10.0
 """Seconds to wait for the reply of a running run."""
@@ -148,42 +147,58 @@ def _wish_of_each(changes: Mapping[str, Callable[[Wishes], Wishes]], said: str) 
 
 def _written(path: str, change: Callable[[Wishes], Wishes]) -> Wishes:
     control = wishes_path(path)
+    # The control file may have been removed: its numbers continue after the last that was answered.
+    answered = _answered(path)
+
+    def changed(before: Wishes) -> Wishes:
+        return change(replace(before, number=max(before.number, answered) + 1))
+
     try:
-        try:
-            before = read_wishes(control)
-        except WishesError as error:
-            raise CommandError(f"{control}: {error}: remove it and try again") from None
-        wishes = change(replace(before, number=before.number + 1))
-        write_wishes(control, wishes)
+        return change_wishes(control, changed)
+    except WishesError as error:
+        raise CommandError(f"{control}: {error}: remove it and try again") from None
     except OSError as error:
         raise CommandError(f"cannot write {control}: {one_line(str(error.strerror))}") from error
-    return wishes
+
+
+def _answered(path: str) -> int:
+    """Return the number of the last request that the run replied to; 0 if there is none."""
+    try:
+        with open_run(path) as run:
+            return _number_of(run.summary())
+    except JournalError:  # a part that has not begun
+        return 0
+
+
+def _number_of(summary: RunSummary) -> int:
+    answer = summary.notes.get(ANSWER)
+    number = answer.get("number") if isinstance(answer, dict) else None
+    return number if isinstance(number, int) else 0
 
 
 def _await_answers(wished: Mapping[str, Wishes], said: str) -> None:
     """Wait for the replies, and print what the runs do, or will do."""
-    comparing = [path for path, wishes in wished.items() if not _await_answer(path, wishes)]
-    click.echo(said if not comparing else f"{said}: {', '.join(comparing)} {COMPARES}")
+    until = time.monotonic() + PATIENCE
+    comparing = [path for path, wishes in wished.items() if not _await_answer(path, wishes, until)]
+    click.echo(printable(f"{said}: {', '.join(comparing)} {COMPARES}") if comparing else said)
 
 
-def _await_answer(path: str, wishes: Wishes) -> bool:
-    """Wait until the run has applied the request, or has ended.
+def _await_answer(path: str, wishes: Wishes, until: float) -> bool:
+    """Wait until the run has applied the request, or has ended, but no longer than to a time.
 
     Returns:
         Whether it has. A run that still compares its input has recorded nothing, so no reply.
     """
-    until = time.monotonic() + PATIENCE
     with opened_run(path) as run:
-        while time.monotonic() < until:
+        while True:
             summary = run.summary()
-            answer = summary.notes.get(ANSWER)
-            if isinstance(answer, dict) and answer.get("number") == wishes.number:
+            # A reply to a later request, by another process, is one to this request as well.
+            if _number_of(summary) >= wishes.number or not summary.running:
                 return True
-            if not summary.running:
-                return True
+            if time.monotonic() >= until:
+                break
             time.sleep(LOOKS)
         sample = run.latest_sample()
-        summary = run.summary()
     if not has_begun(summary) or sample is None or sample.session != summary.sessions[-1].number:
         return False
     raise CommandError(

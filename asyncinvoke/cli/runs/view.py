@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from asyncinvoke import Outcome
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._report.standing import idempotent_of, pending_of, total_of, unrecorded_of
-from asyncinvoke.cli.errors import one_line
+from asyncinvoke.cli.errors import one_line, printable
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.runs import RecordedCause, RecordedItem, RunSummary, Sample
@@ -56,12 +56,16 @@ def summary_lines(
             said += f"   {hint}"
         lines.append(said)
         if name == "failed":
-            lines += cause_lines(_failed(causes), summary.path, digits=names + 2 + digits)
+            # A running run cannot be redriven; if it has parts, the numbers change with each failure.
+            hints = not summary.running
+            lines += cause_lines(
+                _failed(causes), summary.path, digits=names + 2 + digits, hints=hints
+            )
     doubtful = [cause for cause in causes if cause.delivery == "unknown"]
     if doubtful:
         lines.append("what may have run:")
         lines += cause_lines(doubtful, summary.path, digits=names + 2 + digits, hints=False)
-    return [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
+    return [printable(line, longest=width) for line in lines]
 
 
 def cause_lines(
@@ -109,7 +113,7 @@ def item_lines(
         + (f", request id {take.request_id}" if take.request_id else "")
         for take in item.earlier
     )
-    return lines
+    return list(map(printable, lines))
 
 
 _STATES = {

@@ -9,9 +9,13 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
+from asyncinvoke._outputs import locks
 from asyncinvoke.cli.map.settings import parse_tolerance
 
 STOPS = ("drain", "now")
@@ -46,8 +50,8 @@ class WishesError(ValueError):
 
 
 def wishes_path(run: str | os.PathLike[str]) -> Path:
-    """Return the path of a run's control file."""
-    return Path(f"{os.fspath(run)}-control")
+    """Return the path of a run's control file, which is the same for every link to the run."""
+    return Path(f"{Path(run).resolve()}-control")
 
 
 def parse_wishes(text: str) -> Wishes:
@@ -85,23 +89,54 @@ def read_wishes(path: Path) -> Wishes:
     return parse_wishes(text)
 
 
-def write_wishes(path: Path, wishes: Wishes) -> None:
-    """Replace the control request in a file atomically.
+def change_wishes(path: Path, change: Callable[[Wishes], Wishes]) -> Wishes:
+    """Change the control request in a file; return the new one.
+
+    The file is replaced atomically. Processes that change it at the same time take turns, so no
+    request is lost.
 
     Raises:
+        WishesError: The file holds something else.
         OSError: The file cannot be written.
     """
-    said = {name: value for name, value in asdict(wishes).items() if value not in (None, False)}
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
+    # A fixed name: the next change uses the file that a killed process has left.
+    beside = path.with_name(f"{path.name}.new")
+    with _locked(beside) as file:
+        try:
+            wishes = change(read_wishes(path))
+            said = {
+                name: value for name, value in asdict(wishes).items() if value not in (None, False)
+            }
+            file.truncate(0)
             file.write(json.dumps(said) + "\n")
-        beside.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
+            file.flush()
+            if os.name == "nt":  # an open file cannot be moved there; nor are there locks to keep
+                file.close()
+            beside.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise
+    return wishes
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[TextIO]:
+    """Open a file that becomes another one at the end of the block, alone among all processes."""
+    while True:
+        with open(path, "a", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
+            locks.wait(file.fileno())
+            # The process that had the lock has moved the file, and what it wrote is in place.
+            if _is_at(path, file):
+                yield file
+                return
+
+
+def _is_at(path: Path, file: TextIO) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _is_right(name: str, value: object) -> bool:

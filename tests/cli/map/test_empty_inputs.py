@@ -6,7 +6,7 @@ import pytest
 
 from asyncinvoke.cli import open_files
 from asyncinvoke.cli.app import run as command
-from asyncinvoke.cli.map.bulk_run import no_items
+from asyncinvoke.cli.map.bulk_parts import no_items
 from asyncinvoke.inputs import read
 from tests.cli.processes import Run
 

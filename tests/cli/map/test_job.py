@@ -2,15 +2,19 @@
 
 import json
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import anyio
 import pytest
+from tenacity import stop_never, wait_fixed
 
 from asyncinvoke import (
     AsyncInvokeError,
+    Backoff,
     ConfigurationError,
     Delivery,
     Invoker,
@@ -18,6 +22,7 @@ from asyncinvoke import (
     Outcome,
     RejectedError,
     Response,
+    RetryPolicy,
     ToleranceExceededError,
     TransportError,
 )
@@ -28,6 +33,8 @@ from asyncinvoke.cli.running import Interrupt
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.inputs import read
 from asyncinvoke.testing import FakeLambda
+from tests.batches.maps import Function
+from tests.doubles.engine import LOST, REFUSED
 
 pytestmark = pytest.mark.anyio
 
@@ -119,6 +126,54 @@ async def test_a_run_that_goes_well_is_status_0(
     status, written = await work(Run([outcome(1), outcome(2)]), tmp_path)
     assert (status, [line["line"] for line in written]) == (0, [1, 2])
     assert capfd.readouterr().err.startswith("2 outcomes in ")
+
+
+async def test_an_interrupted_idempotent_run_knows_which_items_may_have_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    never = anyio.Event()
+
+    class Transport(Function):
+        async def send(self, parameters: Any, payload: bytes, progress: Any) -> Any:
+            if payload == b"4":
+                await never.wait()
+            return await super().send(parameters, payload, progress)
+
+    # The first two may have run, and wait for another attempt; the third surely did not; the last
+    # is under way.
+    answers = {1: LOST, 2: LOST, 3: REFUSED}
+    (tmp_path / "in.jsonl").write_text("1\n2\n3\n4\n")
+    interrupt, hour = Interrupt(), Backoff(wait=wait_fixed(3600), stop=stop_never)
+    async with Invoker(transport=Transport(lambda payload: answers[int(payload)])) as invoker:
+
+        async def interrupt_it() -> None:
+            while (now := invoker.statistics()).attempts < 4 or now.in_flight > 1:
+                await anyio.sleep(0.01)
+            interrupt.signal = signal.SIGINT
+            interrupt.leave()
+
+        with (tmp_path / "out").open("wb", buffering=0) as file:
+            job = MapJob(
+                invoker,
+                source=read(tmp_path / "in.jsonl"),
+                concurrency=4,
+                ordered=False,
+                verb="succeeded",
+                idempotent=True,
+                display=Silent(),
+                progress="auto",
+            )
+            policy = RetryPolicy(transport=hour, not_sent=hour)
+            async with (
+                anyio.create_task_group() as group,
+                invoker.map("f", job.read(), concurrency=4, idempotent=True, retry=policy) as run,
+            ):
+                group.start_soon(interrupt_it)
+                await job.work(run, Output(file.fileno(), "out", is_ours=True), interrupt)
+    written = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert {line["line"]: line["gave_up"] for line in written} == {1: "stopped", 2: "stopped"}
+    left = capfd.readouterr().err.splitlines()[-1]
+    assert left.startswith("unfinished: 2 lines without an outcome, 1 of them may have run;")
 
 
 @pytest.mark.parametrize("ordered", [False, True])

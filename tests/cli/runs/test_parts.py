@@ -7,7 +7,9 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -17,9 +19,11 @@ from asyncinvoke import Invoker, Journal, Redrive, Shard
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outputs import run_with_output
 from asyncinvoke.cli.runs import parts as module
+from asyncinvoke.cli.runs import steer
 from asyncinvoke.cli.runs.parts import Parts, all_parts, at_work, found_parts, shared_out, steered
+from asyncinvoke.cli.runs.view import summary_lines
 from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
-from asyncinvoke.runs import merge, open_run
+from asyncinvoke.runs import RecordedRun, RunSummary, merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.cli.test_processes import bulk
 
@@ -123,6 +127,26 @@ def test_a_wish_is_that_of_all_parts(journal: Path, capfd: pytest.CaptureFixture
     assert capfd.readouterr().err.count("\n") == 1
 
 
+def test_the_answers_of_all_parts_are_awaited_no_longer_than_that_of_one(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parts, slept = all_parts(str(journal)), [0.0]
+
+    class Comparing(RecordedRun):
+        def summary(self) -> RunSummary:
+            is_last = str(self.path) == parts[-1]
+            return replace(super().summary(), running=not is_last, holder="process 1 on a")
+
+    time = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(steer, "time", time)
+    monkeypatch.setattr(steer, "opened_run", Comparing)
+    monkeypatch.setattr(steer, "is_running", lambda _: True)
+    assert run(["runs", "set", str(journal), "--tolerate", "7%"]) == 0
+    assert sum(slept) == pytest.approx(steer.PATIENCE, abs=steer.LOOKS)
+    said = capfd.readouterr().out
+    assert [part in said for part in parts] == [True, True, False]
+
+
 def test_while_they_are_at_work_one_command_shows_all(
     journal: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +158,28 @@ def test_while_they_are_at_work_one_command_shows_all(
     assert (said["succeeded"], said["ended"], said["not_started"]) == (54, 60, 0)
     assert run(["runs", "show", str(journal), "--item", "13"]) == 0
     assert "three" in capfd.readouterr().out
+
+
+def test_parts_at_work_are_not_taken_for_those_that_compare_their_input(journal: Path) -> None:
+    def at_work(pid: int, part: str) -> Any:
+        with open_run(part) as run:
+            summary = run.summary()
+        (session,) = summary.sessions
+        session = replace(session, pid=pid, ended=None, started=float(pid))
+        holder = f"process {pid} on {session.host}"
+        now = replace(summary, running=True, holder=holder, sessions=(session,))
+        return SimpleNamespace(summary=lambda: now)
+
+    for pids in ((1, 2, 3), (3, 2, 1)):
+        runs = [at_work(pid, part) for pid, part in zip(pids, all_parts(str(journal)), strict=True)]
+        summary = Parts("a.run", runs).summary()
+        with open_run(all_parts(str(journal))[0]) as run:
+            causes = run.causes()
+        _, who, *rest = summary_lines(summary, causes, sample=None, now=63.0, width=80)
+        assert who.startswith("3 sessions; running for 1 min 0 s in process 3 on ")
+        # It would be refused, and the causes have other numbers once the parts are merged.
+        assert "cause 1" in "".join(rest)
+        assert "redrive" not in "".join(rest)
 
 
 def test_parts_that_were_all_killed_are_shown_until_they_are_merged(

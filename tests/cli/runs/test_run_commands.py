@@ -2,7 +2,10 @@
 
 import json
 import re
+import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ from anyio import to_thread
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke import Invoker, Journal, Outcome
+from asyncinvoke import Invoker, Journal, Outcome, Redrive, Shard
+from asyncinvoke._model.response import Reply
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import Place, check_output
@@ -20,9 +24,12 @@ from asyncinvoke.cli.map.ending import exit_status, last_words
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.map.source import MOST, LineNumbers
 from asyncinvoke.cli.runs.again import Choice
+from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.cli.runs.view import summary_lines
-from asyncinvoke.runs import RecordedCause, RunSummary, open_run
+from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
+from asyncinvoke.runs import RecordedCause, RunSummary, merge, open_run
 from asyncinvoke.testing import FakeLambda
+from tests.batches.maps import Function
 from tests.journal.crashes import crash
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +76,18 @@ async def test_each_setting_can_be_changed_alone(
 ) -> None:
     assert command(["runs", "set", "o.run", *options]) == 0
     assert capsys.readouterr().out == f"{said}, from its next session: it is not running\n"
+
+
+async def test_a_wish_comes_after_the_last_that_was_answered_also_where_its_file_was_removed(
+    recorded: Path,
+) -> None:
+    async with (
+        Invoker(transport=FakeLambda({"charge": charge})) as invoker,
+        invoker.map("charge", range(10), journal="o.run") as run,
+    ):
+        run.note(ANSWER, {"number": 5})
+    assert command(["runs", "pause", "o.run"]) == 0
+    assert read_wishes(wishes_path("o.run")).number == 6
 
 
 async def test_a_split_export_has_each_item_once_also_where_its_redrive_died(
@@ -125,6 +144,47 @@ async def test_failures_beyond_the_most_causes_are_redriven_as_well(
         assert [each.index for each in outcomes if matches(each)] == list(chosen), choice
 
 
+@pytest.mark.parametrize("results", [True, False])
+@pytest.mark.parametrize("keyed", [True, False])
+async def test_in_a_merged_run_each_cause_selects_as_many_items_as_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: bool, keyed: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("asyncinvoke._journal.committing.MOST_CAUSES", 3)
+    # Each shard has all kinds, and the first of one are beyond the most causes of the other.
+    kinds = ["A", "E", "B", "D", "C", "C", "D", "B", "E", "A", "X", "Y"]
+
+    def fail(event: int, context: Any) -> Any:
+        raise type(kinds[event], (Exception,), {})
+
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    parts: list[str] = []
+    for part, positions in (("1.run", range(0, 12, 2)), ("2.run", range(1, 12, 2))):
+        async with (
+            Invoker(transport=FakeLambda({"f": fail})) as invoker,
+            invoker.map(
+                "f",
+                positions if keyed else range(12),
+                journal=Journal(part, results=results),
+                shard=None if keyed else Shard(len(parts) + 1, of=2),
+                concurrency=1,
+                **options,
+            ) as run,
+        ):
+            async for _ in run:
+                pass
+        parts.append(part)
+    merge("o.run", parts)
+    causes = read(lambda run: run.causes())
+    outcomes = read(lambda run: list(run.outcomes()))
+    assert sum(cause.count for cause in causes) == len(outcomes) == 12
+    for cause in causes:
+        matches = Choice(causes=(cause.number,)).matches(causes)
+        selected = [outcome.index for outcome in outcomes if matches(outcome)]
+        assert len(selected) == cause.count, cause
+    assert read(lambda run: run.check()) == ()
+
+
 async def test_whether_a_map_is_idempotent_is_said_only_if_that_is_recorded(
     recorded: Path,
 ) -> None:
@@ -170,6 +230,32 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
     said = capsys.readouterr()
     assert "  succeeded    7" in said.out.splitlines()
     assert "  10/10 · " in said.err
+
+
+@pytest.mark.parametrize(
+    ("ago", "lasted", "shown"),
+    [
+        (86_400, 7_200, "2:00:00"),
+        (-3_600, -7_200, "0:00"),  # the clock was set back
+        (86_400, None, "0:05"),  # it was killed, soon after its last sample
+    ],
+)
+async def test_to_watch_a_run_that_has_ended_is_to_see_how_long_it_took(
+    recorded: Path,
+    capsys: pytest.CaptureFixture[str],
+    ago: float,
+    lasted: float | None,
+    shown: str,
+) -> None:
+    started = time.time() - ago
+    ended = None if lasted is None else started + lasted
+    with closing(sqlite3.connect(recorded)) as connection:
+        connection.execute("UPDATE session SET started = ?, ended = ?", (started, ended))
+        connection.execute("DELETE FROM sample")
+        connection.execute("INSERT INTO sample VALUES (1, 5000, 9, 0, 1, 0, 20, NULL, NULL)")
+        connection.commit()
+    assert command(["runs", "watch", "o.run"]) == 0
+    assert f" · {shown} · 3 failed · 0 in flight · " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -308,6 +394,92 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
     lines = summary_lines(summary, causes, sample=None, now=0.0, width=width)
     assert max(map(len, lines)) == width
     assert "  not started   9,999,942   the same command continues it" in lines
+
+
+@pytest.mark.parametrize(("columns", "widest"), [("24", 24), ("0", 68), ("", 68), ("many", 68)])
+async def test_the_columns_are_those_that_the_environment_says(
+    recorded: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: str,
+    widest: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert command(["runs", "show", "o.run"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) == widest
+
+
+SURROGATE = "\ud800"
+EVIL = "\x1b[31m\x9b2J\u202e\r\n" + SURROGATE + "long " * 20_000
+"""What a function, or who answers in its place, may say."""
+
+SHOWING = {
+    "summary": (["show", "o.run"], 0),
+    "an item that succeeded": (["show", "o.run", "--item", "0"], 0),
+    "an item with an earlier take": (["show", "o.run", "--item", "1"], 0),
+    "no such item": (["show", "o.run", "--key", EVIL], 2),
+    "watch": (["watch", "o.run"], 0),
+    "merge": (["merge", "m.run", "o.run", "o2.run"], 4),
+    "redrive": (["redrive", "o.run", "--error-type", EVIL], 2),
+}
+
+
+async def test_nothing_from_outside_floods_or_steers_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def answer(number: int) -> Reply:
+        said = json.dumps({"errorType": EVIL, "errorMessage": EVIL, "stackTrace": [EVIL]})
+        return Reply(
+            status_code=200,
+            payload=said.encode(),
+            function_error=None if number % 2 == 0 else EVIL,
+            executed_version=EVIL,
+            request_id=EVIL,
+        )
+
+    monkeypatch.chdir(tmp_path)
+    for path in ("o.run", "o2.run"):
+        for redrive in (Redrive.NONE, Redrive.FAILED):
+            async with (
+                Invoker(transport=Function(answer)) as invoker,
+                invoker.map(
+                    "charge",
+                    range(4),
+                    key=lambda number: f"{number}{EVIL.replace(SURROGATE, '')}",
+                    journal=Journal(path, redrive=redrive),
+                ) as run,
+            ):
+                run.note(COMMAND, {"source": f"/in/{EVIL}", "shared": {}})
+                async for _ in run:
+                    pass
+    for name, (words, status) in SHOWING.items():
+        assert await to_thread.run_sync(command, ["runs", *words]) == status, name
+        lines = "".join(capfd.readouterr()).removesuffix("\n").split("\n")
+        assert all(line.isprintable() and len(line) <= 1_100 for line in lines), name
+
+
+async def test_no_name_of_a_file_steers_the_terminal(
+    recorded: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = "o\n\x1b[31m\udcff.run"
+    for path in (recorded, Path(f"{recorded}-marks")):
+        path.rename(str(path).replace("o.run", name))
+    for words in (
+        ["show", name],
+        ["watch", name],
+        ["pause", name],
+        ["export", name, f"{name}.jsonl"],
+        ["export", name, f"{name}.parts", "--split"],
+        ["merge", f"{name}.merged", name],
+        ["redrive", name, "--may-have-run"],
+        ["settle", name, "--item", "1", "--ran"],
+        ["stop", name],
+        ["show", f"{name}.missing"],
+    ):
+        await to_thread.run_sync(command, ["runs", *words])
+        lines = "".join(capfd.readouterr()).removesuffix("\n").split("\n")
+        assert all(line.isprintable() for line in lines), words
+        assert len(lines) == 1 or words[0] in ("show", "watch"), words
 
 
 async def test_the_page_on_runs_shows_what_the_command_does(recorded: Path) -> None:

@@ -1,10 +1,14 @@
 """Control requests to a run: the file, how it is applied, and requests that are refused."""
 
 import json
+import os
+import signal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,11 +18,12 @@ from asyncinvoke.cli.runs.obeying import Obedience
 from asyncinvoke.cli.runs.wishes import (
     Wishes,
     WishesError,
+    change_wishes,
     parse_wishes,
     read_wishes,
     wishes_path,
-    write_wishes,
 )
+from tests.doubles.forked import Ended, forked, run_forked
 
 WISHES = st.builds(
     Wishes,
@@ -34,11 +39,76 @@ WISHES = st.builds(
 @given(WISHES)
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, wishes: Wishes) -> None:
     path = wishes_path(tmp_path_factory.getbasetemp() / "o.run")
-    write_wishes(path, wishes)
-    assert read_wishes(path) == wishes
+    assert change_wishes(path, lambda _: wishes) == read_wishes(path) == wishes
     assert path.name == "o.run-control"
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(path.parent.glob("o.run-control.*")) == []
+
+
+CHANGES = """
+import os, sys, pathlib
+from dataclasses import replace
+from asyncinvoke.cli.runs import wishes as module
+path, times, dies = pathlib.Path(sys.argv[1]), int(sys.argv[2]), len(sys.argv) > 3
+if dies:
+    module.json.dumps = lambda said: os.kill(os.getpid(), 9)
+for _ in range(times):
+    module.change_wishes(path, lambda wishes: replace(wishes, number=wishes.number + 1))
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A control file in a folder of its own; beside that folder is a program that changes it."""
+    (tmp_path / "changes.py").write_text(CHANGES)
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run" / "o.run-control"
+
+
+@pytest.mark.anyio
+async def test_no_wish_of_processes_that_wish_at_once_is_lost(path: Path, tmp_path: Path) -> None:
+    ended: list[Ended] = []
+
+    async def change() -> None:
+        ended.append(await run_forked("changes.py", str(path), "50", cwd=tmp_path))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(change)
+    assert ended == [Ended(0, "", "")] * 4
+    assert read_wishes(path).number == 200
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_what_a_command_that_was_killed_has_left_is_used_by_the_next(
+    path: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        killed = forked("changes.py", str(path), "1", "dies", cwd=tmp_path)
+        assert killed.status == -signal.SIGKILL
+        assert os.listdir(path.parent) == ["o.run-control.new"]
+    (path.parent / "o.run-control.new").write_text("half of what was to be wri")
+    assert forked("changes.py", str(path), "1", cwd=tmp_path) == Ended(0, "", "")
+    assert read_wishes(path) == Wishes(number=1)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_wish_that_cannot_be_written_leaves_the_one_before(path: Path) -> None:
+    change_wishes(path, lambda _: Wishes(number=1))
+
+    def fail(_: Wishes) -> Wishes:
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011  # any
+        change_wishes(path, fail)
+    assert read_wishes(path) == Wishes(number=1)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_link_to_a_run_has_the_wishes_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "o.run").touch()
+    (tmp_path / "link.run").symlink_to("o.run")
+    assert wishes_path(tmp_path / "link.run") == wishes_path(tmp_path / "o.run")
 
 
 def test_no_file_is_no_wish(tmp_path: Path) -> None:
@@ -70,6 +140,10 @@ def test_what_is_no_wish_is_named(text: str, says: str | None) -> None:
         return
     with pytest.raises(WishesError, match=says):
         parse_wishes(text)
+
+
+def replaced(_: Wishes, by: Wishes) -> Wishes:
+    return by
 
 
 class Run:
@@ -124,7 +198,7 @@ def test_a_session_does_once_what_is_wished_of_it_and_answers(tmp_path: Path) ->
     ]
     for wishes, does in steps:
         run.done.clear()
-        write_wishes(path, wishes)
+        change_wishes(path, partial(replaced, by=wishes))
         for _ in range(3):
             obedience.look()
         assert run.done == does

@@ -19,6 +19,7 @@ from aiohttp.http_parser import HttpResponseParserPy
 
 from asyncinvoke._transport.http.answer import AnswerError
 from asyncinvoke._transport.http.reader import AnswerReader
+from asyncinvoke._transport.http.whole import WholeReader
 
 _MOST = 1 << 20
 _NAMES = [b"Date", b"Content-Type", b"x-amzn-RequestId", b"X-Amz-Function-Error", b"Connection"]
@@ -131,22 +132,27 @@ def cut(rng: random.Random, data: bytes) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(edges) if a < b]
 
 
-def read_by_us(pieces: list[bytes]) -> tuple[Reading | None, bool]:
-    """Return what our reader makes of it, and whether something was behind the answer."""
-    reader = AnswerReader(_MOST)
+_WHOLE = WholeReader()  # kept, as by a connection
+
+
+def read_by_us(
+    pieces: list[bytes], whole: WholeReader | None = _WHOLE
+) -> tuple[Reading | None, bool, bool]:
+    """Return what our reader makes of it, whether something was behind it, and may the next come."""
+    reader = AnswerReader(_MOST, whole)
     try:
         for piece in pieces:
             reader.feed(piece)
         reader.feed_eof()
     except AnswerError:
-        return None, False
+        return None, False, False
     finally:
         reader.close()
     answer = reader.answer()
     headers = dict(answer.headers)
     if "transfer-encoding" in headers:
         headers["transfer-encoding"] = headers["transfer-encoding"].lower()  # as h11 gives it
-    return Reading(answer.status, headers, answer.body), reader.surplus
+    return Reading(answer.status, headers, answer.body), reader.surplus, reader.keep_alive
 
 
 def read_by_h11(data: bytes) -> Reading | None:
@@ -232,8 +238,8 @@ def compare(pieces: list[bytes], aiohttp: Callable[[bytes], Reading | None]) -> 
         DisagreementError: It must not be so.
     """
     data = b"".join(pieces)
-    ours, surplus = read_by_us(pieces)
-    if (ours, surplus) != read_by_us([data]):
+    ours, surplus, _ = in_pieces = read_by_us(pieces)
+    if not in_pieces == read_by_us([data]) == read_by_us([data], whole=None):
         raise DisagreementError(f"not the same in one piece: {pieces!r}")
     if ours is None:
         others = [name for name, theirs in (("h11", read_by_h11(data)),) if theirs is not None]

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import socket
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from asyncinvoke._model.delivery import Phase
-from asyncinvoke._transport.http.asyncio_stream import RequestWriter
+from asyncinvoke._transport.http.asyncio_stream import Incoming, RequestWriter
 from asyncinvoke._transport.http.connection import SLICE
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +62,32 @@ async def test_a_peer_that_goes_as_the_next_slice_leaves_breaks_nothing_in_the_e
         await asyncio.sleep(0)
         assert broken == []
         assert protocol.writer.phase is Phase.WRITTEN_IN_PART
+    finally:
+        theirs.close()
+        transport.abort()
+
+
+class Noting(socket.socket):
+    """Notes how much is asked of it at once."""
+
+    asked: ClassVar[list[int]] = []
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        self.asked.append(size)
+        return super().recv(size, flags)
+
+
+async def test_a_stream_is_read_in_pieces_larger_than_asyncio_reads_by_default() -> None:
+    ours, theirs = socket.socketpair()
+    noting = Noting(fileno=ours.detach())
+    noting.setblocking(False)
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_connection(Forwarding, sock=noting)
+    try:
+        Incoming(transport)
+        theirs.close()
+        await asyncio.wait_for(protocol.lost, 60)
+        assert noting.asked == [524_288]
     finally:
         theirs.close()
         transport.abort()

@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http.answer import MOST_HEAD, MOST_INTERIM, Answer, AnswerError, Headers
+from asyncinvoke._transport.http.answer import MOST_HEAD, MOST_INTERIM, Answer, AnswerError
 from asyncinvoke._transport.http.reader import AnswerReader
+from asyncinvoke._transport.http.whole import WholeReader
 from tests.transport.http.differential import compare_many
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -17,7 +16,7 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def read(*pieces: bytes, most_body: float = 1000) -> tuple[Answer, AnswerReader]:
-    reader = AnswerReader(most_body)
+    reader = AnswerReader(most_body, WholeReader())
     for piece in pieces:
         reader.feed(piece)
     reader.feed_eof()
@@ -106,6 +105,7 @@ BAD = {
     "another coding last": OK + b"Transfer-Encoding: chunked, gzip\r\n\r\nhi",
     "chunked twice": OK
     + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "an unknown coding of nothing": b"HTTP/1.1 204 No\r\nTransfer-Encoding: gzip\r\n\r\n",
     "identity": OK + b"Transfer-Encoding: identity\r\n\r\nhi",
     "chunked in HTTP/1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a folded line": OK + b"X: a\r\n b\r\nContent-Length: 0\r\n\r\n",
@@ -234,23 +234,6 @@ def test_headers_are_found_by_their_names_in_lower_case_and_shown_without_values
         headers["missing"]
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["X-Amz-A", "x-amz-b", "X-AMZ-", "x-amzn-a", "a-x-amz-a", "x"]),
-            st.sampled_from(["", " 1", "\t2 \t", "x-amz-a: 3", "\u00e9:"]),
-        )
-    )
-)
-def test_headers_found_by_a_prefix_are_those_found_by_their_names(
-    lines: list[tuple[str, str]],
-) -> None:
-    head = "".join(f"{name}:{value}\r\n" for name, value in lines)
-    headers = Headers(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode())
-    names = {name for name in headers if name.startswith("x-amz-")}
-    assert headers.starting(b"x-amz-") == {name: headers[name] for name in names}
-
-
 def test_a_trailer_is_no_header_neither_of_its_answer_nor_of_another() -> None:
     answer, _ = read(CHUNKED + b"0\r\nX-Amz-Function-Error: Unhandled\r\n\r\n")
     assert list(answer.headers) == ["transfer-encoding"]
@@ -261,6 +244,26 @@ def test_an_answer_error_quotes_nothing_of_the_answer() -> None:
         read(OK + b"X-Secret: sesame\nopen\r\n\r\nsesame")
     assert "sesame" not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_what_is_behind_an_answer_that_has_no_body_is_none(status: bytes) -> None:
+    data = b"HTTP/1.1 %b\r\nContent-Length: 2\r\n\r\nhi" % status
+    for pieces in ([data], in_bytes(data)):
+        answer, reader = read(*pieces)
+        assert answer.body == b""
+        assert reader.surplus
+
+
+def test_nothing_of_an_answer_in_pieces_is_left_for_the_next() -> None:
+    earlier = b"HTTP/1.1 500 No\r\nA: b\r\nContent-Length: 2\r\n\r\nno"
+    whole = WholeReader()
+    for cut in range(1, len(earlier)):
+        AnswerReader(1000, whole).feed(earlier[:cut])
+        reader = AnswerReader(1000, whole)
+        assert reader.feed(OK + b"Content-Length: 2\r\n\r\nhi")
+        assert (reader.status, reader.answer().body) == (200, b"hi")
+        assert dict(reader.answer().headers) == {"content-length": "2"}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -297,3 +300,23 @@ def test_an_interrupt_within_a_callback_is_raised_and_not_taken_for_a_mistake(
         assert called == [callback]
     else:
         assert called == []  # llhttp is not given every body, nor the end of each
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_nor_is_one_while_an_answer_is_read_whole(kind: str) -> None:
+    called: list[str] = []
+
+    class Interrupted(WholeReader):
+        __slots__ = ()
+
+        def on_message_complete(self) -> None:
+            called.append(kind)
+            raise KeyboardInterrupt
+
+    reader = AnswerReader(1000, Interrupted())
+    try:
+        reader.feed(GOOD[kind][0])
+    except KeyboardInterrupt:
+        assert called == [kind]
+    else:
+        assert called == []

@@ -1,8 +1,15 @@
-"""When every call is refused for one reason, so that the rest of a map cannot succeed."""
+"""When the rest of a map cannot succeed: every call is refused for one reason, or nothing is sent."""
 
 from asyncinvoke._model.text import in_one_line
 from asyncinvoke._request.target import Target
-from asyncinvoke.errors import AsyncInvokeError, FunctionError, RejectedError
+from asyncinvoke._retries.policy import LONGEST_OUTAGE
+from asyncinvoke.errors import (
+    AsyncInvokeError,
+    FunctionError,
+    GaveUp,
+    RejectedError,
+    TransportError,
+)
 
 HOPELESS_AFTER = 100
 """The number of consecutive refusals with the same code that ends a run."""
@@ -109,3 +116,22 @@ def _hopeless(count: int, error: RejectedError) -> str:
         function_name = f"{function_name}:{error.qualifier}"
     parts = (function_name, error.code, error.message)
     return f"{count} refusals in a row: {': '.join(in_one_line(part, LONGEST_PART) for part in parts if part)}"
+
+
+def outlasted(error: AsyncInvokeError) -> str | None:
+    """Return why a map should end, if it outlasted an outage; `None` if it did not.
+
+    All requests of a map go to one endpoint. If nothing could be sent to it for as long as
+    `RetryPolicy.batch()` waits out an outage, every further item would only end in the same way. A
+    policy that gives up sooner says nothing about the items that follow.
+
+    Args:
+        error: How an item failed.
+    """
+    if not isinstance(error, TransportError) or error.gave_up is not GaveUp.ATTEMPTS:
+        return None
+    outage = error._outage  # noqa: SLF001  # not for users, whose `elapsed` is that of the item
+    if outage < LONGEST_OUTAGE:
+        return None
+    reason = in_one_line(error.message or str(error.code), LONGEST_PART)
+    return f"nothing could be sent for {outage // 60:.0f} minutes: {reason}"

@@ -1,0 +1,170 @@
+"""A bulk run with a journal: one session of it, its output continued where the journal says."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from asyncinvoke import InvalidRequestError, Journal, MapRun
+from asyncinvoke._report.prices import NOTE as LOGS
+from asyncinvoke.cli import streams
+from asyncinvoke.cli.map.bulk_parts import (
+    begin,
+    no_items,
+    opened,
+    options_of_job,
+    options_of_map,
+    paced,
+)
+from asyncinvoke.cli.map.continued import (
+    NOTE,
+    ContinuedWriter,
+    Place,
+    check_output,
+    is_stream,
+    open_output,
+)
+from asyncinvoke.cli.map.outputs import opened_output
+from asyncinvoke.cli.map.recorded_job import RecordedJob
+from asyncinvoke.cli.map.sampling import Reports
+from asyncinvoke.cli.map.settings import COMMAND, Bulk
+from asyncinvoke.cli.map.source import FILE, LineNumbers, Reading, file_note, is_same_file
+from asyncinvoke.cli.map.summary import NOTHING_READ
+from asyncinvoke.cli.running import Interrupt
+from asyncinvoke.cli.runs.parts import check_whole
+from asyncinvoke.inputs import Input, Item, read
+from asyncinvoke.runs import open_run
+
+MOST_IN_FLIGHT = 1000
+"""How many may be in flight of a run whose concurrency may be raised while it runs."""
+
+
+async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrupt) -> int:
+    """Run one session of a recorded bulk run; return its exit status."""
+    if bulk.shard is None:
+        check_whole(path)
+    noted = _notes(path)
+    place, lines = _found(bulk, noted)
+    limit = max(bulk.concurrency, MOST_IN_FLIGHT)
+    async with opened(bulk, limit, interrupt) as (invoker, display):
+        settings = options_of_job(bulk, display)
+        job = RecordedJob(
+            path=path,
+            grace=bulk.grace,
+            keyed=bulk.key is not None,
+            lines=lines,
+            invoker=invoker,
+            source=paced(bulk, source),
+            **settings,
+        )
+        notes: dict[str, object] = {COMMAND: bulk.as_note()}
+        if place.path:
+            # Before the file is touched: what is found in it without a word here is not ours.
+            notes[NOTE] = place.as_note(lines)
+        journal = Journal(path, replay=False, redrive=bulk.redrive, notes=notes)
+        block = invoker.map(
+            bulk.function_name,
+            Reading(job.read, partial(_again, bulk, source, noted.get(FILE))),
+            journal=journal,
+            ordered=bulk.ordered,
+            key=None if bulk.key is None else _no_key,
+            **options_of_map(bulk),
+        )
+        if not await begin(source, interrupt):
+            click.echo(f"unfinished: {NOTHING_READ}", err=True)
+            return 0
+        error: Exception | None = None
+        is_begun = False
+        try:
+            async with block as map_run:
+                is_begun = True
+                if source.status is not None:
+                    map_run.note(FILE, file_note(source.status))
+                await _work(bulk, path, job, map_run, interrupt, place, lines)
+        except BrokenPipeError:
+            raise
+        except Exception as raised:
+            if not is_begun:
+                raise
+            error = raised
+        if source.is_empty and error is None:
+            display.note(no_items(source))
+        return job.end(error)
+
+
+async def _work(
+    bulk: Bulk,
+    path: str,
+    job: RecordedJob,
+    map_run: MapRun[Any],
+    interrupt: Interrupt,
+    place: Place,
+    lines: LineNumbers,
+) -> None:
+    with contextlib.ExitStack() as stack:
+        # Before the first pause of this task: nothing of this session has ended by now.
+        recorded = stack.enter_context(open_run(path))
+        before, summary = recorded.ends(), recorded.summary()
+        job.continues(summary.ended)
+        if bulk.sample_logs is not None:
+            job.reads_logs(Reports(summary.notes.get(LOGS)))
+        if bulk.output == "-":
+            job.writes_to(None, streams.standard_output())
+        elif bulk.output is not None and is_stream(bulk.output):
+            job.writes_to(None, stack.enter_context(opened_output(bulk.output)))
+        elif bulk.output is not None:
+            output, place = open_output(bulk.output, place)
+            stack.callback(os.close, output.descriptor)
+            file = ContinuedWriter(
+                output,
+                place,
+                run=recorded,
+                before=before,
+                ordered=bulk.ordered,
+                keyed=bulk.key is not None,
+                lines=lines,
+                note=map_run.note,
+            )
+            job.writes_to(file, None)
+        await job.session(map_run, interrupt, number=summary.sessions[-1].number)
+
+
+def _notes(path: str) -> Mapping[str, object]:
+    """Return what earlier sessions have noted; nothing where there were none."""
+    with contextlib.suppress(
+        OSError, ValueError
+    ):  # what is wrong with it is said when it is opened
+        if Path(path).is_file() and Path(path).stat().st_size:
+            with open_run(path) as recorded:
+                return recorded.summary().notes
+    return {}
+
+
+def _again(bulk: Bulk, source: Input, noted: object) -> AsyncIterable[Item] | None:
+    """Return the items to be compared before anything is sent; `None` where it is the same file."""
+    if source.status is None or is_same_file(noted, source.status):
+        return None
+    again = read(bulk.source, bulk.format, key=bulk.key, payload_template=bulk.payload_template)
+    return paced(replace(bulk, rate=None), again).items()
+
+
+def _found(bulk: Bulk, noted: Mapping[str, object]) -> tuple[Place, LineNumbers]:
+    """Return how far the output is, as the journal has it, once both are looked at."""
+    note = noted.get(NOTE)
+    output = bulk.output
+    if output is None or output == "-" or is_stream(output):
+        return Place(path=""), LineNumbers()
+    place = Place.from_note(note, str(Path(output).absolute()))
+    check_output(output, place, force=bulk.force)
+    lines = note.get("lines") if isinstance(note, dict) else None
+    return place, LineNumbers.from_note(lines)
+
+
+def _no_key(_: object) -> str:
+    """Say that an item has no key: those of an input have keys of their own, where they have any."""
+    raise InvalidRequestError("the item has no key")
