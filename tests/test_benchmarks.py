@@ -45,7 +45,7 @@ TINY = {
     "startup": ("--rounds=1",),
     "inputs": ("--rounds=1", "--rows=100"),
     "served": ("--rounds=1", "--requests=40", "--sleepers=20"),
-    "journal": ("--rounds=1", "--items=100", "--continued=100", "--whole=100"),
+    "journal": ("--pairs=1", "--rounds=1", "--items=100", "--continued=100", "--whole=100"),
     "payload_size": ("--rounds=1", "--count=1", "--megabytes=1"),
 }
 

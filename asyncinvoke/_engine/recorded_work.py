@@ -149,8 +149,7 @@ class RecordedWork:
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
         """Execute a prepared item."""
         assert isinstance(item, Prepared)  # noqa: S101  # the result of `prepare`
-        if self.waits.is_closed:
-            self.check_open()
+        self.check_open()
         work, call, body = self._work, item.call, item.body
         item.body = b""  # an item waiting to be recorded must not keep its payload alive
         clock = work.engine.clock
@@ -158,8 +157,7 @@ class RecordedWork:
         if call is None:
             assert item.error is not None  # noqa: S101  # one of the two is set
             return work.outcome(index, item.key, item.error, started=started, began=began)
-        transport = MarkingTransport(work.transport, self._recorder, (item,))
-        executing = work.execute(index, call, body, transport)
+        executing = work.execute(index, call, body, self.transport((item,)))
         body = b""  # keeps the payload out of tracebacks
         executed = await executing
         outcome = work.outcome(index, item.key, executed, started=started, began=began)

@@ -59,7 +59,7 @@ class Words:
     def version(self, sql: Statements, name: str) -> int:
         """Return the number of a version."""
         number = self.versions.get(name)
-        if number is not None:
+        if number is not None:  # as for nearly all items
             return number
         name = rows.written(name) or ""
         number = self.versions.get(name)
