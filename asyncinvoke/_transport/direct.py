@@ -19,7 +19,7 @@ from asyncinvoke._recent import Recent
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.answers import ACCEPTED, read_answer, read_failure, read_stream_head
 from asyncinvoke._transport.base import Stream
-from asyncinvoke._transport.client import ClientTransport, UnderWay
+from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
 from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.interception import Interception
@@ -28,6 +28,7 @@ from asyncinvoke._transport.sdk_request import HOLES, INVOKE, STREAM, make_templ
 from asyncinvoke._transport.sigv4 import Moment
 from asyncinvoke._transport.stream import OpenStream
 from asyncinvoke._transport.template import Filled, Template, UnsuitableError
+from asyncinvoke._transport.under_way import UnderWay
 from asyncinvoke._transport.wires import Wires
 
 _logger = logging.getLogger("asyncinvoke")
