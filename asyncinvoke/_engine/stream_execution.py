@@ -1,6 +1,7 @@
 """The execution behind a stream: one attempt whose response is read in chunks, and its end."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -82,7 +83,7 @@ class StreamExecution:
         """The chunks that have arrived; taking one of them needs no wait, so no deadline."""
         self._first_end: StreamEnd | None = None
         self._ending = ending
-        self.check_loop = engine.waits.check_loop
+        self.check_loop: Callable[[], None] = engine.waits.check_loop
         """Raises a `ConfigurationError` if the stream is read in another event loop."""
 
     @property

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import anyio
 
-from asyncinvoke._model.delivery import Progress
+from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.answers import decides, read_failure
+from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.stream import Body, OwnBody
 
 _T = TypeVar("_T")
