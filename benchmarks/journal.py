@@ -72,7 +72,8 @@ def measure(options: Namespace) -> dict[str, Any]:
         found["over_http"] = _over_http(Path(folder), options)
         found["slow_function"] = _slow_function(Path(folder), options)
         found["continued"] = [
-            _continued(Path(folder), options.continued, keyed=keyed) for keyed in (False, True)
+            _continued(Path(folder), times * options.continued, keyed=keyed)
+            for times, keyed in ((1, False), (1, True), (10, False))
         ]
         found["whole"] = _whole(Path(folder), options.whole)
     return found
@@ -220,7 +221,10 @@ BENCHMARK = Benchmark(
         "pairs": (15, "rounds without a wait, without and with a journal in turn"),
         "rounds": (5, "rounds with a function of 0.1 s"),
         "items": (20_000, "items of a map"),
-        "continued": (1_000_000, "items of the runs that are continued; they are made by SQL"),
+        "continued": (
+            1_000_000,
+            "items of the runs that are continued, and a tenth of the last; they are made by SQL",
+        ),
         "whole": (1_000_000, "items of a run that is journaled from its beginning to its end"),
     },
     measure=measure,
