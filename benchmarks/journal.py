@@ -117,7 +117,7 @@ def _slow_function(folder: Path, options: Namespace) -> dict[str, Any]:
 
 
 def _continued(folder: Path, items: int, *, keyed: bool) -> dict[str, Any]:
-    path = folder / f"many-{keyed}.run"
+    path = folder / f"{items}-{keyed}.run"
     began = time.perf_counter()
     made_runs.make(path, items, keyed=keyed)
     made = time.perf_counter() - began
