@@ -1,4 +1,4 @@
-"""Opening an invoker: settings validated when it is made, parts made when it is entered, recorders."""
+"""Opens an invoker, from settings that were validated before, and makes the recorders of its maps."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -156,7 +156,7 @@ def open_recorder(
 
     Args:
         journal: The journal.
-        identity: What makes this map the recorded one, or another.
+        identity: The settings that must match for the run to be continued.
         shared: What all items have in common.
         keyed: Whether items are identified by keys.
         engine: The engine that executes the items.

@@ -223,7 +223,7 @@ BENCHMARK = Benchmark(
         "items": (20_000, "items of a map"),
         "continued": (
             1_000_000,
-            "items of the runs that are continued, and a tenth of the last; they are made by SQL",
+            "items of the runs that are continued, of which the last has ten times as many",
         ),
         "whole": (1_000_000, "items of a run that is journaled from its beginning to its end"),
     },

@@ -1,4 +1,4 @@
-"""What came back from the endpoint means, and what to do about it: one pure function per check."""
+"""What the endpoint's answers mean, and what to do about them: one pure function per check."""
 
 from asyncinvoke._diagnosis.checks import (
     NOTE,

@@ -15,10 +15,11 @@ from asyncinvoke._engine.frames import hide_frames
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
-from asyncinvoke._engine.map_block import open_run, told_of_run
+from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
 from asyncinvoke._engine.recorded_work import RecordedWork, identity_of
 from asyncinvoke._engine.recording import Recorder
+from asyncinvoke._engine.run_events import told_of_run
 from asyncinvoke._engine.shard import Pick, Shard, checked_shard
 from asyncinvoke._engine.source import is_keyed
 from asyncinvoke._engine.stream import ResponseStream, open_stream

@@ -116,8 +116,8 @@ class Calls:
         elif "client_context" in options or "durable_execution_name" in options:
             return self._with_its_own(function_name, options)
         else:
-            # A call site passes the same objects each time, which is seen faster than they are
-            # hashed and compared.
+            # Often the latest call is made again, with the same objects, which is seen faster than
+            # they are hashed and compared.
             name, latest, call = self._latest
             if call is not None and function_name is name and len(options) == len(latest):
                 for option, value in options.items():

@@ -23,17 +23,9 @@ from asyncinvoke._engine.tasks import Work
 from asyncinvoke._engine.tolerance import Judge
 from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.response import Out
-from asyncinvoke._telemetry.hooks import Hooks
 from asyncinvoke.errors import ConfigurationError
 
 _logger = logging.getLogger("asyncinvoke")
-
-
-def told_of_run(
-    hooks: Hooks | None, function_name: str, *, ordered: bool, clock: Clock
-) -> ToldRun | None:
-    """Return what emits the events of a run, if there are hooks."""
-    return None if hooks is None else ToldRun(hooks, function_name, ordered=ordered, clock=clock)
 
 
 class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):

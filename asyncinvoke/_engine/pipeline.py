@@ -26,8 +26,8 @@ LAST_WORD = 1.0
 """How long the end of a run waits for an interrupted input to return, in seconds. The input may be
 about to yield an item."""
 
-Take: TypeAlias = Callable[[int, object], None]
-"""Takes an item of the input, with its index."""
+Accept: TypeAlias = Callable[[int, object], None]
+"""Accepts an item of the input, with its index."""
 
 _logger = logging.getLogger("asyncinvoke")
 
@@ -93,8 +93,8 @@ class Pipeline:
         self.workers: Workers[Any] = self._hire(work)
         self.workers.set_concurrency(concurrency)
         # Bound here, so that an item passes through one function less, or two.
-        self._begin: Take = self.workers.add if batcher is None else self._add_to_batch
-        self._accept: Take = self._begin
+        self._begin: Accept = self.workers.add if batcher is None else self._add_to_batch
+        self._accept: Accept = self._begin
         self._judge = judge
         self._brake = brake
         self.tally: MapTally = MapTally()

@@ -73,6 +73,13 @@ class ToldRun:
             )
 
 
+def told_of_run(
+    hooks: Hooks | None, function_name: str, *, ordered: bool, clock: Clock
+) -> ToldRun | None:
+    """Return what emits the events of a run, if there are hooks."""
+    return None if hooks is None else ToldRun(hooks, function_name, ordered=ordered, clock=clock)
+
+
 class _LookingJudge:
     def __init__(self, told: ToldRun, judge: Judge | None) -> None:
         self._told = told

@@ -24,9 +24,9 @@ from asyncinvoke.errors import ConfigurationError, InvocationError
 class ResponseStream:
     """A function's streamed output, as an async iterator of `bytes`; created by `Invoker.stream`.
 
-    Chunks are yielded as the function wrote them, and are never empty. Nothing is read ahead, so
-    backpressure reaches a function that writes faster than its chunks are consumed. Iterating
-    raises
+    Chunks are yielded as the function wrote them, and are never empty. At most about 1 MiB is read
+    ahead, so backpressure reaches a function that writes faster than its chunks are consumed.
+    Iterating raises
 
     - `FunctionError` if the function failed while streaming,
     - `TransportError` if the stream was interrupted; its `code` is `TruncatedBody` if it ended

@@ -114,7 +114,8 @@ class StreamExecution:
                 self._permit, opened, self._call, is_retry=self._history.number > 0
             )
         self._stream = opened
-        # Optional; streams of a custom transport may lack it.
+        # Streams of our own transports have it. Those of a caller's transport are guarded, which
+        # gives them one.
         self.chunks = getattr(opened, "chunks", self.chunks)
         try:
             first = await opened.receive()

@@ -134,14 +134,15 @@ class GuardedTransport:
 
 
 class _GuardedStream:
-    """Enforces the same for a stream; what has arrived is taken without a scope."""
+    """Enforces the same for a stream of a transport that supports only cancellation."""
 
     def __init__(self, stream: Stream, waits: Waits, deadline: float) -> None:
         self._stream = stream
         self._waits = waits
         self._deadline = deadline
         self.head = stream.head
-        self.chunks: deque[bytes] = getattr(stream, "chunks", deque())
+        # Its own, which stays empty: an attribute of that name of a caller's stream is the caller's.
+        self.chunks: deque[bytes] = deque()
         self.aclose = stream.aclose
 
     async def receive(self) -> bytes | StreamEnd | Failure:

@@ -200,7 +200,7 @@ class OpenStream:
     async def receive(self) -> bytes | StreamEnd | Failure:
         """Return the next chunk, or how the stream ended; failures are returned, not raised.
 
-        Nothing is read ahead, so a slow caller slows the sender down (backpressure).
+        At most about 1 MiB is read ahead, so a slow caller slows the sender down (backpressure).
         """
         while not self.chunks:
             if self._frames.end is not None:

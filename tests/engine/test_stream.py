@@ -21,7 +21,7 @@ from asyncinvoke import (
 )
 from asyncinvoke._engine import waits
 from asyncinvoke._engine.stream import ResponseStream, open_stream
-from asyncinvoke._engine.waits import GuardedTransport, Wait, Waits
+from asyncinvoke._engine.waits import GuardedTransport, Wait, Waits, guarded
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import StreamHead
@@ -48,28 +48,31 @@ class OneRead:
 
 
 class Streaming:
-    """A transport whose answers are such streams, with or without the word for what is at hand."""
+    """A transport whose answers are such streams: one of ours, or one of the caller's own."""
 
-    def __init__(
-        self, count: int, *, tells_what_is_at_hand: bool, body: OneRead | None = None
-    ) -> None:
+    def __init__(self, count: int, *, is_ours: bool, body: OneRead | None = None) -> None:
         self._body = OneRead(count) if body is None else body
-        self._tells = tells_what_is_at_hand
+        self.keeps_deadline = is_ours
 
     async def open(self, *_: Any) -> Any:
         head = StreamHead(
             status_code=200, executed_version=None, request_id=None, content_type=None
         )
         opened = OpenStream(head, self._body, math.inf)
-        if self._tells:
+        if self.keeps_deadline:
             return opened
         return _OfTheCaller(opened)
 
     send = open
 
+    async def aclose(self) -> None:
+        pass
+
 
 class _OfTheCaller:
-    """A stream of the caller's own, which has what the contract asks for and no more."""
+    """A stream of the caller's own, which has what the contract asks for, and something else."""
+
+    chunks = ("something else",)
 
     def __init__(self, opened: OpenStream) -> None:
         self.head = opened.head
@@ -81,14 +84,14 @@ class _OfTheCaller:
 @asynccontextmanager
 async def streamed(transport: Any) -> AsyncIterator[ResponseStream]:
     machine = engine()
-    guarded = GuardedTransport(transport, machine.engine.waits)
-    async with open_stream(machine.engine, guarded, call(), b"{}") as stream:
+    its = guarded(transport, machine.engine.waits)
+    async with open_stream(machine.engine, its, call(), b"{}") as stream:
         yield stream
 
 
-@pytest.mark.parametrize(("tells", "expected"), [(True, 1), (False, 100)])
-async def test_only_a_wait_for_a_chunk_has_a_scope(
-    monkeypatch: pytest.MonkeyPatch, tells: bool, expected: int
+@pytest.mark.parametrize(("is_ours", "expected"), [(True, 0), (False, 103)])
+async def test_only_a_stream_of_the_callers_own_has_a_scope_for_each_wait(
+    monkeypatch: pytest.MonkeyPatch, is_ours: bool, expected: int
 ) -> None:
     scopes: list[float] = []
 
@@ -97,15 +100,15 @@ async def test_only_a_wait_for_a_chunk_has_a_scope(
         return Wait(all_waits, deadline)
 
     monkeypatch.setattr(waits, "Wait", counted)
-    async with streamed(Streaming(100, tells_what_is_at_hand=tells)) as stream:
+    async with streamed(Streaming(100, is_ours=is_ours)) as stream:
         chunks = [chunk async for chunk in stream]
     assert chunks == [b"%d" % number for number in range(100)]
-    # Besides those of opening, of the end, and of what follows it on the connection.
-    assert len(scopes) - 3 == expected  # for the first chunk, or each
+    # For each chunk, for opening, the end, and what follows it on the connection.
+    assert len(scopes) == expected
 
 
 async def test_chunks_that_had_arrived_are_not_taken_after_the_block() -> None:
-    async with streamed(Streaming(3, tells_what_is_at_hand=True)) as stream:
+    async with streamed(Streaming(3, is_ours=True)) as stream:
         assert await anext(stream) == b"0"
     with pytest.raises(anyio.ClosedResourceError):
         await anext(stream)
@@ -173,7 +176,7 @@ async def test_a_transport_of_the_callers_that_gives_no_stream_is_ended_by_the_t
 async def test_a_stream_that_gets_no_permit_in_time_was_not_sent_and_says_what_it_waited_for() -> (
     None
 ):
-    transport: Any = Streaming(3, tells_what_is_at_hand=True)
+    transport: Any = Streaming(3, is_ours=True)
     with anyio.fail_after(60):
         async with (
             Invoker(transport=transport, limit=FixedLimit(1)) as invoker,
@@ -202,7 +205,7 @@ class Breaking(OneRead):
 
 
 async def test_asking_a_broken_stream_again_raises_the_same_error_with_its_cause() -> None:
-    transport = Streaming(0, tells_what_is_at_hand=True, body=Breaking())
+    transport = Streaming(0, is_ours=True, body=Breaking())
     async with streamed(transport) as stream:
         assert await anext(stream) == b"one"
         for _ in range(3):
@@ -220,7 +223,7 @@ async def test_a_retry_of_a_stream_is_counted_when_its_attempt_begins() -> None:
 
     machine = engine()
     policy = every(Backoff(wait=wait_fixed(1), stop=stop_never))
-    transport = ThrottledOnce(1, tells_what_is_at_hand=True)
+    transport = ThrottledOnce(1, is_ours=True)
     async with open_stream(machine.engine, transport, call(policy), b"{}") as stream:
         assert (machine.tally.attempts, machine.tally.retries) == (2, 1)
         assert [chunk async for chunk in stream] == [b"0"]

@@ -1,14 +1,18 @@
 """A failed call leaves no frame of ours, and so no payload, to the garbage collector."""
 
+import gc
 import socket
 from collections.abc import Iterator
 from types import FrameType
 
+import anyio.lowlevel
 import pytest
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure
+from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import checked
+from asyncinvoke._transport.http.answer import Answer
 from tests.doubles.garbage import found_by_the_collector, only_what_is_new
 from tests.transport.http.peers import Peer, Wire, answering
 from tests.transport.ways import every_way, open_way
@@ -51,3 +55,27 @@ async def test_no_frame_outlives_a_failed_call(fault: str, way: str) -> None:
                 failed = await transport.send(checked("f"), b"payload", Progress())
                 assert isinstance(failed, Failure)
             assert left_of_ours() == []
+
+
+@every_way
+@pytest.mark.parametrize("size", [10, 1_000_000])
+async def test_an_idle_connection_keeps_no_body(size: int, way: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+    with Peer(answering(answer)) as peer:
+        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+            reply = await transport.send(checked("f"), b"payload", Progress())
+            assert isinstance(reply, Reply)
+            # The body came in one piece, or in many that were joined.
+            length = len(reply.payload)
+            del reply
+            await anyio.lowlevel.checkpoint()  # the event loop has it for as long as this task runs
+            gc.collect()
+            held = [
+                each
+                for holder in gc.get_objects()
+                if isinstance(holder, list | Answer)
+                for each in (holder if isinstance(holder, list) else [holder.body])
+                if type(each) is bytes and each.startswith(b"x") and each.strip(b"x") == b""
+            ]
+    assert length == size
+    assert held == []

@@ -138,9 +138,10 @@ def _beneath(transport: Any) -> tuple[Any, Any]:
 
 
 _PIECE = 524_288
-"""How much of a stream asyncio reads at once; 256 KiB by default, and each wake-up is costly."""
+"""How much of a stream asyncio reads at once over plain TCP, in bytes; 256 KiB by default, as with
+TLS and on uvloop, and each wake-up is costly."""
 
-_MOST = _PIECE
+_MOST = _PIECE  # less would pause after each read
 """The high watermark: with more bytes buffered, reading from the socket is paused."""
 
 

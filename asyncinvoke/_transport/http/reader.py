@@ -140,6 +140,11 @@ class AnswerReader:
         elif not self.complete:
             raise AnswerError(TransportFault.TRUNCATED, "the connection ended in the answer's body")
 
+    def forget(self) -> None:
+        """Drop the answer, which its caller has."""
+        self._answer = None
+        self.pieces.clear()
+
     def close(self) -> None:
         """Drop the parser, which refers to this reader, to break the reference cycle."""
         self._parser = _SPENT
@@ -164,8 +169,6 @@ class AnswerReader:
         answer = self._answer = whole.read(data, self._most_body)
         if answer is not None:
             self.status = answer.status
-            self.head = data[: len(data) - len(answer.body)]
-            self.pieces.append(answer.body)
             self.keep_alive = whole.keep_alive
             self.head_read = self.complete = True
         return self.complete

@@ -69,7 +69,9 @@ class TrioConnection:
         if self._error is not None:
             head = body = b""
             raise self._error.anew()
-        return reader.answer()
+        answer = reader.answer()
+        reader.forget()  # an idle connection must not keep it
+        return answer
 
     async def begin_stream(
         self, head: bytes, body: bytes, progress: Progress, limits: Limits

@@ -78,7 +78,7 @@ def options_of_map(bulk: Bulk) -> dict[str, Any]:
     }
 
 
-async def begin(source: Input, interrupt: Interrupt) -> bool:
+async def has_begun(source: Input, interrupt: Interrupt) -> bool:
     """Look at the input; return whether no signal came meanwhile."""
     with interrupt.block():
         try:

@@ -4,7 +4,7 @@ import contextlib
 
 from asyncinvoke.cli import open_files
 from asyncinvoke.cli.map.bulk_parts import (
-    begin,
+    has_begun,
     no_items,
     opened,
     options_of_job,
@@ -53,7 +53,7 @@ async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
         )
         block = invoker.map(bulk.function_name, job.read(), **options_of_map(bulk))
         # Only now: a mistake in the options or the input must leave no empty file.
-        if not await begin(source, interrupt):
+        if not await has_begun(source, interrupt):
             job.nothing_was_read()
             return 0
         if source.is_empty:

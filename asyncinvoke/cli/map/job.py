@@ -188,7 +188,7 @@ class MapJob:
         run.stop()
         with anyio.move_on_after(LAST_WRITES) as limited:
             # Those that wait to be sent leave now: with an outcome if an earlier attempt may have run.
-            while run.statistics().working > self._in_flight():  # noqa: ASYNC110  # nothing tells
+            while self._begun(run) > self._in_flight():  # noqa: ASYNC110  # nothing tells
                 await anyio.sleep(WITHDRAWAL)
             while run.statistics().buffered:
                 await self._add(await anext(run))
@@ -203,7 +203,7 @@ class MapJob:
         connecting, waiting = sum(invoker.connecting.values()), 0
         if self._idempotent:  # those may have run in an attempt before, if there was one
             connecting = max(connecting - invoker.retries, 0)
-            waiting = max(statistics.working - self._in_flight(), 0)
+            waiting = max(self._begun(run) - self._in_flight(), 0)
         may_have_run = (invoker.in_flight - connecting) * self._batch + waiting
         return summary.Left(
             without_outcome=without_outcome,
@@ -211,6 +211,11 @@ class MapJob:
             not_written=self._writer.not_written + statistics.buffered,
             last_line=self._last_line,
         )
+
+    def _begun(self, run: MapRun) -> int:
+        """Return the number of items that workers have; further ones wait for a worker."""
+        statistics = run.statistics()
+        return min(statistics.working, statistics.concurrency * self._batch)
 
     def _in_flight(self) -> int:
         """Return the number of items whose attempts are in flight, at most."""

@@ -14,7 +14,7 @@ from asyncinvoke import InvalidRequestError, Journal, MapRun
 from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.map.bulk_parts import (
-    begin,
+    has_begun,
     no_items,
     opened,
     options_of_job,
@@ -75,7 +75,7 @@ async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrup
             key=None if bulk.key is None else _no_key,
             **options_of_map(bulk),
         )
-        if not await begin(source, interrupt):
+        if not await has_begun(source, interrupt):
             click.echo(f"unfinished: {NOTHING_READ}", err=True)
             return 0
         error: Exception | None = None

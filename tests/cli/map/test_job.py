@@ -27,6 +27,7 @@ from asyncinvoke import (
     TransportError,
 )
 from asyncinvoke.cli.errors import complain
+from asyncinvoke.cli.map import job as jobs
 from asyncinvoke.cli.map.job import MapJob
 from asyncinvoke.cli.map.progress import Silent
 from asyncinvoke.cli.running import Interrupt
@@ -213,6 +214,47 @@ async def test_one_that_becomes_wrong_is_no_status_2_for_something_was_sent(
     assert "1 succeeded" in summary
     assert left == "unfinished: no line after line 1 was sent"
     assert error == "asyncinvoke: error: no such file: /missing"
+
+
+async def test_an_interrupted_run_does_not_wait_for_workers_that_are_all_busy(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Items are read ahead of 16 workers, each of which has a call that does not end.
+    monkeypatch.setattr(jobs, "LAST_WRITES", 3600.0)
+
+    class Transport(Function):
+        async def send(self, *_: Any) -> Any:
+            await anyio.sleep_forever()
+
+    (tmp_path / "in.jsonl").write_text("1\n" * 40)
+    interrupt = Interrupt()
+    async with Invoker(transport=Transport(lambda _: b"")) as invoker:
+
+        async def interrupt_it(run: Any) -> None:
+            while invoker.statistics().in_flight < 16 or run.statistics().working <= 16:
+                await anyio.sleep(0.01)
+            interrupt.signal = signal.SIGINT
+            interrupt.leave()
+
+        with (tmp_path / "out").open("wb", buffering=0) as file:
+            one = MapJob(
+                invoker,
+                source=read(tmp_path / "in.jsonl"),
+                concurrency=16,
+                ordered=False,
+                verb="succeeded",
+                idempotent=True,
+                display=Silent(),
+                progress="auto",
+            )
+            with anyio.fail_after(60):
+                async with (
+                    anyio.create_task_group() as group,
+                    invoker.map("f", one.read(), concurrency=16, idempotent=True) as run,
+                ):
+                    group.start_soon(interrupt_it, run)
+                    await one.work(run, Output(file.fileno(), "out", is_ours=True), interrupt)
+    assert "16 of them may have run" in capfd.readouterr().err.splitlines()[-1]
 
 
 async def test_failures_that_may_have_run_are_status_4_and_others_1(tmp_path: Path) -> None:

@@ -259,6 +259,7 @@ def test_nothing_of_an_answer_in_pieces_is_left_for_the_next() -> None:
     earlier = b"HTTP/1.1 500 No\r\nA: b\r\nContent-Length: 2\r\n\r\nno"
     whole = WholeReader()
     for cut in range(1, len(earlier)):
+        assert AnswerReader(1000, whole).feed(earlier)  # with a parser that is kept
         AnswerReader(1000, whole).feed(earlier[:cut])
         reader = AnswerReader(1000, whole)
         assert reader.feed(OK + b"Content-Length: 2\r\n\r\nhi")
