@@ -111,7 +111,12 @@ def test_the_page_for_contributors_names_every_target() -> None:
 
 SAID_OF_LIMITS = [
     f"admitted after {concurrency.START_ROUND:g} s ({concurrency.LONGEST_ROUND:g} s once there was",
-    f"From {limit.INITIAL}, the limit doubles each round",
+    f"fewer than {concurrency.START_ROUND * concurrency.START_SPEED:g}, after `n` /",
+    f"after `n` / {concurrency.START_SPEED:g} s",
+    f"{limit.INITIAL} attempts are sent at once",
+    f"the others follow at {concurrency.START_SPEED:g} a second",
+    f"From {limit.INITIAL}, the limit rises at least as fast as if it doubled each round",
+    f"An `initial` below {limit.INITIAL} is for a small ceiling",
     f"at least {concurrency.START_SPEED:g} attempts a second",
     f"a few every {concurrency.START_TICK * 1000:g} ms",
     f"the ramp went too far | {concurrency.FIRST_CUT * 100:g} %, {concurrency.RAMP_CUT * 100:g} % |",

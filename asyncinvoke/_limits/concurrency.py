@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
+from asyncinvoke._limits.limit import INITIAL
+
 FIRST_CUT = 0.05
 """The cut at the first throttle. All cuts are fractions of the ceiling."""
 
@@ -142,18 +144,21 @@ def _shared_depth(ceiling: float) -> float:
 
 START_ROUND = 0.25
 """The time after which an attempt that was not refused counts as admitted, in seconds, until the
-first throttle. Lambda refuses within tens of milliseconds; a function may run for 15 minutes."""
+first throttle; `START_SPEED` shortens it while fewer than 100 are in flight. Lambda refuses within
+tens of milliseconds; a function may run for 15 minutes."""
 
 START_SPEED = 400.0
-"""The minimum speed of the ramp, in attempts per second. A refusal takes some tens of milliseconds,
-so about a dozen attempts too many are sent, once, whatever the ceiling is."""
+"""The minimum speed of the ramp, in attempts per second. If a refusal takes 30 ms, a dozen attempts
+too many are sent, once, or an eighth of the ceiling if that is more. A ramp that starts below the
+default has no minimum speed: for the small ceiling it is meant for, a dozen would be several times
+too much."""
 
 START_TICK = 0.005
 """The interval at which the ramp rises by time alone, in seconds. Attempts that are sent one after
 another stop with the first refusal; a burst would be refused as a whole."""
 
 LONGEST_ROUND = 1.0
-"""The same after the first throttle, in seconds; it bounds how slowly a slow function is probed."""
+"""The same as `START_ROUND` after the first throttle; it bounds how slowly a slow function is probed."""
 
 LARGEST_STEP = 0.2
 """The maximum fraction of a round added at once by time alone, so that growth is spread out."""
@@ -210,6 +215,7 @@ class ConcurrencyLimit:
         "_in_advance",
         "_is_sharing",
         "_is_starting",
+        "_least_speed",
         "_plateau",
         "_rounds",
         "_rounds_to_plateau",
@@ -229,6 +235,7 @@ class ConcurrencyLimit:
         self._ceilings = Ceilings()
         self._is_sharing = False
         self._is_starting = True
+        self._least_speed = START_SPEED if initial >= INITIAL else 0.0
         self._in_advance = 0.0
         self._plateau = 0.0
         self._rounds_to_plateau = 0.0
@@ -302,10 +309,11 @@ class ConcurrencyLimit:
     def _ramp(self, elapsed: float, admitted: int) -> float:
         """Return the next limit before the first throttle.
 
-        Each attempt that was admitted adds one, so the limit doubles with each round. What was added
-        by time is an advance on that: as many of the following responses add nothing.
+        Each attempt that was admitted adds one, so the limit is at least what doubling with each
+        round gives. What was added by time is an advance on that: as many of the following responses
+        add nothing.
         """
-        speed = max(START_SPEED, self._value / START_ROUND)
+        speed = max(self._least_speed, self._value / START_ROUND)
         by_time = min(elapsed * speed, LARGEST_STEP * self._value)
         self._in_advance += by_time
         counted = min(self._in_advance, float(admitted))

@@ -32,8 +32,8 @@ class FixedLimit:
 class AdaptiveLimit:
     """A limit that adapts to Lambda's throttling, per function and per account.
 
-    It starts small, doubles with each round of responses until the first throttle, and then stays
-    just below what Lambda accepts.
+    It starts small, doubles with each round of responses, or rises faster, until the first throttle,
+    and then stays just below what Lambda accepts.
 
     Raises:
         ConfigurationError: A value is not a whole number of at least 1, or the values are not in

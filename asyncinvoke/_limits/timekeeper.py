@@ -29,7 +29,8 @@ from asyncinvoke._limits.books import Claim
 from asyncinvoke._limits.gates import Gate
 
 TICK = 0.05
-"""The interval at which limits may grow by time alone while there are waiters, in seconds."""
+"""The interval at which limits may grow by time alone after the ramp, while there are waiters, in
+seconds."""
 
 NEAR = 0.001
 """How much earlier a new time must be for an alarm to be rescheduled, in seconds."""

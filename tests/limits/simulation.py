@@ -44,6 +44,10 @@ class Scenario:
     """How long a request and its answer travel, in seconds, give or take a fifth."""
     items: float = math.inf
     """How many items each client has."""
+    initial: int = INITIAL
+    """Where each client starts."""
+    maximum: int | None = None
+    """How far each client may go; twice the limit by default."""
     knows: bool = False
     """Whether the clients know the limit, and never send more."""
 
@@ -88,7 +92,8 @@ class Simulation:
         self.scenario = scenario
         self._random = random.Random(seed)
         self.limit = scenario.limit
-        self._most = 2 * max(scenario.limit, *(limit for _, limit in scenario.moves), 1)
+        twice = 2 * max(scenario.limit, *(limit for _, limit in scenario.moves), 1)
+        self._most = scenario.maximum or twice
         self.clients = [self._client() for _ in range(scenario.clients)]
         self.running = 0
         self.refused = self.admitted = 0
@@ -114,7 +119,7 @@ class Simulation:
             self._at(tenth / 10, "sample", 0)
 
     def _client(self) -> Client:
-        initial, minimum, most = min(INITIAL, self._most), 1, self._most
+        initial, minimum, most = min(self.scenario.initial, self._most), 1, self._most
         if self.scenario.knows:
             initial = minimum = most = self.limit
         limit = ConcurrencyLimit(initial=initial, minimum=minimum, maximum=most)

@@ -12,6 +12,7 @@ from asyncinvoke._limits.concurrency import (
     REMEMBERED,
     ROOM_AFTER,
     ROOM_CUT,
+    START_ROUND,
     START_SPEED,
     START_TICK,
     Ceilings,
@@ -71,14 +72,17 @@ def test_a_steady_ceiling_is_found_and_nearly_filled_at_few_throttles(ceiling: i
     assert there.refused <= 25
 
 
-def test_before_the_first_throttle_the_limit_doubles_with_each_round() -> None:
-    there = service(10_000, takes=0.01)
+@pytest.mark.parametrize("takes", [0.001, 0.01, 0.05, 0.1, 0.2])
+def test_the_ramp_at_least_doubles_the_start_each_round_and_exceeds_answers_only_by_time(
+    takes: float,
+) -> None:
+    there = service(10_000, takes=takes)
     there.fill()
-    seen = []
-    for _ in range(3):
+    for doubled in (40, 80, 160):
         there.round()
-        seen.append(there.limit.limit)
-    assert seen == [40, 80, 160]
+        reached = there.limit.limit
+        by_time = max(START_SPEED, reached / START_ROUND) * there.now
+        assert doubled <= reached <= 20 + there.admitted + by_time
 
 
 def test_the_limit_follows_a_ceiling_that_rises_and_one_that_falls() -> None:
@@ -157,6 +161,33 @@ def test_not_knowing_the_limit_costs_two_percent_of_the_time_and_one_throttle_in
             assert each.admitted == items
         assert finding.makespan() <= 1.02 * knowing.makespan()
         assert finding.refused <= 0.01 * items
+
+
+@pytest.mark.parametrize("wire", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize(
+    ("ceiling", "initial"),
+    [(1, 1), (2, 1), (2, 2), (5, 1), (5, 2), (5, 5), (10, 1), (10, 2), (10, 5), (10, 10)],
+)
+def test_a_small_start_spares_a_small_ceiling(ceiling: int, initial: int, wire: float) -> None:
+    small = Scenario(
+        name="",
+        clients=1,
+        limit=ceiling,
+        seconds=60,
+        measured=0,
+        wire=wire,
+        items=40,
+        initial=initial,
+        maximum=100,
+    )
+    for function in (0.1, 1.0):
+        refused = 0
+        for seed in range(4):
+            simulation = Simulation(replace(small, function=function), seed)
+            simulation.run()
+            assert simulation.admitted == 40
+            refused += simulation.refused
+        assert refused / 4 <= 8
 
 
 def test_slow_functions_do_not_hold_back_the_ramp() -> None:
