@@ -21,6 +21,7 @@ from asyncinvoke._journal.schema import (
     ITEM_KEY,
     KEYED,
     ROW,
+    STATES,
     TABLES,
     VIEW,
     State,
@@ -126,13 +127,15 @@ class Copies:
             about: Returns the rows of `run`, given the number of items.
         """
         self._index()
+        self._sql.do("BEGIN")
         self._name_others()
         if self.conflicts.has_changed_counts:
             self._count_again()
-        items = sum(self._sums[state.name.lower()] for state in State)
+        items = sum(self._sums[name] for name in STATES)
         self._sql.many("INSERT INTO run VALUES (?, ?)", list(about(items).items()))
         counts = {**self._sums, "seq": self._numbers.seq}
         self._sql.many("INSERT INTO count VALUES (?, ?)", list(counts.items()))
+        self._sql.do("COMMIT")
         return items
 
     def _index(self) -> None:
@@ -227,12 +230,12 @@ class Copies:
             self._sums[name] = self._sums.get(name, 0) + value
 
     def _count_again(self) -> None:
-        self._sums |= dict.fromkeys((state.name.lower() for state in State), 0)
+        self._sums |= dict.fromkeys(STATES, 0)
         self._sums["attempts"] = self._sums["throttled"] = 0
         for state, count, attempts, throttled in self._sql.all(
             "SELECT state, COUNT(*), SUM(attempts), SUM(throttled) FROM item GROUP BY state"
         ):
-            self._sums[State(state).name.lower()] = count
+            self._sums[STATES[State(state)]] = count
             self._sums["attempts"] += attempts
             self._sums["throttled"] += throttled
         for table, but in (("cause", f" AND state != {State.SETTLED.value}"), ("version", "")):

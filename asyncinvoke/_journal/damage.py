@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from asyncinvoke._journal.opening import explained
-from asyncinvoke._journal.schema import KEYED, TABLES, VIEW, State
+from asyncinvoke._journal.schema import KEYED, STATES, TABLES, VIEW, State
 from asyncinvoke.errors import AsyncInvokeError, JournalError
 
 MOST = 20
@@ -97,12 +97,12 @@ def faults(query: Callable[..., list[Any]]) -> tuple[str, ...]:
 
 def _miscounted(query: Callable[..., list[Any]]) -> Iterator[str]:
     counts = dict(query("SELECT name, value FROM count"))
-    real = dict.fromkeys([*(state.name.lower() for state in State), "attempts", "throttled"], 0)
+    real = dict.fromkeys([*STATES, "attempts", "throttled"], 0)
     for state, number, attempts, throttled in query(_ITEMS):
         if state not in tuple(State):
             yield f"{number:,} items of no state ({state!r})"
             continue
-        real[State(state).name.lower()] = number
+        real[STATES[state]] = number
         real["attempts"] += int(attempts)
         real["throttled"] += int(throttled)
     for name, number in real.items():

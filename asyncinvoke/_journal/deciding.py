@@ -36,10 +36,7 @@ class Doubt(NamedTuple):
     """The item as it is now."""
 
     sent: Prepared
-    """The item as it was sent, which is what is recorded."""
-
-    outcome: Outcome[Any]
-    """The outcome that is recorded, which is also that of `sent`."""
+    """The item as it was sent, which is what is recorded, with its outcome."""
 
     is_again: bool
     """Whether it runs as another take, because its payload has changed."""
@@ -224,11 +221,11 @@ def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:
     outcome = lost_outcome(prepared, left)
     if left.digest == prepared.digest:
         prepared.outcome = outcome
-        return Doubt(prepared, prepared, outcome, is_again=False)
+        return Doubt(prepared, prepared, is_again=False)
     # Not the item that may have run: its intent, and its record, would be those of another payload.
     sent = Prepared(prepared.index, prepared.key, None, b"")
     sent.digest, sent.row, sent.take, sent.outcome = left.digest, left.row, left.take, outcome
-    return Doubt(prepared, sent, outcome, is_again=journal.changed is Changed.AGAIN)
+    return Doubt(prepared, sent, is_again=journal.changed is Changed.AGAIN)
 
 
 def _twice(prepared: Prepared, row: int) -> Outcome[Any]:

@@ -207,7 +207,9 @@ def writing(path: Path) -> sqlite3.Connection:
     for side in SIDES:
         # A reader leaves them as read-only as the journal was then, and SQLite would blame the folder.
         with contextlib.suppress(OSError):
-            os.chmod(f"{real}{side}", stat.S_IMODE(status.st_mode))
+            mode = os.lstat(f"{real}{side}").st_mode
+            if stat.S_ISREG(mode) and not mode & stat.S_IWUSR:  # not what a link leads to
+                os.chmod(f"{real}{side}", stat.S_IMODE(status.st_mode))
     connection = _connect(path, f"{real.as_uri()}?mode=rw")
     try:
         if path.stat().st_size:

@@ -9,7 +9,7 @@ from typing import Any
 from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.identity import cut
 from asyncinvoke._journal.rows import unpacked_id
-from asyncinvoke._journal.schema import State
+from asyncinvoke._journal.schema import STATES, State
 from asyncinvoke._journal.values import (
     RecordedCause,
     RecordedItem,
@@ -104,7 +104,7 @@ def summary_of(
         else:
             in_flight += 1
         if flight.earlier_state is not None:
-            ended[State(flight.earlier_state).name.lower()] -= 1
+            ended[STATES[State(flight.earlier_state)]] -= 1
     return RunSummary(
         path=path,
         id=about["id"],
@@ -187,7 +187,7 @@ def item_of(row: tuple[Any, ...], earlier: tuple[RecordedTake, ...] = ()) -> Rec
     return RecordedItem(
         position=idx,
         key=key,
-        state=State(state).name.lower(),
+        state=STATES[State(state)],
         digest=_hexadecimal(digest),
         cause=cause,
         session=session,
@@ -205,7 +205,7 @@ def take_of(row: tuple[Any, ...]) -> RecordedTake:
     take, state, cause, attempts, session, started, elapsed, request_id = row
     return RecordedTake(
         number=take,
-        state=State(state).name.lower(),
+        state=STATES[State(state)],
         cause=cause,
         attempts=attempts,
         session=session,
@@ -237,7 +237,7 @@ def in_progress(
     return RecordedItem(
         position=flight.row,
         key=flight.key,
-        state=State.MAY_HAVE_RUN.name.lower() if in_doubt else "in_flight",
+        state=STATES[State.MAY_HAVE_RUN] if in_doubt else "in_flight",
         digest=_hexadecimal(flight.digest),
         cause=None,
         session=flight.session if flight.may_have_run else 0,

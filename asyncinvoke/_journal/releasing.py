@@ -47,13 +47,13 @@ class Releaser:
         self._release_ended(batch.ended)
         self._release_to_workers(batch, decided)
         ends = self._ends
-        for prepared, _, outcome, is_again in decided.lost:
+        for prepared, sent, is_again in decided.lost:
             if self._seen is not None and prepared.key is not None:
                 self._seen.open.pop(prepared.key, None)
             if is_again:
-                self._run_again(prepared, outcome)
-            elif not self._is_redriven(prepared, outcome):
-                ends.made(prepared.index, outcome)
+                self._run_again(prepared, sent.outcome)
+            elif not self._is_redriven(prepared, sent.outcome):
+                ends.made(prepared.index, sent.outcome)
         for prepared, outcome in decided.twice:
             ends.made(prepared.index, replace(outcome, started=self._time()))
         self._replay(decided)

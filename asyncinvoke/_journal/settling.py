@@ -11,7 +11,7 @@ from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
 from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.opening import read_only, writing
 from asyncinvoke._journal.recorded import column_of
-from asyncinvoke._journal.schema import COMPLETE, ROW, State
+from asyncinvoke._journal.schema import COMPLETE, ROW, STATES, State
 from asyncinvoke._journal.session import has_ended_in_order, without_marks
 from asyncinvoke._journal.shards import PARTS, SETTLED, is_of_merge
 from asyncinvoke._journal.statements import Statements
@@ -93,7 +93,7 @@ def _settle_item(journal: Path, sql: Statements, name: object, *, is_key: bool, 
     ((row, state, cause),) = found
     if state != State.MAY_HAVE_RUN:
         raise JournalError(
-            f"{journal}: item {name!r} cannot be settled: it is recorded as {State(state).name.lower()}"
+            f"{journal}: item {name!r} cannot be settled: it is recorded as {STATES[State(state)]}"
         )
     # Its redrive certainly was not sent. If the machine restarts, it would be in doubt again.
     sql.do("DELETE FROM flight WHERE idx = ?", row)
@@ -162,7 +162,7 @@ def _withdraw(sql: Statements, row: int) -> None:
         "SELECT state, cause, version, attempts, throttled, key FROM item WHERE idx = ?", row
     ):
         move_to_earlier(sql, row)
-        _count(sql, **{State(state).name.lower(): -1}, attempts=-attempts, throttled=-throttled)
+        _count(sql, **{STATES[State(state)]: -1}, attempts=-attempts, throttled=-throttled)
         if state != State.SETTLED:
             sql.do("UPDATE cause SET count = count - 1 WHERE id = ?", cause)
         sql.do("UPDATE version SET count = count - 1 WHERE id = ?", version)

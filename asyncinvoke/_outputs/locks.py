@@ -10,7 +10,7 @@ if sys.platform == "win32":
         return False
 
     def wait(descriptor: int) -> None:
-        """Do nothing."""
+        """Do nothing: processes that use a file at the same time do not take turns."""
 
 else:
     import fcntl
@@ -28,7 +28,7 @@ else:
     def wait(descriptor: int) -> None:
         """Lock an open file until it is closed, as soon as no other process has it locked.
 
-        Do nothing if the file system has no locks.
+        Do nothing if the file system has no locks: processes do not take turns then.
         """
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)

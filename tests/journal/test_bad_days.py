@@ -11,7 +11,7 @@ import tempfile
 import textwrap
 import threading
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -158,6 +158,18 @@ async def test_a_journal_that_was_read_while_it_was_read_only_can_be_continued(p
         with closing(writing(path)):  # what root may do whatever the modes are
             assert {each.stat().st_mode & 0o777 for each in beside} == {0o600}
     assert len(await World().map(path, range(4))) == 4
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_mode_of_a_file_that_a_planted_link_leads_to_stays(path: Path, side: str) -> None:
+    writing(path).close()
+    path.chmod(0o644)
+    victim = path.with_name("victim")
+    victim.touch(mode=0o400)
+    Path(f"{path}{side}").symlink_to(victim)
+    with suppress(JournalError):  # as SQLite thinks fit
+        writing(path).close()
+    assert victim.stat().st_mode & 0o777 == 0o400
 
 
 async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> None:

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asyncinvoke import ConfigurationError, InvocationError, Invoker, Journal, RetryPolicy
@@ -16,6 +17,11 @@ from asyncinvoke._journal.deciding import Decided
 from asyncinvoke._journal.pending import Batch
 from asyncinvoke._journal.releasing import Releaser
 from asyncinvoke._journal.store import Store
+from asyncinvoke._journal.writing import Writer
+from asyncinvoke._model.delivery import Progress
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._model.response import Reply
+from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.runs import open_run
 from asyncinvoke.typing import Clock
 from tests.journal.crashes import restart
@@ -354,6 +360,33 @@ async def test_a_clock_that_jumps_changes_no_duration(path: Path) -> None:
             assert 0 <= outcome.elapsed < SOON
             assert abs(outcome.started - started[outcome.index]) < 0.002
         assert recorded.summary().succeeded == 20
+
+
+async def test_the_last_outcome_in_progress_does_not_wait_for_the_pause_to_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncinvoke._journal.writing.PAUSE", 100 * SOON)
+    writers: list[Writer] = []
+    write = Writer.run
+
+    async def noticed(writer: Writer) -> None:
+        writers.append(writer)
+        await write(writer)
+
+    class Late(World):
+        async def send(
+            self, parameters: InvokeParameters, payload: bytes, progress: Progress
+        ) -> Reply | Failure:
+            reply = await super().send(parameters, payload, progress)
+            while (
+                payload == b"1" and not writers[0].is_pausing
+            ):  # for the outcome of the other item
+                await anyio.lowlevel.checkpoint()
+            return reply
+
+    monkeypatch.setattr(Writer, "run", noticed)
+    with anyio.fail_after(SOON):
+        assert indexes(await Late().map(path, range(2))) == [0, 1]
 
 
 async def test_each_commit_is_synced(path: Path) -> None:

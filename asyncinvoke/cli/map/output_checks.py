@@ -48,7 +48,7 @@ def check_not_the_input(output: str | None, source: str) -> None:
             raise CommandError(f"output {output} is the input")
 
 
-_OF_A_JOURNAL = ("", "-wal", "-shm", "-marks", "-control")
+_OF_A_JOURNAL = ("", "-wal", "-shm", "-marks", "-control", "-control.new")
 """The suffixes of the files that belong to a journal."""
 
 
@@ -91,7 +91,7 @@ def _files_of(journal: str | None) -> Iterator[tuple[Path, str]]:
     """Yield the files of a journal, each with the error for an output that is that file."""
     if journal is None:
         return
-    # SQLite names the files beside the real file, whatever link led to it; -control is ours.
+    # SQLite names the files beside the real file, whatever link led to it.
     for name in (journal, str(Path(journal).resolve())):
         for end in _OF_A_JOURNAL:
             said = "is the journal" if not end else f"is a file of the journal {journal}"

@@ -41,8 +41,9 @@ class _Part:
         self.lines = 0
         self._size = 0
         self._sum = hashlib.sha256()
-        self.there, self._file = new_part(path)
-        """The path of the file at present."""
+        self._part, self._file = new_part(path)
+        self.there = self._part
+        """The path of the file at present; while it is renamed, the path that it will have."""
 
     def write(self, line: bytes) -> None:
         self._file.write(line)
@@ -55,14 +56,19 @@ class _Part:
         os.fsync(self._file.fileno())
 
     def finish(self) -> None:
-        self._file.close()
-        self.there = self.there.replace(self.path)
+        # It stays locked until it is renamed: an unlocked part is an abandoned one to others.
+        with self._file:
+            if os.name == "nt":  # an open file cannot be moved there
+                self._file.close()
+            self.there = self.path  # first: a signal may come just after it was renamed
+            self._part.replace(self.path)
 
     def remove(self) -> None:
         with contextlib.suppress(OSError):
             self._file.close()
-        with contextlib.suppress(OSError):
-            self.there.unlink()
+        for path in {self._part, self.there}:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def described(self) -> dict[str, object]:
         return {

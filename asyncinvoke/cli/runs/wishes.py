@@ -93,7 +93,8 @@ def change_wishes(path: Path, change: Callable[[Wishes], Wishes]) -> Wishes:
     """Change the control request in a file; return the new one.
 
     The file is replaced atomically. Processes that change it at the same time take turns, so no
-    request is lost.
+    request is lost; except on Windows and on file systems without locks, where the last one to
+    change it wins.
 
     Raises:
         WishesError: The file holds something else.

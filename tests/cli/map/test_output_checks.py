@@ -34,7 +34,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-SAME = ("e.run", "./e.run", "link.run", "hard.run", "e.run-marks", "e.run-wal", "e.run-control")
+SAME = (
+    *("e.run", "./e.run", "link.run", "hard.run"),
+    *("e.run-marks", "e.run-wal", "e.run-control", "e.run-control.new"),
+)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from asyncinvoke import Invoker, Journal, Outcome, Redrive, Shard
 from asyncinvoke._model.response import Reply
+from asyncinvoke._outputs.parts import remove_abandoned
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import Place, check_output
@@ -24,6 +25,7 @@ from asyncinvoke.cli.map.ending import exit_status, last_words
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.map.source import MOST, LineNumbers
 from asyncinvoke.cli.runs.again import Choice
+from asyncinvoke.cli.runs.exporting import split
 from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.cli.runs.view import summary_lines
 from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
@@ -111,6 +113,25 @@ async def test_a_split_export_keeps_what_was_settled_as_having_run_apart_from_wh
     assert counts == {"succeeded": 6, "failed": 2, "may_have_run": 1, "settled": 1, "pending": 0}
     (line,) = Path("parts/settled-0.jsonl").read_text().splitlines()
     assert json.loads(line)["index"] == 4
+
+
+@pytest.mark.parametrize(("renamed", "left"), [(1, 0), (3, 0), (6, 6)])
+async def test_a_signal_just_after_a_file_was_renamed_leaves_all_files_or_none(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, renamed: int, left: int
+) -> None:
+    rename, targets = Path.replace, []
+
+    def interrupted(part: Path, target: Path) -> None:
+        remove_abandoned(target)  # as another export does that starts just now
+        rename(part, target)
+        targets.append(target)
+        if len(targets) == renamed:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with open_run("o.run") as run, pytest.raises(KeyboardInterrupt):
+        split(run, Path("parts"))
+    assert len(list(Path("parts").iterdir())) == left
 
 
 @pytest.mark.parametrize("results", [True, False])
