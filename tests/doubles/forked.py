@@ -184,7 +184,9 @@ class Program(Process):
 
     def send_signal(self, signal: int) -> None:
         if self.returncode is None:
-            os.kill(self._pid, signal)
+            # As in `Popen`: it may have ended since, before its status was read.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
