@@ -52,8 +52,8 @@ class Prepared:
         self.is_sent: bool = False
         """Whether the function may already have run."""
         self.outcome: Outcome[Any]
-        """How the item has ended; set by the recorder, not before. A pair of item and outcome for each item
-        that waits for a commit would be another object that every garbage collection visits."""
+        """How the item has ended; set by the recorder, not before. A pair of item and outcome, for each
+        item that waits for a commit, would be one more object that every garbage collection visits."""
 
 
 Prepare: TypeAlias = Callable[[int, object], Prepared | None]

@@ -96,17 +96,7 @@ def test_shards_and_concurrency_are_shared_out() -> None:
 def test_the_first_shards_of_all_workers_begin_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = Plan(
-        id="a",
-        function_name="f",
-        source=None,
-        directory=str(tmp_path),
-        shards=6,
-        workers=2,
-        concurrency=None,
-        invoker={},
-        options={},
-    )
+    plan = plan_in(tmp_path)
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:  # the other one comes meanwhile

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,7 +18,9 @@ from asyncinvoke import (
     ConfigurationError,
     Delivery,
     Invoker,
+    InvokerStatistics,
     MapRun,
+    MapStatistics,
     Outcome,
     RejectedError,
     Response,
@@ -129,52 +131,89 @@ async def test_a_run_that_goes_well_is_status_0(
     assert capfd.readouterr().err.startswith("2 outcomes in ")
 
 
-async def test_an_interrupted_idempotent_run_knows_which_items_may_have_run(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    never = anyio.Event()
+async def interrupt(
+    folder: Path,
+    transport: Any,
+    lines: str,
+    is_time: Callable[[InvokerStatistics, MapStatistics], bool],
+    **options: Any,
+) -> list[Any]:
+    """Interrupt an idempotent run of these lines when it is time; return the lines that it wrote."""
+    (folder / "in.jsonl").write_text(lines)
+    signals = Interrupt()
+    async with Invoker(transport=transport) as invoker:
 
-    class Transport(Function):
-        async def send(self, parameters: Any, payload: bytes, progress: Any) -> Any:
-            if payload == b"4":
-                await never.wait()
-            return await super().send(parameters, payload, progress)
-
-    # The first two may have run, and wait for another attempt; the third surely did not; the last
-    # is under way.
-    answers = {1: LOST, 2: LOST, 3: REFUSED}
-    (tmp_path / "in.jsonl").write_text("1\n2\n3\n4\n")
-    interrupt, hour = Interrupt(), Backoff(wait=wait_fixed(3600), stop=stop_never)
-    async with Invoker(transport=Transport(lambda payload: answers[int(payload)])) as invoker:
-
-        async def interrupt_it() -> None:
-            while (now := invoker.statistics()).attempts < 4 or now.in_flight > 1:
+        async def interrupt_it(run: MapRun[Any]) -> None:
+            while not is_time(invoker.statistics(), run.statistics()):
                 await anyio.sleep(0.01)
-            interrupt.signal = signal.SIGINT
-            interrupt.leave()
+            signals.signal = signal.SIGINT
+            signals.leave()
 
-        with (tmp_path / "out").open("wb", buffering=0) as file:
+        with (folder / "out").open("wb", buffering=0) as file:
             job = MapJob(
                 invoker,
-                source=read(tmp_path / "in.jsonl"),
-                concurrency=4,
+                source=read(folder / "in.jsonl"),
+                concurrency=options["concurrency"],
                 ordered=False,
                 verb="succeeded",
                 idempotent=True,
                 display=Silent(),
                 progress="auto",
             )
-            policy = RetryPolicy(transport=hour, not_sent=hour)
-            async with (
-                anyio.create_task_group() as group,
-                invoker.map("f", job.read(), concurrency=4, idempotent=True, retry=policy) as run,
-            ):
-                group.start_soon(interrupt_it)
-                await job.work(run, Output(file.fileno(), "out", is_ours=True), interrupt)
-    written = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+            with anyio.fail_after(60):
+                async with (
+                    anyio.create_task_group() as group,
+                    invoker.map("f", job.read(), idempotent=True, **options) as run,
+                ):
+                    group.start_soon(interrupt_it, run)
+                    await job.work(run, Output(file.fileno(), "out", is_ours=True), signals)
+    return [json.loads(line) for line in (folder / "out").read_text().splitlines()]
+
+
+async def test_an_interrupted_idempotent_run_knows_which_items_may_have_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Transport(Function):
+        async def send(self, parameters: Any, payload: bytes, progress: Any) -> Any:
+            if payload == b"4":
+                await anyio.sleep_forever()
+            return await super().send(parameters, payload, progress)
+
+    # The first two may have run, and wait for another attempt; the third surely did not; the last
+    # is under way.
+    answers = {1: LOST, 2: LOST, 3: REFUSED}
+    hour = Backoff(wait=wait_fixed(3600), stop=stop_never)
+    written = await interrupt(
+        tmp_path,
+        Transport(lambda payload: answers[int(payload)]),
+        "1\n2\n3\n4\n",
+        lambda invoker, _: invoker.attempts >= 4 and invoker.in_flight <= 1,
+        concurrency=4,
+        retry=RetryPolicy(transport=hour, not_sent=hour),
+    )
     assert {line["line"]: line["gave_up"] for line in written} == {1: "stopped", 2: "stopped"}
     left = capfd.readouterr().err.splitlines()[-1]
     assert left.startswith("unfinished: 2 lines without an outcome, 1 of them may have run;")
+
+
+async def test_an_interrupted_run_does_not_wait_for_workers_that_are_all_busy(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Items are read ahead of 16 workers, each of which has a call that does not end.
+    monkeypatch.setattr(jobs, "LAST_WRITES", 3600.0)
+
+    class Transport(Function):
+        async def send(self, *_: Any) -> Any:
+            await anyio.sleep_forever()
+
+    await interrupt(
+        tmp_path,
+        Transport(lambda _: b""),
+        "1\n" * 40,
+        lambda invoker, run: invoker.in_flight == 16 and run.working > 16,
+        concurrency=16,
+    )
+    assert "16 of them may have run" in capfd.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -214,47 +253,6 @@ async def test_one_that_becomes_wrong_is_no_status_2_for_something_was_sent(
     assert "1 succeeded" in summary
     assert left == "unfinished: no line after line 1 was sent"
     assert error == "asyncinvoke: error: no such file: /missing"
-
-
-async def test_an_interrupted_run_does_not_wait_for_workers_that_are_all_busy(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Items are read ahead of 16 workers, each of which has a call that does not end.
-    monkeypatch.setattr(jobs, "LAST_WRITES", 3600.0)
-
-    class Transport(Function):
-        async def send(self, *_: Any) -> Any:
-            await anyio.sleep_forever()
-
-    (tmp_path / "in.jsonl").write_text("1\n" * 40)
-    interrupt = Interrupt()
-    async with Invoker(transport=Transport(lambda _: b"")) as invoker:
-
-        async def interrupt_it(run: Any) -> None:
-            while invoker.statistics().in_flight < 16 or run.statistics().working <= 16:
-                await anyio.sleep(0.01)
-            interrupt.signal = signal.SIGINT
-            interrupt.leave()
-
-        with (tmp_path / "out").open("wb", buffering=0) as file:
-            one = MapJob(
-                invoker,
-                source=read(tmp_path / "in.jsonl"),
-                concurrency=16,
-                ordered=False,
-                verb="succeeded",
-                idempotent=True,
-                display=Silent(),
-                progress="auto",
-            )
-            with anyio.fail_after(60):
-                async with (
-                    anyio.create_task_group() as group,
-                    invoker.map("f", one.read(), concurrency=16, idempotent=True) as run,
-                ):
-                    group.start_soon(interrupt_it, run)
-                    await one.work(run, Output(file.fileno(), "out", is_ours=True), interrupt)
-    assert "16 of them may have run" in capfd.readouterr().err.splitlines()[-1]
 
 
 async def test_failures_that_may_have_run_are_status_4_and_others_1(tmp_path: Path) -> None:
