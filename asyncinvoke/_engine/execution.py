@@ -135,12 +135,12 @@ class Engine:
                         permit.admitted()
                         if history is None:
                             attempt = Attempt(
-                                number=1,
-                                waited=permit.waited,
-                                started=started,
-                                elapsed=elapsed,
-                                status_code=answer.status_code,
-                                request_id=answer.request_id,
+                                1,
+                                started,
+                                elapsed,
+                                permit.waited,
+                                answer.status_code,
+                                answer.request_id,
                             )
                             result = call.response(answer, (attempt,))
                         else:

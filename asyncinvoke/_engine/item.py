@@ -118,15 +118,8 @@ class ItemWork:
             failed = without_frames(ended)
             if isinstance(ended, InvocationError):
                 attempts = ended.attempts
-        return Outcome(
-            index=index,
-            key=key,
-            response=response,
-            error=failed,
-            attempts=attempts,
-            started=started,
-            elapsed=self.engine.clock.monotonic() - began,
-        )
+        elapsed = self.engine.clock.monotonic() - began
+        return Outcome(index, started, elapsed, key, response, failed, attempts)
 
     def describe(self) -> str | None:
         """Describe what delays the permits of the map's function, if anything does."""
