@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
-import anyio
-
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.events import (
@@ -24,6 +22,7 @@ from asyncinvoke._engine.events import (
 )
 from asyncinvoke._engine.frames import forget_frames
 from asyncinvoke._engine.history import ENDS, History
+from asyncinvoke._engine.in_progress import InProgress
 from asyncinvoke._engine.waits import Brake, NotStartedError, Wait, Waits
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._limits.limiter import Limiter, Permit
@@ -78,10 +77,7 @@ class Engine:
         self.hooks: Hooks | None = hooks or None
         self._region = region
         self._is_real = clock is SYSTEM_CLOCK
-        self._active = 0
-        # Streams whose caller is running its own code, such as handling a chunk.
-        self._lent = 0
-        self._idle: anyio.Event | None = None
+        self.in_progress: InProgress = InProgress()
 
     async def execute(
         self, transport: Transport, call: Call, payload: bytes, brake: Brake | None = None
@@ -91,7 +87,7 @@ class Engine:
         Raises:
             NotStartedError: The map was stopped, and the function certainly did not run.
         """
-        clock, tally = self.clock, self.tally
+        clock, tally, in_progress = self.clock, self.tally, self.in_progress
         began = clock.monotonic()
         deadline = began + call.timeout
         history: History | None = None
@@ -101,9 +97,9 @@ class Engine:
         told: Any = None
         if self.hooks is not None:
             tell, told = self.tell_of(call)
-        # `begin`, `progress` and `over`, which streams call, are inlined here to save three calls.
+        # `begin`, `progress` and `InProgress.end`, which streams call, are inlined to save the calls.
         tally.calls += 1
-        self._active += 1
+        in_progress.active += 1
         if call.balance is not None:
             call.balance.earn()
         try:
@@ -191,9 +187,9 @@ class Engine:
             forget_frames(error)
             raise
         finally:
-            self._active -= 1
-            if self._idle is not None and self._active <= self._lent:
-                self._idle.set()
+            in_progress.active -= 1
+            if in_progress.changed is not None:
+                in_progress.notify()
             if result is None:
                 call.counts.ended(None)
             if tell is not None:
@@ -222,42 +218,9 @@ class Engine:
     def begin(self, call: Call) -> None:
         """Count an execution that starts."""
         self.tally.calls += 1
-        self._active += 1
+        self.in_progress.begin()
         if call.balance is not None:
             call.balance.earn()
-
-    def over(self) -> None:
-        """Count an execution that has ended."""
-        self._active -= 1
-        self._notify()
-
-    def lend(self) -> None:
-        """Note that the caller of a stream now runs its own code; `settled` does not wait for it."""
-        self._lent += 1
-        self._notify()
-
-    def reclaim(self) -> None:
-        """Note that the caller of a stream is back, waiting for a chunk or leaving the block."""
-        self._lent -= 1
-
-    async def drained(self) -> None:
-        """Wait until no execution is in progress."""
-        while self._active:
-            await self._next_change()
-
-    async def settled(self) -> None:
-        """Wait until no execution is in progress but streams whose caller runs its own code."""
-        while self._active > self._lent:
-            await self._next_change()
-
-    def _notify(self) -> None:
-        if self._idle is not None and self._active <= self._lent:
-            self._idle.set()
-
-    async def _next_change(self) -> None:
-        if self._idle is None or self._idle.is_set():
-            self._idle = anyio.Event()
-        await self._idle.wait()
 
     def progress(self, deadline: float) -> Progress:
         """Return the progress of a new attempt; its deadline is on the system clock."""
