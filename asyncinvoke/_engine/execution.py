@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.calls import Call
@@ -48,6 +48,25 @@ _LONGEST_REASON = 200
 """The maximum length of what a transport says about why nothing can be sent, in characters."""
 
 
+class Marks(Protocol):
+    """Records of what an execution sends whether it may have run."""
+
+    def set(self, progress: Progress) -> None:
+        """Record that it may have run from now on: an attempt is about to be sent.
+
+        Args:
+            progress: The progress of the attempt.
+
+        Raises:
+            JournalError: It cannot be recorded. Nothing is sent.
+        """
+        ...
+
+    def ended(self, *, did_not_run: bool) -> None:
+        """Record that the attempt has failed, and whether it certainly did not run."""
+        ...
+
+
 class Engine:
     """Executes calls, and holds the state shared by all executions of an invoker.
 
@@ -80,12 +99,18 @@ class Engine:
         self.in_progress: InProgress = InProgress()
 
     async def execute(
-        self, transport: Transport, call: Call, payload: bytes, brake: Brake | None = None
+        self,
+        transport: Transport,
+        call: Call,
+        payload: bytes,
+        brake: Brake | None = None,
+        marks: Marks | None = None,
     ) -> Response[Any] | InvocationError:
         """Execute a call. Errors are returned, not raised; only cancellation is raised.
 
         Raises:
             NotStartedError: The map was stopped, and the function certainly did not run.
+            JournalError: An attempt cannot be marked.
         """
         clock, tally, in_progress = self.clock, self.tally, self.in_progress
         began = clock.monotonic()
@@ -124,6 +149,8 @@ class Engine:
                     if tell is not None:
                         number = 1 if history is None else history.number + 1
                         tell(attempt_started(told, number, permit.waited))
+                    if marks is not None:
+                        marks.set(progress)
                     started, sent = clock.time(), clock.monotonic()
                     answer = await transport.send(call.parameters, payload, progress)
                     elapsed = clock.monotonic() - sent
@@ -150,6 +177,8 @@ class Engine:
                             tell(attempt_ended(told, result.attempts[-1]))
                         return result
                     verdict = self.end(permit, answer, call, is_retry=history is not None)
+                if marks is not None:
+                    marks.ended(did_not_run=verdict is None or not verdict.delivery.may_have_run)
                 if verdict is None:
                     continue
                 if history is None:
