@@ -66,8 +66,9 @@ async def test_leaving_the_block_records_what_was_sent_as_unknown_and_the_rest_a
     assert {codes[5], codes[6]} == {"InvokerClosed"}
 
 
-async def test_a_cancelled_run_records_the_same(path: Path) -> None:
-    world = World(stuck=[3])
+@pytest.mark.parametrize("notes", [True, False])
+async def test_a_cancelled_run_records_the_same(path: Path, notes: bool) -> None:
+    world = World(stuck=[3], notes=notes)
     with anyio.CancelScope() as scope:
         async with (
             Invoker(transport=world) as invoker,

@@ -23,6 +23,7 @@ class World:
         lost: Items whose response is lost, so that they may or may not have run.
         refused: Items that are rejected before they run.
         stuck: Items that get no response.
+        notes: Whether it notes how far a request has come, which a caller's transport need not.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class World:
         lost: Iterable[object] = (),
         refused: Iterable[object] = (),
         stuck: Iterable[object] = (),
+        notes: bool = True,
     ) -> None:
         self.failing = list(failing)
         self.lost = list(lost)
         self.refused = list(refused)
         self.stuck = list(stuck)
+        self._notes = notes
         self.sent: list[Any] = []
         self.statistics: MapStatistics | None = None
 
@@ -44,12 +47,14 @@ class World:
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         item = json.loads(payload)
-        progress.phase = Phase.CONNECTED
+        if self._notes:
+            progress.phase = Phase.CONNECTED
         await anyio.lowlevel.checkpoint()
         if item in self.refused:
             return Failure(status_code=404, code="ResourceNotFoundException", message="no such")
         self.sent.append(item)
-        progress.phase = Phase.WRITTEN
+        if self._notes:
+            progress.phase = Phase.WRITTEN
         await anyio.lowlevel.checkpoint()
         if item in self.stuck:
             await anyio.sleep_forever()
