@@ -269,6 +269,15 @@ def test_every_room_of_the_tree_is_on_a_floor() -> None:
     assert rooms <= {room for floor in FLOORS for room in floor}
 
 
+def test_no_file_name_is_in_three_rooms_of_the_core() -> None:
+    rooms: dict[str, set[str]] = {}
+    for path in modules():
+        room = room_of(name_of(path))
+        if path.stem != "__init__" and room not in FLOORS[-1]:
+            rooms.setdefault(path.stem, set()).add(room)
+    assert not {name: found for name, found in rooms.items() if len(found) > 2}
+
+
 def test_no_test_imports_from_the_benchmarks_but_those_of_them() -> None:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         if path.name in ("test_benchmarks.py", "test_stale.py"):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
-from asyncinvoke._batches.reading import elements, kind_of, members, read
+from asyncinvoke._batches.parsing import elements, kind_of, members, read
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError
 from asyncinvoke._request.payload import encode_json
 

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from asyncinvoke._batches.formats import Result
-from asyncinvoke._batches.reading import as_json, read
+from asyncinvoke._batches.parsing import as_json, read
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError, PackError, Shape
 from asyncinvoke._request.payload import encode_json, why_not_json
 

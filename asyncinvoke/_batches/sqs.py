@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from asyncinvoke._batches.formats import Result, check_known
-from asyncinvoke._batches.reading import kind_of, read
+from asyncinvoke._batches.parsing import kind_of, read
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError
 from asyncinvoke._request.payload import encode_json
 

@@ -15,9 +15,9 @@ from asyncinvoke._inputs.compression import Gzip
 from asyncinvoke._inputs.formats import Format, InputError
 from asyncinvoke._inputs.lines import Row
 from asyncinvoke._inputs.manifest import DataFile, Manifest, plain, read_manifest
-from asyncinvoke._inputs.opening import open_file
 from asyncinvoke._inputs.parquet import Parquet
 from asyncinvoke._inputs.s3 import as_row
+from asyncinvoke._inputs.seekable import open_file
 from asyncinvoke._inputs.text import Text
 from asyncinvoke.errors import AsyncInvokeError
 

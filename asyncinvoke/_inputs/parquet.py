@@ -9,7 +9,7 @@ from anyio import to_thread
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke._inputs.lines import Row
-from asyncinvoke._inputs.opening import open_file
+from asyncinvoke._inputs.seekable import open_file
 
 MOST_ROWS = 16_384
 """The maximum number of rows that are decoded at once."""

@@ -14,7 +14,7 @@ from asyncinvoke._inputs.compression import Gzip, Zstd
 from asyncinvoke._inputs.formats import Format, FormatName, format_of, is_prefix
 from asyncinvoke._inputs.item import Item, Making
 from asyncinvoke._inputs.lines import LineCounter, Row
-from asyncinvoke._inputs.opening import open_file
+from asyncinvoke._inputs.seekable import open_file
 from asyncinvoke._inputs.template import Pointer, Template
 from asyncinvoke._inputs.text import Text
 from asyncinvoke.errors import InvalidRequestError

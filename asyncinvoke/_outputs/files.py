@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from asyncinvoke._inputs.files import name_of, why_of
 from asyncinvoke._inputs.formats import InputError, missing
-from asyncinvoke._inputs.opening import file_system
+from asyncinvoke._inputs.seekable import file_system
 from asyncinvoke._outputs.parts import new_part, remove_abandoned
 from asyncinvoke.errors import AsyncInvokeError
 
