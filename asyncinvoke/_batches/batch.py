@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import KW_ONLY, dataclass, field
 
 from asyncinvoke._batches.formats import (
-    Format,
+    BatchFormat,
     ItemsFormat,
     ListFormat,
     StepFunctionsFormat,
@@ -120,7 +120,7 @@ def checked_batch(batch: object) -> Batch | None:
     raise InvalidRequestError(f"batch {show_value(batch)} must be a number of items, or a Batch")
 
 
-def format_of(batch: Batch) -> Format:
+def format_of(batch: Batch) -> BatchFormat:
     """Return the format of a batch's shape."""
     match batch.shape:
         case "list":

@@ -50,12 +50,12 @@ class SqsFormat:
         Raises:
             MisfitError: All have failed for such a reason, or the response has another structure.
         """
-        said = read(answer)
-        if said is None:
+        decoded = read(answer)
+        if decoded is None:
             return [_SUCCEEDED] * len(items)
-        if not isinstance(said, dict):
-            raise MisfitError(f"the answer is {kind_of(said)}, and not an object")
-        failures = said.get("batchItemFailures")
+        if not isinstance(decoded, dict):
+            raise MisfitError(f"the answer is {kind_of(decoded)}, and not an object")
+        failures = decoded.get("batchItemFailures")
         if failures is None:
             return [_SUCCEEDED] * len(items)
         if not isinstance(failures, list):

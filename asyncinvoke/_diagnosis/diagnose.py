@@ -130,10 +130,10 @@ def _of_the_process() -> list[Check]:
 
 def _without_client(checks: list[Check], refused: str) -> list[Check]:
     """Return the checks that need a client, as failed or skipped."""
-    said = any(check.status is CheckStatus.WRONG for check in checks)
+    has_failed = any(check.status is CheckStatus.WRONG for check in checks)
     first = (
         skipped("connection", "there is no client: see above")
-        if said
+        if has_failed
         else endpoint_checks.not_opened(refused)
     )
     rest = ("clock", "transport", "dry run")

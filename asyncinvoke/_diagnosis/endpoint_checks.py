@@ -34,13 +34,13 @@ def connection(seen: Answered | Failure, *, has_proxy: bool = False) -> Check:
         has_proxy: Whether a proxy is in use.
     """
     if isinstance(seen, Failure):
-        said = f"{seen.fault}: {seen.message}" if seen.message else str(seen.fault)
+        detail = f"{seen.fault}: {seen.message}" if seen.message else str(seen.fault)
         advice = _NO_WAY.get(seen.fault or TransportFault.UNEXPECTED, _REACH)
         if has_proxy and seen.fault in (TransportFault.CONNECT, TransportFault.CONNECT_TIMEOUT):
             advice = _NO_WAY[TransportFault.PROXY]
         elif seen.fault is TransportFault.TLS and "WRONG_VERSION_NUMBER" in (seen.message or ""):
             advice = _NO_TLS
-        return judged("connection", WRONG, said, advice, {"fault": str(seen.fault)})
+        return judged("connection", WRONG, detail, advice, {"fault": str(seen.fault)})
     facts = {
         "status": seen.status,
         "seconds": round(seen.elapsed, 4),
@@ -51,8 +51,8 @@ def connection(seen: Answered | Failure, *, has_proxy: bool = False) -> Check:
     if seen.tls is None and seen.session is not None:
         over = "through aiobotocore's session"
     issued = f", certificate by {seen.issuer}" if seen.issuer else ""
-    said = f"answered after {seen.elapsed * 1000:,.0f} ms, {over}{issued}"
-    return judged("connection", OK, said, None, facts)
+    detail = f"answered after {seen.elapsed * 1000:,.0f} ms, {over}{issued}"
+    return judged("connection", OK, detail, None, facts)
 
 
 def clock(ahead: float | None) -> Check:
@@ -67,9 +67,9 @@ def clock(ahead: float | None) -> Check:
         return judged("clock", SKIPPED, "the service did not tell the time", None, facts)
     if abs(ahead) <= CLOCK_NOTE:
         return judged("clock", OK, "within seconds of the service's", None, facts)
-    said = f"{span(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} the service's"
+    detail = f"{span(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} the service's"
     advice = "set this machine's clock (NTP): AWS refuses signatures that are five minutes off"
-    return judged("clock", WRONG if abs(ahead) >= CLOCK_WRONG else NOTE, said, advice, facts)
+    return judged("clock", WRONG if abs(ahead) >= CLOCK_WRONG else NOTE, detail, advice, facts)
 
 
 def transport(why: str | None, session: str | None, *, is_seen: bool = True) -> Check:
@@ -85,10 +85,10 @@ def transport(why: str | None, session: str | None, *, is_seen: bool = True) -> 
         advice = "calls go through aiobotocore's own invoke, at about four times the CPU; results are the same"
         return judged("transport", NOTE, f"client, because {why}", advice, facts)
     if session is not None:
-        said = f"direct, through aiobotocore's HTTP session: {session}"
-        return judged("transport", OK, said, None, facts)
-    said = "direct, over connections of its own" if is_seen else "direct"
-    return judged("transport", OK, said, None, facts)
+        detail = f"direct, through aiobotocore's HTTP session: {session}"
+        return judged("transport", OK, detail, None, facts)
+    detail = "direct, over connections of its own" if is_seen else "direct"
+    return judged("transport", OK, detail, None, facts)
 
 
 def dry_run(function_name: str, seconds: list[float], error: Exception | None) -> Check:
@@ -106,9 +106,9 @@ def dry_run(function_name: str, seconds: list[float], error: Exception | None) -
     }
     if error is None:
         first, *warm = (each * 1000 for each in seconds)
-        said = f"{function_name} may be invoked; {first:,.0f} ms for the first, "
-        said += f"then {sorted(warm)[len(warm) // 2]:,.0f} ms"
-        return judged("dry run", OK, said, None, facts)
+        detail = f"{function_name} may be invoked; {first:,.0f} ms for the first, "
+        detail += f"then {sorted(warm)[len(warm) // 2]:,.0f} ms"
+        return judged("dry run", OK, detail, None, facts)
     code = getattr(error, "code", None)
     facts |= {"error": type(error).__name__, "code": code}
     status = NOTE if isinstance(error, ThrottledError | NotReadyError) else WRONG

@@ -19,7 +19,7 @@ from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
 from asyncinvoke._engine.recorded_work import RecordedWork, identity_of
 from asyncinvoke._engine.recording import Recorder
-from asyncinvoke._engine.run_events import told_of_run
+from asyncinvoke._engine.run_events import events_of_run
 from asyncinvoke._engine.shard import Pick, Shard, checked_shard
 from asyncinvoke._engine.source import is_keyed
 from asyncinvoke._engine.stream import ResponseStream, open_stream
@@ -237,7 +237,7 @@ class Caller:
             brake=work.brake,
             describe=work.describe,
             clock=engine.clock,
-            told=told_of_run(engine.hooks, function_name, ordered=ordered, clock=engine.clock),
+            events=events_of_run(engine.hooks, function_name, ordered=ordered, clock=engine.clock),
             batcher=None
             if batch is None
             else Batcher(BatchWork(work, batch, recorded), clock=engine.clock),

@@ -210,7 +210,7 @@ class Engine:
         target = parameters.target
         region = target.region or self._region
         started = execution_started(target, region, parameters.invocation_type, streams)
-        return hooks.tell, started
+        return hooks.emit, started
 
     @staticmethod
     def ended(call: Call, result: _Ended, elapsed: float) -> _Ended:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncinvoke._inputs.json_text import NotJsonError, check_json, parse_json
-from asyncinvoke._inputs.template import MISSING, Pointer, Template
+from asyncinvoke._inputs.template import MISSING, PayloadTemplate, Pointer
 from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD
 from asyncinvoke._request.request import LogTypeName, Request
 from asyncinvoke.errors import InvalidRequestError
@@ -22,9 +22,11 @@ class Making:
 
     __slots__ = ("is_json", "key", "template")
 
-    def __init__(self, key: Pointer | None, template: Template | None, *, is_json: bool) -> None:
+    def __init__(
+        self, key: Pointer | None, template: PayloadTemplate | None, *, is_json: bool
+    ) -> None:
         self.key: Pointer | None = key
-        self.template: Template | None = template
+        self.template: PayloadTemplate | None = template
         self.is_json: bool = is_json
 
 

@@ -125,7 +125,7 @@ class Seen:
         return int.from_bytes(self._bits, "big").bit_count()
 
 
-class _Fate(Enum):
+class _Action(Enum):
     """What becomes of an item that has ended in an earlier session."""
 
     AGAIN = auto()
@@ -144,35 +144,35 @@ def decide_found(found: list[Found], journal: Journal, seen: Seen | None, into: 
                 into.twice.append((prepared, _twice(prepared, prepared.row)))
                 continue
             seen.add(prepared.row)
-        fate = _fate(each, journal, keyed=seen is not None)
-        if fate is _Fate.AGAIN:
+        action = _action_for(each, journal, keyed=seen is not None)
+        if action is _Action.AGAIN:
             prepared.take = each.take + 1
             into.again.append(prepared)
-        elif fate is _Fate.DIFFERS:
+        elif action is _Action.DIFFERS:
             into.differing.append(prepared)
-        elif fate is _Fate.ASKED:
+        elif action is _Action.ASKED:
             into.asked.append(each)
-        elif fate is _Fate.REPLAYED:
+        elif action is _Action.REPLAYED:
             into.replayed.append(each)
         else:
             into.skipped.append(prepared)
 
 
-def _fate(each: Found, journal: Journal, *, keyed: bool) -> _Fate:
+def _action_for(each: Found, journal: Journal, *, keyed: bool) -> _Action:
     """Return what becomes of an item, given its record and its digest now."""
     if each.digest != each.prepared.digest:
         if each.digest is None:  # it could not be sent then, so it certainly did not run
-            return _Fate.AGAIN
+            return _Action.AGAIN
         if not keyed or journal.changed is Changed.REFUSE:
-            return _Fate.DIFFERS
+            return _Action.DIFFERS
         if journal.changed is Changed.AGAIN:
-            return _Fate.AGAIN
+            return _Action.AGAIN
     redrive, bits = journal.redrive, _REDRIVEN.get(each.state, 0)
     if bits and not isinstance(redrive, Redrive):
-        return _Fate.ASKED
+        return _Action.ASKED
     if isinstance(redrive, Redrive) and bits & redrive.value:
-        return _Fate.AGAIN
-    return _Fate.REPLAYED if journal.replay and journal.results else _Fate.SKIPPED
+        return _Action.AGAIN
+    return _Action.REPLAYED if journal.replay and journal.results else _Action.SKIPPED
 
 
 def decide_fresh(

@@ -35,19 +35,19 @@ class Kind:
         return self.is_remote or self.format == "parquet" or self.compression is not None
 
 
-def kind_of(target: str, told: FormatName | None = None) -> Kind:
+def kind_of(target: str, given: FormatName | None = None) -> Kind:
     """Return the kind of output that a name implies.
 
     Args:
         target: A path or a URL.
-        told: The format given by the caller, if any.
+        given: The format given by the caller, if any.
     """
     lowered = target.lower()
     compression = next((each for end, each in _COMPRESSIONS.items() if lowered.endswith(end)), None)
     by_name: FormatName = "parquet" if lowered.endswith((".parquet", ".pq")) else "jsonl"
     return Kind(
-        format=told or by_name,
-        compression=None if (told or by_name) == "parquet" else compression,
+        format=given or by_name,
+        compression=None if (given or by_name) == "parquet" else compression,
         is_remote="://" in target,
     )
 

@@ -53,7 +53,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class CauseRow:
     """A cause of failure, and the command that redrives its items."""
 
     number: int
@@ -87,7 +87,7 @@ class Facts:
 
     sessions: tuple[RecordedSession, ...]
     lasted: Mapping[int, float]
-    causes: tuple[Cause, ...]
+    causes: tuple[CauseRow, ...]
     other_causes: int
     """The number of causes that are not shown."""
 
@@ -203,11 +203,11 @@ def _about(summary: RunSummary) -> dict[str, str]:
     return about
 
 
-def _cause(cause: RecordedCause, path: str) -> Cause:
+def _cause(cause: RecordedCause, path: str) -> CauseRow:
     doubtful = cause.delivery == "unknown"
     redrive = f"asyncinvoke runs redrive {shlex.quote(path)} --cause {cause.number}"
     detail = cause.error_type or cause.code
-    return Cause(
+    return CauseRow(
         number=cause.number,
         count=cause.count,
         named=cause.error + (f" {detail}" if detail else ""),

@@ -98,33 +98,33 @@ def _start(state: RetryCallState, now: float) -> float:
     return state.start_time if last is None or now <= last + FORGOTTEN else now
 
 
-def _plain(name: str, said: object) -> object:
+def _plain(name: str, result: object) -> object:
     """Validate the result of a strategy: a coroutine, for example, would always count as true.
 
     Raises:
         ConfigurationError: It is a coroutine, as from a lambda that calls an `async def`.
     """
-    if inspect.isawaitable(said):
-        if inspect.iscoroutine(said):
-            said.close()  # avoids the warning about a coroutine that was never awaited
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()  # avoids the warning about a coroutine that was never awaited
         raise ConfigurationError(
-            f"Backoff({name}=...) gave a {type(said).__name__}: it is called, not awaited"
+            f"Backoff({name}=...) gave a {type(result).__name__}: it is called, not awaited"
         )
-    return said
+    return result
 
 
-def _seconds(said: object) -> float:
+def _seconds(result: object) -> float:
     """Return the wait computed by a strategy.
 
     Raises:
         ConfigurationError: It is not a number.
     """
-    said = _plain("wait", said)
-    if not isinstance(said, SupportsFloat):
+    result = _plain("wait", result)
+    if not isinstance(result, SupportsFloat):
         raise ConfigurationError(
-            f"Backoff(wait=...) gave a {type(said).__name__}: it must give a number of seconds"
+            f"Backoff(wait=...) gave a {type(result).__name__}: it must give a number of seconds"
         )
     try:
-        return float(said)
+        return float(result)
     except OverflowError:  # an integer too large for a float
         return math.inf

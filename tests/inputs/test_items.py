@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from asyncinvoke import InvalidRequestError, Request
 from asyncinvoke._inputs.item import Item, Making
 from asyncinvoke._inputs.json_text import dump_json, parse_json
-from asyncinvoke._inputs.template import MISSING, Pointer, Template
+from asyncinvoke._inputs.template import MISSING, PayloadTemplate, Pointer
 
 # RFC 6901, section 5, with the answers that it gives.
 RFC = json.loads(
@@ -52,7 +52,7 @@ def item(
 ) -> Item:
     making = Making(
         None if key is None else Pointer(key),
-        None if template is None else Template(template),
+        None if template is None else PayloadTemplate(template),
         is_json=False,
     )
     return Item(3, line, data, None, making)
@@ -155,7 +155,7 @@ NO_TEMPLATES = {
 @pytest.mark.parametrize(("template", "why"), NO_TEMPLATES.values(), ids=NO_TEMPLATES)
 def test_a_template_that_is_wrong_is_refused_on_start(template: str, why: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        Template(template)
+        PayloadTemplate(template)
     assert why in str(caught.value)
 
 
