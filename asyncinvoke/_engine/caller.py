@@ -17,7 +17,7 @@ from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
-from asyncinvoke._engine.recorded_work import RecordedWork, identity_of
+from asyncinvoke._engine.recorded_work import RecordedWork
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.run_events import events_of_run
 from asyncinvoke._engine.shard import Pick, Shard, checked_shard
@@ -275,7 +275,7 @@ class Caller:
         return self._record(
             journal,
             identity={
-                **identity_of(parameters),
+                **parameters.identity(),
                 "key": keyed,
                 **({} if batch is None else {"batch": shape_name(batch)}),
                 **({} if shard is None else {"shard": str(shard)}),

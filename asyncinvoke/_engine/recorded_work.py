@@ -1,7 +1,7 @@
 """The work of a recorded map: items are prepared when read, marked when sent, and numbered by take."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -179,14 +179,3 @@ def _after(lost: Attempt | None, attempts: tuple[Attempt, ...]) -> tuple[Attempt
     if lost is None:
         return attempts
     return (lost, *(replace(each, number=each.number + 1) for each in attempts))
-
-
-def identity_of(parameters: InvokeParameters) -> Mapping[str, object]:
-    """Return the parameters that must be unchanged when a run is continued."""
-    return {
-        "function_name": parameters.target.function_name,
-        "qualifier": parameters.target.qualifier,
-        "invocation_type": parameters.invocation_type.value,
-        "tenant_id": parameters.tenant_id,
-        "client_context": parameters.client_context,
-    }

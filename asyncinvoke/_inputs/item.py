@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asyncinvoke._inputs.json_text import NotJsonError, check_json, parse_json
 from asyncinvoke._inputs.template import MISSING, PayloadTemplate, Pointer
 from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD
-from asyncinvoke._request.request import LogTypeName, Request
+from asyncinvoke._request.request import OPTIONS_OF_AN_ITEM, LogTypeName, Request
 from asyncinvoke.errors import InvalidRequestError
 
 ItemT = TypeVar("ItemT", bound="Item")
@@ -52,14 +52,7 @@ class Item(Request):
         __hash__ = object.__hash__
 
         # Options that an item never has; as class attributes they cost nothing per item.
-        function_name = None
-        qualifier = None
-        invocation_type = None
-        client_context = None
-        tenant_id = None
-        durable_execution_name = None
-        timeout = None
-        idempotent = None
+        vars().update(dict.fromkeys(OPTIONS_OF_AN_ITEM))
 
     log_type: LogTypeName | None = None
     has_options: bool = False

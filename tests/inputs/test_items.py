@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -198,3 +199,8 @@ def test_an_item_is_a_request_and_travels() -> None:
     again = pickle.loads(pickle.dumps(made))
     assert (again.position, again.line, again.key, again.payload) == (3, 7, "a", made.payload)
     assert repr(made) == "<Item position=3 line=7>"
+
+
+def test_an_item_of_an_input_overrides_no_option_of_its_map() -> None:
+    options = [f.name for f in fields(Request) if f.name not in ("payload", "key")]
+    assert [getattr(item(b"{}"), name) for name in options] == [None] * len(options)
