@@ -59,6 +59,9 @@ DECIDES = [
     "asyncinvoke._engine.hopeless",
     "asyncinvoke._engine.shard",
     "asyncinvoke._engine.tolerance",
+    "asyncinvoke._inputs.beginning",
+    "asyncinvoke._inputs.formats",
+    "asyncinvoke._inputs.header",
     "asyncinvoke._journal.deciding",
     "asyncinvoke._journal.identity",
     "asyncinvoke._journal.in_doubt",
@@ -73,6 +76,8 @@ DECIDES = [
     "asyncinvoke._limits.rate",
     "asyncinvoke._model",
     "asyncinvoke._recent",
+    "asyncinvoke._report.facts",
+    "asyncinvoke._report.standing",
     "asyncinvoke._request",
     "asyncinvoke._retries",
     "asyncinvoke.cli.map.pace",
@@ -221,6 +226,17 @@ def test_what_decides_does_not_act(prefix: str) -> None:
     for path in decides:
         acts = {imported.split(".")[0] for imported in imports_of(path)} & ACTS
         assert not acts, f"{name_of(path)} must not import {acts}"
+
+
+def test_what_says_that_it_only_decides_is_held_to_it() -> None:
+    for path in modules():
+        said = str(ast.get_docstring(ast.parse(path.read_text()))).splitlines()[0]
+        claims = any(
+            claim in said for claim in ("on values", "no I/O", "no clock", "pure function")
+        )
+        if claims and room_of(name_of(path)) != "cli":  # where text is made with `time.strftime`
+            held = any(f"{name_of(path)}.".startswith(f"{prefix}.") for prefix in DECIDES)
+            assert held, f"{name_of(path)} is not in DECIDES: {said}"
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke._journal.measuring import Latencies, Step, step_of
-from asyncinvoke._report import charts, figures
+from asyncinvoke._report import drawing, figures
 from asyncinvoke._report.course import course_of
 from asyncinvoke._report.facts import facts_of
 from asyncinvoke._report.figures import bars, percentiles
@@ -188,7 +188,7 @@ def test_inputs_that_may_have_keys_in_common_have_no_total_together() -> None:
 def test_numbers_on_an_axis_are_short() -> None:
     numbers = (0, 0.5, 9_999, 10_000, 250_000, 1_500_000)
     shown = ["0", "0.5", "9,999", "10 k", "250 k", "1.5 M"]
-    assert [charts._number(number) for number in numbers] == shown
+    assert [drawing._number(number) for number in numbers] == shown
 
 
 def test_counts_add_up_to_the_input() -> None:
