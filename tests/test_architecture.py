@@ -123,7 +123,6 @@ FOREIGN = {
         "_engine",
         "_journal",
         "_inputs",
-        "_invoker",
         "local",
         "testing",
         "cli",
@@ -133,7 +132,6 @@ FOREIGN = {
     "click": {"cli"},
     "httptools": {"_transport"},
     "fsspec": {"_inputs"},
-    "multidict": {"local"},
     "jinja2": {"_report"},
     "markupsafe": {"_report"},
     "matplotlib": {"_report"},
@@ -145,13 +143,7 @@ FOREIGN = {
     "rich": {"cli"},
     "tenacity": {"_retries"},
     "trio": {"_transport"},
-    "typing_extensions": {
-        "_model",
-        "_request",
-        "_engine",
-        "_function",
-    },  # seen by type checkers alone
-    "uvloop": {"cli"},
+    "typing_extensions": {"_model", "_request", "_function"},  # seen by type checkers alone
     "yarl": {"_transport"},
     "zstandard": {"_inputs", "_outputs"},
 }
@@ -249,6 +241,14 @@ def test_a_foreign_library_stays_in_its_room(path: Path) -> None:
         else:
             known = library == "asyncinvoke" or library in sys.stdlib_module_names
             assert known, f"{library} is in no room of the table"
+
+
+def test_every_room_that_may_know_a_library_uses_it() -> None:
+    used: dict[str, set[str]] = {}
+    for path in modules():
+        for imported in imports_of(path):
+            used.setdefault(imported.split(".")[0], set()).add(room_of(name_of(path)))
+    assert {library: used.get(library, set()) for library in FOREIGN} == FOREIGN
 
 
 def test_no_imports_run_in_a_circle() -> None:
