@@ -5,9 +5,9 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from asyncinvoke._report.course import Course, Point, thinned
 from asyncinvoke._report.drawing import BAD, GOOD, INK, LIMIT, MUTED, PAPER, drawn
 from asyncinvoke._report.figures import Bar, seconds_in_words
+from asyncinvoke._report.timeline import Point, Timeline, thinned
 
 _KEPT = 4
 """The maximum number of throttle reasons in a chart; the table has all of them."""
@@ -50,33 +50,33 @@ def latency_chart(bars: Sequence[Bar], marks: Mapping[float, float]) -> str:
     return drawn("latency", draw, height=2.3)
 
 
-def rate_chart(course: Course) -> str:
+def rate_chart(timeline: Timeline) -> str:
     """Draw how many items ended per second."""
 
     def draw(axes: Any, width: str) -> None:
-        edges = [rate.at for rate in course.rates]
-        ends = [*edges, edges[-1] + course.step]
-        good = [rate.succeeded for rate in course.rates]
-        bad = [rate.failed for rate in course.rates]
+        edges = [rate.at for rate in timeline.rates]
+        ends = [*edges, edges[-1] + timeline.step]
+        good = [rate.succeeded for rate in timeline.rates]
+        bad = [rate.failed for rate in timeline.rates]
         axes.stairs(good, ends, fill=True, color=GOOD, alpha=0.35)
         axes.stairs(good, ends, color=GOOD, linewidth=1.3, label="succeeded")
         if any(bad):
             axes.stairs(bad, ends, color=BAD, linewidth=1.3, linestyle="--", label="failed")
         axes.set_ylim(0, max(*good, *bad, 1e-9) * 1.25)
         axes.set_ylabel("items a second")
-        _time_axis(axes, course, width)
+        _time_axis(axes, timeline, width)
 
     return drawn("rate", draw, height=2.1, legend=True)
 
 
-def flight_chart(course: Course) -> str:
+def flight_chart(timeline: Timeline) -> str:
     """Draw the concurrency limit, and the attempts in flight."""
 
     def draw(axes: Any, width: str) -> None:
-        flight = [point.in_flight for point in course.points]
-        limit = [point.limit for point in course.points]
+        flight = [point.in_flight for point in timeline.points]
+        limit = [point.limit for point in timeline.points]
         # One line for each session, because nothing was sampled between them.
-        for number, points in enumerate(_of_each_session(course)):
+        for number, points in enumerate(_of_each_session(timeline)):
             at = [point.at for point in points]
             ys = [point.in_flight for point in points]
             named = {"label": "in flight"} if number == 0 else {}
@@ -90,25 +90,25 @@ def flight_chart(course: Course) -> str:
         near = [each for each in limit if each <= most * 4]
         axes.set_ylim(0, max(most, *near, 1) * 1.25)
         axes.set_ylabel("attempts")
-        _time_axis(axes, course, width)
+        _time_axis(axes, timeline, width)
 
     return drawn("flight", draw, height=2.1, legend=True)
 
 
-def _of_each_session(course: Course) -> list[list[Point]]:
+def _of_each_session(timeline: Timeline) -> list[list[Point]]:
     sessions: dict[int, list[Point]] = {}
-    for point in course.points:
-        sessions.setdefault(bisect_left(course.begins, point.at), []).append(point)
+    for point in timeline.points:
+        sessions.setdefault(bisect_left(timeline.begins, point.at), []).append(point)
     return list(sessions.values())
 
 
-def throttle_chart(course: Course) -> str:
+def throttle_chart(timeline: Timeline) -> str:
     """Draw the throttled attempts over time, by reason."""
 
     def draw(axes: Any, width: str) -> None:
-        points = thinned(course.points, _STEMS)
+        points = thinned(timeline.points, _STEMS)
         at = [point.at for point in points]
-        reasons = list(course.throttles)[:_KEPT]
+        reasons = list(timeline.throttles)[:_KEPT]
         for number, reason in enumerate(reasons):
             counts = [point.throttles.get(reason, 0) for point in points]
             shown = [(x, y) for x, y in zip(at, counts, strict=True) if y]
@@ -122,7 +122,7 @@ def throttle_chart(course: Course) -> str:
             )  # fmt: skip
         axes.set_ylim(bottom=0)
         axes.set_ylabel("attempts")
-        _time_axis(axes, course, width)
+        _time_axis(axes, timeline, width)
 
     return drawn("throttles", draw, height=1.8, legend=True)
 
@@ -131,12 +131,12 @@ def _short(reason: str, width: str) -> str:
     return reason if width == "wide" or len(reason) <= 30 else f"{reason[:29]}…"
 
 
-def _time_axis(axes: Any, course: Course, width: str) -> None:
-    lasted = max(course.lasted, course.step)
+def _time_axis(axes: Any, timeline: Timeline, width: str) -> None:
+    lasted = max(timeline.lasted, timeline.step)
     ticks = _even_ticks(lasted, 4 if width == "narrow" else 8)
     axes.set_xticks(ticks, [seconds_in_words(each) for each in ticks])
     axes.set_xlim(0, lasted)
-    for begin in course.begins[1:]:
+    for begin in timeline.begins[1:]:
         axes.axvline(begin, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
 
 

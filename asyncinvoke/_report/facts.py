@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._journal.measuring import Measures
 from asyncinvoke._journal.values import RecordedCause, RecordedSession, RunSummary, Sample
-from asyncinvoke._report.course import Course, course_of
 from asyncinvoke._report.figures import Bar, bars, percentiles
 from asyncinvoke._report.prices import NOTE, Cost, Sampled, estimated
 from asyncinvoke._report.standing import idempotent_of, pending_of, total_of, unrecorded_of
+from asyncinvoke._report.timeline import Timeline, timeline_of
 
 SHOWN = 50
 """The maximum number of causes to show."""
@@ -93,7 +93,7 @@ class Facts:
 
     percentiles: Mapping[float, float]
     bars: tuple[Bar, ...]
-    course: Course
+    timeline: Timeline
     attempts: int
     throttled: int
     cost: Cost | None
@@ -133,7 +133,7 @@ def facts_of(
         other_causes=max(len(causes) - SHOWN, 0),
         percentiles=percentiles(measures.latencies),
         bars=tuple(bars(measures.latencies)),
-        course=course_of(summary.sessions, measures, samples),
+        timeline=timeline_of(summary.sessions, measures, samples),
         attempts=summary.attempts,
         throttled=summary.throttled,
         cost=_cost(summary, price_per_gb_s),

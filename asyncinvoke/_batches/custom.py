@@ -11,7 +11,7 @@ from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError, PackE
 from asyncinvoke._request.payload import encode_json, why_not_json
 
 
-class OwnFormat:
+class CustomFormat:
     """The format of a custom shape. The size of a batch is known only once it is packed."""
 
     def __init__(self, shape: Shape, common: object) -> None:
