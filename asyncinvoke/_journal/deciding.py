@@ -200,20 +200,28 @@ def decide_fresh(
             if seen is not None and prepared.key is not None:
                 seen.open[prepared.key] = prepared.index
             continue
-        prepared.row, prepared.take = left.row, left.take
-        changed = left.digest != prepared.digest
-        if changed and (seen is None or journal.changed is Changed.REFUSE):
-            into.differing.append(prepared)
-            continue
-        if seen is not None:
-            seen.add(left.row)
-            seen.open[str(name)] = left.row
-        if not changed and prepared.call is not None and prepared.call.repeatable:
-            prepared.lost = lost_attempt(left)
-            into.repeated.append(prepared)
-        else:
-            into.lost.append(_doubt(prepared, left, journal))
-        del lost[name]
+        if _decide_lost(prepared, left, journal, seen, into):
+            del lost[name]
+
+
+def _decide_lost(
+    prepared: Prepared, left: Flight, journal: Journal, seen: Seen | None, into: Decided
+) -> bool:
+    """Decide about an item that may have run; return whether it goes on: one that differs does not."""
+    prepared.row, prepared.take = left.row, left.take
+    changed = left.digest != prepared.digest
+    if changed and (seen is None or journal.changed is Changed.REFUSE):
+        into.differing.append(prepared)
+        return False
+    if seen is not None:
+        seen.add(left.row)
+        seen.open[str(prepared.key)] = left.row
+    if not changed and prepared.call is not None and prepared.call.repeatable:
+        prepared.lost = lost_attempt(left)
+        into.repeated.append(prepared)
+    else:
+        into.lost.append(_doubt(prepared, left, journal))
+    return True
 
 
 def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:
