@@ -50,7 +50,7 @@ class Retries:
         Returns:
             The number of seconds to wait before the next attempt, or why there is none.
         """
-        backoff = self._policy.backoff(verdict)
+        backoff = backoff_for(self._policy, verdict)
         if backoff is None or not (backoff.when is None or _plain("when", backoff.when(error))):
             return GaveUp.NOT_RETRYABLE
         if verdict.delivery is Delivery.UNKNOWN and not self._repeatable:
@@ -90,6 +90,18 @@ class Retries:
             state.start_time = now
             self._states[key] = state
         return state
+
+
+def backoff_for(policy: RetryPolicy, verdict: Verdict) -> Backoff | None:
+    """Return a policy's backoff for a failed attempt, if it has one."""
+    if (
+        verdict.kind is FailureKind.TRANSPORT
+        and verdict.delivery is Delivery.NOT_SENT
+        and policy.not_sent is not None
+    ):
+        return policy.not_sent
+    backoff: Backoff | None = getattr(policy, verdict.kind)
+    return backoff
 
 
 def _start(state: RetryCallState, now: float) -> float:
