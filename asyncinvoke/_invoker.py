@@ -147,7 +147,7 @@ class Invoker:
         Raises:
             ConfigurationError: The invoker is not open, or was opened in another event loop.
         """
-        await self._running().engine.drained()
+        await self._running().engine.in_progress.drained()
 
     @documented(InvokeOptions)
     async def invoke(

@@ -32,7 +32,7 @@ def start(
     Raises:
         ConfigurationError: The cluster, the directory or an option cannot be used.
     """
-    _check_dask_client(client)
+    _check_client(client)
     _check_arguments(concurrency, invoker, options)
     _check_merged(Path(directory) / MERGED)
     threads = client.nthreads()
@@ -86,7 +86,7 @@ def _prepare(client: Any, plan: Plan) -> None:
         )
 
 
-def _check_dask_client(client: Any) -> None:
+def _check_client(client: Any) -> None:
     if client.asynchronous:
         raise ConfigurationError("the client must not be asynchronous: use Client(...) as it is")
     if client.status != "running":

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import anyio
+
 from asyncinvoke._batches.batch import Batch, format_of
 from asyncinvoke._batches.packing import (
     Bounds,
@@ -21,7 +23,6 @@ from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recorded_work import RecordedWork, with_take
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._model.response import Attempt, Response
-from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 
@@ -122,12 +123,17 @@ class BatchWork:
         """
         assert isinstance(unit, Unit)  # noqa: S101  # workers of a map in batches receive nothing else
         clock, recorded = self._items.engine.clock, self._recorded
-        transport: Transport = self._items.transport
+        marks = None
         if recorded is not None:
             recorded.check_open()
-            transport = recorded.transport(unit.prepared)
+            marks = recorded.marks(unit.prepared)
         started, began = clock.time(), clock.monotonic()
-        executed = await self._items.execute(index, unit.call, unit.payload, transport)
+        try:
+            executed = await self._items.execute(index, unit.call, unit.payload, marks)
+        except anyio.get_cancelled_exc_class():
+            if marks is not None:
+                marks.cancelled()
+            raise
         elapsed = clock.monotonic() - began
         ends = ends_of(
             executed,

@@ -28,7 +28,7 @@ class Buffer:
 
     Reading is bounded in two ways. The number of unfinished items is at most the concurrency plus a
     small margin. The number of items not yet consumed, finished or not, is at most the concurrency
-    plus `READ_AHEAD`. A waiting reader is woken once most of what it read ahead has been used.
+    plus `READ_AHEAD`. A waiting reader is woken once half of what it read ahead has been used.
 
     The counters are public attributes, updated directly: a method call for each would cost more
     than the update itself.
@@ -95,7 +95,7 @@ class Buffer:
         self._most_unfinished = concurrency + spare
         # With `ahead` set, items are read in groups: wake the reader when a quarter has been used.
         self._wake_below = concurrency + (
-            (spare + 3) // 4 if self.ahead is None else 3 * self.ahead // 4
+            (spare + 1) // 2 if self.ahead is None else 3 * self.ahead // 4
         )
 
     def has_room(self) -> bool:

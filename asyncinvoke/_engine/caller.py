@@ -81,7 +81,7 @@ class Opened:
             try:
                 with anyio.move_on_after(LAST_WORDS):
                     await self.transport.aclose()
-                    await self.engine.settled()
+                    await self.engine.in_progress.settled()
             finally:
                 await self._stack.aclose()
 

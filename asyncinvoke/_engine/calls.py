@@ -54,15 +54,15 @@ class Call:
     def response(self, reply: Reply, attempts: tuple[Attempt, ...]) -> Response[Any]:
         """Return the caller's response for a reply, with the attempts it took."""
         return Response(
-            status_code=reply.status_code,
-            payload=reply.payload,
-            executed_version=reply.executed_version,
-            function_error=reply.function_error,
-            log_result=reply.log_result,
-            request_id=reply.request_id,
-            durable_execution_arn=reply.durable_execution_arn,
-            attempts=attempts,
-            decode=self.decode,
+            reply.status_code,
+            reply.payload,
+            reply.executed_version,
+            reply.request_id,
+            reply.function_error,
+            reply.log_result,
+            reply.durable_execution_arn,
+            attempts,
+            self.decode,
         )
 
 

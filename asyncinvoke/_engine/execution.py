@@ -10,9 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
-
-import anyio
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.calls import Call
@@ -24,6 +22,7 @@ from asyncinvoke._engine.events import (
 )
 from asyncinvoke._engine.frames import forget_frames
 from asyncinvoke._engine.history import ENDS, History
+from asyncinvoke._engine.in_progress import InProgress
 from asyncinvoke._engine.waits import Brake, NotStartedError, Wait, Waits
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._limits.limiter import Limiter, Permit
@@ -48,6 +47,25 @@ _NOBODY: Telling = (None, None)
 
 _LONGEST_REASON = 200
 """The maximum length of what a transport says about why nothing can be sent, in characters."""
+
+
+class Marks(Protocol):
+    """Records of what an execution sends whether it may have run."""
+
+    def set(self, progress: Progress) -> None:
+        """Record that it may have run from now on: an attempt is about to be sent.
+
+        Args:
+            progress: The progress of the attempt.
+
+        Raises:
+            JournalError: It cannot be recorded. Nothing is sent.
+        """
+        ...
+
+    def ended(self, *, did_not_run: bool) -> None:
+        """Record that the attempt has failed, and whether it certainly did not run."""
+        ...
 
 
 class Engine:
@@ -79,20 +97,23 @@ class Engine:
         self.hooks: Hooks | None = hooks or None
         self._region = region
         self._is_real = clock is SYSTEM_CLOCK
-        self._active = 0
-        # Streams whose caller is running its own code, such as handling a chunk.
-        self._lent = 0
-        self._idle: anyio.Event | None = None
+        self.in_progress: InProgress = InProgress()
 
     async def execute(
-        self, transport: Transport, call: Call, payload: bytes, brake: Brake | None = None
+        self,
+        transport: Transport,
+        call: Call,
+        payload: bytes,
+        brake: Brake | None = None,
+        marks: Marks | None = None,
     ) -> Response[Any] | InvocationError:
         """Execute a call. Errors are returned, not raised; only cancellation is raised.
 
         Raises:
             NotStartedError: The map was stopped, and the function certainly did not run.
+            JournalError: An attempt cannot be marked.
         """
-        clock, tally = self.clock, self.tally
+        clock, tally, in_progress = self.clock, self.tally, self.in_progress
         began = clock.monotonic()
         deadline = began + call.timeout
         history: History | None = None
@@ -102,9 +123,9 @@ class Engine:
         told: Any = None
         if self.hooks is not None:
             tell, told = self.tell_of(call)
-        # `begin`, `progress` and `over`, which streams call, are inlined here to save three calls.
+        # `begin`, `progress` and `InProgress.end`, which streams call, are inlined to save the calls.
         tally.calls += 1
-        self._active += 1
+        in_progress.active += 1
         if call.balance is not None:
             call.balance.earn()
         try:
@@ -129,6 +150,8 @@ class Engine:
                     if tell is not None:
                         number = 1 if history is None else history.number + 1
                         tell(attempt_started(told, number, permit.waited))
+                    if marks is not None:
+                        marks.set(progress)
                     started, sent = clock.time(), clock.monotonic()
                     answer = await transport.send(call.parameters, payload, progress)
                     elapsed = clock.monotonic() - sent
@@ -136,12 +159,12 @@ class Engine:
                         permit.admitted()
                         if history is None:
                             attempt = Attempt(
-                                number=1,
-                                waited=permit.waited,
-                                started=started,
-                                elapsed=elapsed,
-                                status_code=answer.status_code,
-                                request_id=answer.request_id,
+                                1,
+                                started,
+                                elapsed,
+                                permit.waited,
+                                answer.status_code,
+                                answer.request_id,
                             )
                             result = call.response(answer, (attempt,))
                         else:
@@ -155,6 +178,8 @@ class Engine:
                             tell(attempt_ended(told, result.attempts[-1]))
                         return result
                     verdict = self.end(permit, answer, call, is_retry=history is not None)
+                if marks is not None:
+                    marks.ended(did_not_run=verdict is None or not verdict.delivery.may_have_run)
                 if verdict is None:
                     continue
                 if history is None:
@@ -192,9 +217,9 @@ class Engine:
             forget_frames(error)
             raise
         finally:
-            self._active -= 1
-            if self._idle is not None and self._active <= self._lent:
-                self._idle.set()
+            in_progress.active -= 1
+            if in_progress.changed is not None:
+                in_progress.notify()
             if result is None:
                 call.counts.ended(None)
             if tell is not None:
@@ -223,42 +248,9 @@ class Engine:
     def begin(self, call: Call) -> None:
         """Count an execution that starts."""
         self.tally.calls += 1
-        self._active += 1
+        self.in_progress.begin()
         if call.balance is not None:
             call.balance.earn()
-
-    def over(self) -> None:
-        """Count an execution that has ended."""
-        self._active -= 1
-        self._notify()
-
-    def lend(self) -> None:
-        """Note that the caller of a stream now runs its own code; `settled` does not wait for it."""
-        self._lent += 1
-        self._notify()
-
-    def reclaim(self) -> None:
-        """Note that the caller of a stream is back, waiting for a chunk or leaving the block."""
-        self._lent -= 1
-
-    async def drained(self) -> None:
-        """Wait until no execution is in progress."""
-        while self._active:
-            await self._next_change()
-
-    async def settled(self) -> None:
-        """Wait until no execution is in progress but streams whose caller runs its own code."""
-        while self._active > self._lent:
-            await self._next_change()
-
-    def _notify(self) -> None:
-        if self._idle is not None and self._active <= self._lent:
-            self._idle.set()
-
-    async def _next_change(self) -> None:
-        if self._idle is None or self._idle.is_set():
-            self._idle = anyio.Event()
-        await self._idle.wait()
 
     def progress(self, deadline: float) -> Progress:
         """Return the progress of a new attempt; its deadline is on the system clock."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from asyncinvoke._engine.calls import Call, Calls, item_options
-from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.execution import Engine, Marks
 from asyncinvoke._engine.frames import without_frames
 from asyncinvoke._engine.options import InvokeOptions
 from asyncinvoke._engine.outcome import Outcome
@@ -84,13 +84,13 @@ class ItemWork:
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
             ended = refused(error)
         else:
-            executing = self.execute(index, call, body, self.transport)
+            executing = self.execute(index, call, body)
             item = body = b""  # keeps the payload out of tracebacks
             ended = await executing
         return self.outcome(index, key, ended, started=started, began=began)
 
     def execute(
-        self, index: int, call: Call, body: bytes, transport: Transport
+        self, index: int, call: Call, body: bytes, marks: Marks | None = None
     ) -> Coroutine[Any, Any, Response[Any] | InvocationError]:
         """Return the execution of an item."""
         # Items in progress when the invoker was closed have an outcome. An item that starts later
@@ -98,7 +98,7 @@ class ItemWork:
         if self.engine.waits.is_closed:
             self.judge.is_late = True
         self.judge.begin(index, call.parameters.target)
-        return self.engine.execute(transport, call, body, self.brake)
+        return self.engine.execute(self.transport, call, body, self.brake, marks)
 
     def outcome(
         self,
@@ -118,15 +118,8 @@ class ItemWork:
             failed = without_frames(ended)
             if isinstance(ended, InvocationError):
                 attempts = ended.attempts
-        return Outcome(
-            index=index,
-            key=key,
-            response=response,
-            error=failed,
-            attempts=attempts,
-            started=started,
-            elapsed=self.engine.clock.monotonic() - began,
-        )
+        elapsed = self.engine.clock.monotonic() - began
+        return Outcome(index, started, elapsed, key, response, failed, attempts)
 
     def describe(self) -> str | None:
         """Describe what delays the permits of the map's function, if anything does."""

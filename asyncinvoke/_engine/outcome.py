@@ -70,7 +70,7 @@ def copied(error: ErrorT) -> ErrorT:
 
 if TYPE_CHECKING:
 
-    @value
+    @dataclass(frozen=True, kw_only=True)
     class Succeeded(Outcome[Out]):
         """An outcome that is `ok`, as type checkers see it."""
 
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
             """Whether it succeeded."""
             ...
 
-    @value
+    @dataclass(frozen=True, kw_only=True)
     class Failed(Outcome[Out]):
         """An outcome that is not `ok`, as type checkers see it."""
 

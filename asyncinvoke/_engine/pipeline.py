@@ -207,14 +207,13 @@ class Pipeline:
 
     def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self.tally.add(outcome)
-        self._judged(outcome)
+        if self._judge is not None and (reason := self._judge(outcome)) is not None:
+            self._end_for(reason)
         self.buffer.put(index, outcome)
         self._moved()
 
-    def _judged(self, outcome: Outcome[Any]) -> None:
-        """End the map if the judge decides so."""
-        if self._judge is None or (reason := self._judge(outcome)) is None:
-            return
+    def _end_for(self, reason: AsyncInvokeError) -> None:
+        """End the map as the judge has decided."""
         if not self._is_no_news(reason):
             self._end(reason)
             if isinstance(reason, ToleranceExceededError):

@@ -148,7 +148,8 @@ class RecordedPipeline(Pipeline):
 
     def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self.tally.add(outcome)
-        self._judged(outcome)
+        if self._judge is not None and (reason := self._judge(outcome)) is not None:
+            self._end_for(reason)
         self.buffer.hold()
         self._recorder.ended(index, outcome)
         self._moved()
@@ -177,7 +178,8 @@ class RecordedPipeline(Pipeline):
             self.tally.lost += 1
         else:
             self.tally.add(outcome)
-            self._judged(outcome)
+            if self._judge is not None and (reason := self._judge(outcome)) is not None:
+                self._end_for(reason)
         self._put(index, outcome)
 
     def _cannot_record(self, error: Exception) -> None:

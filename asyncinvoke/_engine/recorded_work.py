@@ -1,6 +1,5 @@
 """The work of a recorded map: items are prepared when read, marked when sent, and numbered by take."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -13,70 +12,52 @@ from asyncinvoke._engine.recording import Prepared, Recorder, Written
 from asyncinvoke._engine.tolerance import invoker_was_left
 from asyncinvoke._engine.waits import Waits
 from asyncinvoke._model.delivery import Delivery, Phase, Progress
-from asyncinvoke._model.failure import Failure
-from asyncinvoke._model.response import Attempt, Reply
-from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._model.response import Attempt
 from asyncinvoke._request.payload import max_payload
-from asyncinvoke._retries.classify import classify
-from asyncinvoke._transport.base import Transport
-from asyncinvoke.errors import JournalError
+from asyncinvoke._request.request import Request
 
 
-class MarkingTransport:
+class ItemMarks:
     """Marks items before their first request, and unmarks those that certainly did not run.
 
     So if the process dies while a throttled item waits for its next attempt, the item does not
     count as one that may have run.
 
     Args:
-        transport: Sends the attempts.
         recorder: Records the marks.
-        prepared: The item that is sent, or the items of a batch.
+        items: The item that is sent, or the items of a batch.
     """
 
-    __slots__ = ("_prepared", "_recorder", "_transport")
+    __slots__ = ("_items", "_marked", "_progress", "_recorder")
 
-    def __init__(
-        self, transport: Transport, recorder: Recorder, prepared: Sequence[Prepared]
-    ) -> None:
-        self._transport = transport
+    def __init__(self, recorder: Recorder, items: Sequence[Prepared]) -> None:
         self._recorder = recorder
-        self._prepared = prepared
+        self._items = items
+        self._marked: Sequence[Prepared] = ()  # by the current attempt
+        self._progress: Progress
 
-    async def send(
-        self, parameters: InvokeParameters, payload: bytes, progress: Progress
-    ) -> Reply | Failure:
-        """Send a request once, as `Transport.send` does."""
-        marked: list[Prepared] = []
-        try:
-            for each in self._prepared:
-                if not each.is_sent:
-                    self._recorder.mark(each)
-                    marked.append(each)
-        except BaseException:  # as of a full disk: nothing is sent
-            for each in marked:
-                with contextlib.suppress(JournalError):
-                    self._recorder.unmark(each)
-            raise
-        sending = self._transport.send(parameters, payload, progress)
-        payload = b""  # keeps it out of tracebacks
-        try:
-            answer = await sending
-        except anyio.get_cancelled_exc_class():
-            # A cancellation is raised only at an `await`, where the recorded phase is correct. An
-            # interrupt may be raised between writing a request and recording that, so it does not
-            # justify removing a mark. A custom transport may not record any phase.
-            noted = progress.phase is not Phase.NOT_BEGUN
-            if noted and progress.phase.delivery is Delivery.NOT_SENT:
-                self._unmark(marked)
-            raise
-        if marked and isinstance(answer, Failure) and _did_not_run(answer):
-            self._unmark(marked)
-        return answer
+    def set(self, progress: Progress) -> None:
+        """Mark the items, for an attempt that is about to be sent."""
+        self._progress = progress
+        self._marked = self._recorder.mark(self._items)
 
-    def _unmark(self, marked: list[Prepared]) -> None:
-        for each in marked:
-            self._recorder.unmark(each)
+    def ended(self, *, did_not_run: bool) -> None:
+        """Unmark the items that a failed attempt has marked, if it certainly did not run."""
+        marked, self._marked = self._marked, ()
+        if did_not_run:
+            self._recorder.unmark(marked)
+
+    def cancelled(self) -> None:
+        """Unmark them if the current attempt was cancelled before it was sent.
+
+        A cancellation is raised only at an `await`, where the recorded phase is correct. An
+        interrupt may be raised between writing a request and recording that, so it does not justify
+        removing a mark. A custom transport may not record any phase.
+        """
+        if self._marked:
+            phase = self._progress.phase
+            noted = phase is not Phase.NOT_BEGUN
+            self.ended(did_not_run=noted and phase.delivery is Delivery.NOT_SENT)
 
 
 class RecordedWork:
@@ -96,9 +77,9 @@ class RecordedWork:
         self._shared = work.call.parameters
         self._most = max_payload(self._shared.invocation_type)
 
-    def transport(self, prepared: Sequence[Prepared]) -> MarkingTransport:
-        """Return a transport that marks these items before sending them."""
-        return MarkingTransport(self._work.transport, self._recorder, prepared)
+    def marks(self, items: Sequence[Prepared]) -> ItemMarks:
+        """Return the marks of an item, or of the items of a batch, that is about to be executed."""
+        return ItemMarks(self._recorder, items)
 
     def check_open(self) -> None:
         """Check that items can still be sent.
@@ -137,10 +118,11 @@ class RecordedWork:
         """Determine the key of an item and encode it, or record why it is invalid."""
         key = None
         try:
-            name = self._work.name(item)
-            if name is not None and not name.isascii():
-                name.encode()  # raises for lone surrogates, which cannot be stored
-            key = name
+            if self._is_keyed or isinstance(item, Request):
+                name = self._work.name(item)
+                if name is not None and not name.isascii():
+                    name.encode()  # raises for lone surrogates, which cannot be stored
+                key = name
             call, body = self._work.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
             return Prepared(index, key, None, b"", refused(error))
@@ -157,9 +139,14 @@ class RecordedWork:
         if call is None:
             assert item.error is not None  # noqa: S101  # one of the two is set
             return work.outcome(index, item.key, item.error, started=started, began=began)
-        executing = work.execute(index, call, body, self.transport((item,)))
+        marks = ItemMarks(self._recorder, (item,))
+        executing = work.execute(index, call, body, marks)
         body = b""  # keeps the payload out of tracebacks
-        executed = await executing
+        try:
+            executed = await executing
+        except anyio.get_cancelled_exc_class():
+            marks.cancelled()
+            raise
         outcome = work.outcome(index, item.key, executed, started=started, began=began)
         return with_take(item, outcome)
 
@@ -169,10 +156,6 @@ def with_take(prepared: Prepared, outcome: Outcome[Any]) -> Outcome[Any]:
     if prepared.take == 1 and prepared.lost is None:
         return outcome
     return replace(outcome, take=prepared.take, attempts=_after(prepared.lost, outcome.attempts))
-
-
-def _did_not_run(failure: Failure) -> bool:
-    return not classify(failure, now=0.0).delivery.may_have_run
 
 
 def _after(lost: Attempt | None, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:

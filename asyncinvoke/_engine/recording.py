@@ -1,6 +1,6 @@
 """What a map requires of a recorder: the items it passes, and the callbacks it expects."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from asyncinvoke._engine.calls import Call
@@ -169,12 +169,19 @@ class Recorder(Protocol):
         """Store a note with the next commit."""
         ...
 
-    def mark(self, prepared: Prepared) -> None:
-        """Record that the item's first request is about to be sent."""
+    def mark(self, items: Iterable[Prepared]) -> Sequence[Prepared]:
+        """Record that a request with these items is about to be sent.
+
+        Returns:
+            The items for which it is the first one.
+
+        Raises:
+            JournalError: It cannot be recorded; nothing is then.
+        """
         ...
 
-    def unmark(self, prepared: Prepared) -> None:
-        """Record that the item certainly has not run so far."""
+    def unmark(self, items: Iterable[Prepared]) -> None:
+        """Record that these items certainly have not run so far."""
         ...
 
     async def close(self) -> AsyncInvokeError | None:

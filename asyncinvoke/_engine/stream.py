@@ -177,12 +177,12 @@ async def open_stream(
                     payload = b""  # keeps the payload out of this long-lived frame
                     ending.hand_over()
                     stream = ResponseStream(execution)
-                    engine.lend()
+                    engine.in_progress.lend()
                     try:
                         yield stream
                         return
                     finally:
-                        engine.reclaim()
+                        engine.in_progress.reclaim()
                         await stream._close()  # noqa: SLF001
                 answer, verdict = failed
             if verdict is None:
@@ -201,7 +201,7 @@ async def open_stream(
         hide_frames(error)
         raise
     finally:
-        engine.over()
+        engine.in_progress.end()
         ending.come(None)
     if isinstance(ended, InvocationError):
         try:

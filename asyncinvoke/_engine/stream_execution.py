@@ -136,11 +136,11 @@ class StreamExecution:
 
     async def receive(self) -> bytes | Response[Any] | InvocationError:
         """Wait for a chunk, when none is left in `chunks`; or return the result of the execution."""
-        self._engine.reclaim()
+        self._engine.in_progress.reclaim()
         try:
             return await self._wait_or_end()
         finally:
-            self._engine.lend()
+            self._engine.in_progress.lend()
 
     async def _wait_or_end(self) -> bytes | Response[Any] | InvocationError:
         assert self._stream is not None  # noqa: S101  # set by `begin`

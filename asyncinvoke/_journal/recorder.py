@@ -1,7 +1,8 @@
 """The recorder of a map: opens its journal, accepts its items and outcomes, and closes it."""
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,16 +196,26 @@ class JournalRecorder:
         if self._is_connected:
             self._writer.wake()
 
-    def mark(self, prepared: Prepared) -> None:
-        """Mark the item: its first request is about to be sent."""
-        if prepared.row >= 0:
-            self._store.set_mark(prepared.row)
-        prepared.is_sent = True  # not before: without its mark it is not sent
+    def mark(self, items: Iterable[Prepared]) -> Sequence[Prepared]:
+        """Mark those of the items that are not yet: a request with them is about to be sent."""
+        marked: list[Prepared] = []
+        try:
+            for prepared in items:
+                if not prepared.is_sent:
+                    self._store.set_mark(prepared.row)
+                    prepared.is_sent = True  # not before: without its mark it is not sent
+                    marked.append(prepared)
+        except BaseException:  # as of a full disk: nothing is sent
+            for prepared in marked:
+                with contextlib.suppress(JournalError):
+                    self.unmark((prepared,))
+            raise
+        return marked
 
-    def unmark(self, prepared: Prepared) -> None:
-        """Unmark the item: whatever was sent for it certainly did not run."""
-        prepared.is_sent = False
-        if prepared.row >= 0:
+    def unmark(self, items: Iterable[Prepared]) -> None:
+        """Unmark the items: whatever was sent for them certainly did not run."""
+        for prepared in items:
+            prepared.is_sent = False
             self._store.unset_mark(prepared.row)
 
     async def write(self) -> None:

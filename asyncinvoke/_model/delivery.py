@@ -69,6 +69,9 @@ class Phase(IntEnum):
         return Delivery.UNKNOWN if self >= Phase.WRITTEN else Delivery.NOT_SENT
 
 
+_NOT_BEGUN = Phase.NOT_BEGUN  # reading an enum member takes 0.2 us on Python 3.11
+
+
 class Progress:
     """The progress of an attempt, updated by the transport and read when the attempt ends.
 
@@ -80,7 +83,7 @@ class Progress:
 
     def __init__(self, deadline: float = math.inf) -> None:
         self.deadline: float = deadline
-        self.phase: Phase = Phase.NOT_BEGUN
+        self.phase: Phase = _NOT_BEGUN
         self.head: tuple[int, Mapping[str, str]] | None = None
         """Status and headers of a response whose body is incomplete. They may prove that the
         function did not run."""

@@ -62,15 +62,15 @@ def decode_log_result(log_result: str | None) -> str | None:
         return log_result
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(cls: type[_T]) -> type[_T]:
-    """Create a slotted dataclass that is frozen, and keyword-only, for type checkers only.
+    """Create a slotted dataclass that is frozen for type checkers only.
 
     A dataclass that is frozen at run time takes several times as long to create, since each field
-    is set through `object.__setattr__` (nine fields: 960 ns instead of 131 to 364). Defaults of
-    keyword-only parameters are looked up one by one in a dict (twelve fields, of which six are
-    given: 1,170 ns instead of 730). Every invocation creates three of these values, and an item of
-    a map four, so both are left to the type checker here. Do not use it for anything else.
+    is set through `object.__setattr__` (nine fields: 960 ns instead of 131 to 364). Every invocation
+    creates three of these values, and an item of a map four. For the same reason these are created by
+    position where a call succeeds at once, and have the fields first that are set then: keywords take
+    twice as long. Do not use it for anything else.
     """
     return dataclass(slots=True, unsafe_hash=True)(cls)
 
@@ -91,23 +91,23 @@ class Attempt:
     waited: float = 0.0
     """How long it waited for a permit, in seconds."""
 
+    status_code: int | None = None
+    """The HTTP status, if there was a response."""
+
+    request_id: str | None = None
+    """The AWS request ID, if there was a response."""
+
     kind: FailureKind | None = None
     """The kind of failure; `None` if it succeeded."""
 
     delivery: Delivery | None = None
     """How far the request got, if it failed; `None` if it succeeded."""
 
-    status_code: int | None = None
-    """The HTTP status, if there was a response."""
-
     code: str | None = None
     """The AWS error code, or a transport fault such as `ReadTimeout`; `None` if it succeeded."""
 
     reason: ThrottleReason | None = None
     """Why it was throttled, if it was."""
-
-    request_id: str | None = None
-    """The AWS request ID, if there was a response."""
 
     delay: float | None = None
     """The backoff before the next attempt, in seconds; `None` if this was the last."""
@@ -129,14 +129,14 @@ class Reply:
     executed_version: str | None = None
     """The version that ran; absent for Event and DryRun."""
 
+    request_id: str | None = None
+    """The AWS request ID, available to the function as `aws_request_id`."""
+
     function_error: str | None = None
     """`Unhandled` or another value if the function failed."""
 
     log_result: str | None = field(default=None, repr=False)
     """The log tail, decoded."""
-
-    request_id: str | None = None
-    """The AWS request ID, available to the function as `aws_request_id`."""
 
     durable_execution_arn: str | None = None
     """The ARN of the durable execution, if there is one."""
@@ -155,14 +155,14 @@ class Response(Generic[Out]):
     executed_version: str | None = None
     """The version that ran; absent for Event and DryRun."""
 
+    request_id: str | None = None
+    """The AWS request ID of the last attempt, available to the function as `aws_request_id`."""
+
     function_error: str | None = None
     """`Unhandled` or another value, if the function failed and `raise_on_function_error` is off."""
 
     log_result: str | None = field(default=None, repr=False)
     """The last 4,096 bytes of the log as text, if `log_type` was `Tail`."""
-
-    request_id: str | None = None
-    """The AWS request ID of the last attempt, available to the function as `aws_request_id`."""
 
     durable_execution_arn: str | None = None
     """The ARN of the durable execution, if there is one."""

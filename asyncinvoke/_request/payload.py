@@ -85,6 +85,8 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
         InvalidRequestError: The payload cannot be encoded or is too large. The message never
             contains the payload.
     """
+    if type(payload) is bytes and len(payload) <= MAX_EVENT_PAYLOAD:
+        return payload  # the quickest way for what a bulk run often has
     if payload is None:
         return b""
     body: object = None

@@ -65,12 +65,7 @@ def read_answer(
         and headers.lowered.count(b"\r\nx-amz-") == 1
     ):
         # Nearly every answer: it has none of the others, so there is no need to look for each.
-        return Reply(
-            status_code=status_code,
-            payload=body,
-            executed_version=executed_version,
-            request_id=request_id,
-        )
+        return Reply(status_code, body, executed_version, request_id)
     log_result = headers.get("x-amz-log-result")
     return Reply(
         status_code=status_code,

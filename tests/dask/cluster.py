@@ -60,8 +60,8 @@ def main(folder: Path) -> dict[str, Any]:
         try:
             asyncinvoke.dask.map(client, "f", (number for number in [1]), directory=folder / "j")
         except Exception:
-            threads = client.run(lambda: len(working._threads)).values()
-            unsubmitted = [sum(threads), [each.name for each in (folder / "j").iterdir()]]
+            homes = client.run(lambda: len(working._homes)).values()
+            unsubmitted = [sum(homes), [each.name for each in (folder / "j").iterdir()]]
         read_only = said_of(client, [], Path("/proc"))
     refused["closed"] = said_of(client, [], folder / "h")
     return {
