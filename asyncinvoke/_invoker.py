@@ -378,7 +378,7 @@ class Invoker:
             raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
         waits = opened.engine.waits
         try:  # `check_loop`, inlined to save a call
-            is_home = waits.this_loop() is waits.home
+            is_home = waits.this_loop() is waits.loop
         except RuntimeError:
             is_home = False
         if not is_home:

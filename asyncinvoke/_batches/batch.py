@@ -3,13 +3,13 @@
 import hashlib
 from dataclasses import KW_ONLY, dataclass, field
 
+from asyncinvoke._batches.custom import CustomFormat
 from asyncinvoke._batches.formats import (
-    Format,
+    BatchFormat,
     ItemsFormat,
     ListFormat,
     StepFunctionsFormat,
 )
-from asyncinvoke._batches.own import OwnFormat
 from asyncinvoke._batches.shape import Shape, ShapeName
 from asyncinvoke._batches.sqs import SqsFormat
 from asyncinvoke._request.numbers import is_whole, whole
@@ -120,7 +120,7 @@ def checked_batch(batch: object) -> Batch | None:
     raise InvalidRequestError(f"batch {show_value(batch)} must be a number of items, or a Batch")
 
 
-def format_of(batch: Batch) -> Format:
+def format_of(batch: Batch) -> BatchFormat:
     """Return the format of a batch's shape."""
     match batch.shape:
         case "list":
@@ -132,7 +132,7 @@ def format_of(batch: Batch) -> Format:
         case "stepfunctions":
             return StepFunctionsFormat(batch.common)
         case _:
-            return OwnFormat(batch.shape, batch.common)
+            return CustomFormat(batch.shape, batch.common)
 
 
 def shape_name(batch: Batch) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
-from asyncinvoke._batches.reading import elements, kind_of, members, read
+from asyncinvoke._batches.parsing import elements, kind_of, members, read
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError
 from asyncinvoke._request.payload import encode_json
 
@@ -15,7 +15,7 @@ _MOST_NAMED = 40
 """The maximum length of an unknown identifier in a message, in characters."""
 
 
-class Format(Protocol):
+class BatchFormat(Protocol):
     """Encodes the batches of one shape, and parses the responses to them.
 
     A batch consists of a piece for each item, separated by commas, between two ends. So its size is
@@ -103,8 +103,8 @@ class ItemsFormat(_Joined):
             MisfitError: The response has another structure, or names an item that is not in the
                 batch.
         """
-        said = read(answer)
-        entries = said.get("results") if isinstance(said, dict) else None
+        decoded = read(answer)
+        entries = decoded.get("results") if isinstance(decoded, dict) else None
         if not isinstance(entries, list):
             raise MisfitError('the answer is not an object with a list "results"')
         results: dict[str, Result] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from asyncinvoke._batches.batch import Batch
-from asyncinvoke._batches.formats import Format
+from asyncinvoke._batches.formats import BatchFormat
 from asyncinvoke._batches.shape import BatchItem, PackError
 from asyncinvoke._request.payload import MAX_EVENT_PAYLOAD, MAX_SYNC_PAYLOAD
 from asyncinvoke._request.request import InvocationType
@@ -66,7 +66,7 @@ class Filling:
 
     __slots__ = ("_bounds", "_ends", "_size", "items", "pieces")
 
-    def __init__(self, batch_format: Format, bounds: Bounds) -> None:
+    def __init__(self, batch_format: BatchFormat, bounds: Bounds) -> None:
         self._bounds = bounds
         self._ends = sum(map(len, batch_format.ends))
         self._size = self._ends
@@ -106,7 +106,7 @@ class Packed:
 
 
 def pack(
-    batch_format: Format, items: list[BatchItem], pieces: list[bytes], bounds: Bounds
+    batch_format: BatchFormat, items: list[BatchItem], pieces: list[bytes], bounds: Bounds
 ) -> Iterator[Packed]:
     """Yield the payloads of a complete batch: one or several.
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from asyncinvoke._batches.formats import Result, check_known
-from asyncinvoke._batches.reading import kind_of, read
+from asyncinvoke._batches.parsing import kind_of, read
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError
 from asyncinvoke._request.payload import encode_json
 
@@ -50,12 +50,12 @@ class SqsFormat:
         Raises:
             MisfitError: All have failed for such a reason, or the response has another structure.
         """
-        said = read(answer)
-        if said is None:
+        decoded = read(answer)
+        if decoded is None:
             return [_SUCCEEDED] * len(items)
-        if not isinstance(said, dict):
-            raise MisfitError(f"the answer is {kind_of(said)}, and not an object")
-        failures = said.get("batchItemFailures")
+        if not isinstance(decoded, dict):
+            raise MisfitError(f"the answer is {kind_of(decoded)}, and not an object")
+        failures = decoded.get("batchItemFailures")
         if failures is None:
             return [_SUCCEEDED] * len(items)
         if not isinstance(failures, list):

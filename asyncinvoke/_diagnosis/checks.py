@@ -96,7 +96,7 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-def judged(
+def check_of(
     name: str,
     status: CheckStatus,
     found: str,
@@ -109,7 +109,7 @@ def judged(
 
 def skipped(name: str, why: str) -> Check:
     """Return a check that was skipped."""
-    return judged(name, SKIPPED, why, None, {})
+    return check_of(name, SKIPPED, why, None, {})
 
 
 def span(seconds: float) -> str:

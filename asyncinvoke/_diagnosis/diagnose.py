@@ -11,7 +11,7 @@ from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis, skipped
 from asyncinvoke._engine.calls import check_timeout
 from asyncinvoke._invoker import Invoker
 from asyncinvoke._model.failure import Failure
-from asyncinvoke._request.parameters import checked
+from asyncinvoke._request.parameters import InvokeParameters, checked
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._transport.process import loop_name, most_files, open_files
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
@@ -61,7 +61,7 @@ async def diagnose(
     checks = _of_the_process()
 
     # aiobotocore takes a third of a second to import.
-    from asyncinvoke._transport import probe, resolved
+    from asyncinvoke._transport import resolved
     from asyncinvoke._transport.session import as_session, open_client, pool_size
 
     session = as_session(session)
@@ -98,22 +98,13 @@ async def diagnose(
             return Diagnosis(checks=tuple(checks))
         proxy = resolved.proxy(client)
         checks += [setup_checks.proxy(proxy), certificates]
-        seen = await probe.probe(client, timeout=timeout)
-        checks.append(endpoint_checks.connection(seen, has_proxy=proxy.value is not None))
-        if isinstance(seen, Failure):
-            checks.append(skipped("clock", "the endpoint did not answer"))
-        else:
-            checks.append(endpoint_checks.clock(seen.clock))
-        why = await probe.why_not_direct(client, parameters)
-        over = None if isinstance(seen, Failure) else seen.session
-        is_seen = not isinstance(seen, Failure)
-        checks.append(endpoint_checks.transport(why, over, is_seen=is_seen))
-        if function_name is None:
-            checks.append(skipped("dry run", "no function was named"))
-        elif isinstance(seen, Failure):
-            checks.append(skipped("dry run", "the endpoint did not answer"))
-        else:
-            checks.append(await _dry_run(client, function_name, timeout))
+        checks += await _of_the_endpoint(
+            client,
+            function_name,
+            parameters,
+            has_proxy=proxy.value is not None,
+            timeout=timeout,
+        )
     return Diagnosis(checks=tuple(checks))
 
 
@@ -128,12 +119,44 @@ def _of_the_process() -> list[Check]:
     ]
 
 
+async def _of_the_endpoint(
+    client: Any,
+    function_name: str | None,
+    parameters: InvokeParameters,
+    *,
+    has_proxy: bool,
+    timeout: float,
+) -> list[Check]:
+    from asyncinvoke._transport import probe
+
+    seen = await probe.probe(client, timeout=timeout)
+    answered = None if isinstance(seen, Failure) else seen
+    not_answered = "the endpoint did not answer"
+    why = await probe.why_not_direct(client, parameters)
+    if function_name is None:
+        dry_run = skipped("dry run", "no function was named")
+    elif answered is None:
+        dry_run = skipped("dry run", not_answered)
+    else:
+        dry_run = await _dry_run(client, function_name, timeout)
+    return [
+        endpoint_checks.connection(seen, has_proxy=has_proxy),
+        skipped("clock", not_answered)
+        if answered is None
+        else endpoint_checks.clock(answered.clock),
+        endpoint_checks.transport(
+            why, None if answered is None else answered.session, is_seen=answered is not None
+        ),
+        dry_run,
+    ]
+
+
 def _without_client(checks: list[Check], refused: str) -> list[Check]:
     """Return the checks that need a client, as failed or skipped."""
-    said = any(check.status is CheckStatus.WRONG for check in checks)
+    has_failed = any(check.status is CheckStatus.WRONG for check in checks)
     first = (
         skipped("connection", "there is no client: see above")
-        if said
+        if has_failed
         else endpoint_checks.not_opened(refused)
     )
     rest = ("clock", "transport", "dry run")

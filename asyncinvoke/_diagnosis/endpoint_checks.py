@@ -7,10 +7,10 @@ from asyncinvoke._diagnosis.checks import (
     SKIPPED,
     WRONG,
     Check,
-    judged,
+    check_of,
     span,
 )
-from asyncinvoke._diagnosis.seen import Answered
+from asyncinvoke._diagnosis.facts import Answered
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke.errors import InvocationError, NotReadyError, RejectedError, ThrottledError
 
@@ -23,7 +23,7 @@ CLOCK_WRONG = 240.0
 
 def not_opened(message: str) -> Check:
     """Report that no client could be opened although all earlier checks passed."""
-    return judged("connection", WRONG, message, "correct what the message names", {})
+    return check_of("connection", WRONG, message, "correct what the message names", {})
 
 
 def connection(seen: Answered | Failure, *, has_proxy: bool = False) -> Check:
@@ -34,13 +34,13 @@ def connection(seen: Answered | Failure, *, has_proxy: bool = False) -> Check:
         has_proxy: Whether a proxy is in use.
     """
     if isinstance(seen, Failure):
-        said = f"{seen.fault}: {seen.message}" if seen.message else str(seen.fault)
+        detail = f"{seen.fault}: {seen.message}" if seen.message else str(seen.fault)
         advice = _NO_WAY.get(seen.fault or TransportFault.UNEXPECTED, _REACH)
         if has_proxy and seen.fault in (TransportFault.CONNECT, TransportFault.CONNECT_TIMEOUT):
             advice = _NO_WAY[TransportFault.PROXY]
         elif seen.fault is TransportFault.TLS and "WRONG_VERSION_NUMBER" in (seen.message or ""):
             advice = _NO_TLS
-        return judged("connection", WRONG, said, advice, {"fault": str(seen.fault)})
+        return check_of("connection", WRONG, detail, advice, {"fault": str(seen.fault)})
     facts = {
         "status": seen.status,
         "seconds": round(seen.elapsed, 4),
@@ -51,8 +51,8 @@ def connection(seen: Answered | Failure, *, has_proxy: bool = False) -> Check:
     if seen.tls is None and seen.session is not None:
         over = "through aiobotocore's session"
     issued = f", certificate by {seen.issuer}" if seen.issuer else ""
-    said = f"answered after {seen.elapsed * 1000:,.0f} ms, {over}{issued}"
-    return judged("connection", OK, said, None, facts)
+    detail = f"answered after {seen.elapsed * 1000:,.0f} ms, {over}{issued}"
+    return check_of("connection", OK, detail, None, facts)
 
 
 def clock(ahead: float | None) -> Check:
@@ -64,12 +64,12 @@ def clock(ahead: float | None) -> Check:
     """
     facts = {"service_ahead_seconds": None if ahead is None else round(ahead, 1)}
     if ahead is None:
-        return judged("clock", SKIPPED, "the service did not tell the time", None, facts)
+        return check_of("clock", SKIPPED, "the service did not tell the time", None, facts)
     if abs(ahead) <= CLOCK_NOTE:
-        return judged("clock", OK, "within seconds of the service's", None, facts)
-    said = f"{span(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} the service's"
+        return check_of("clock", OK, "within seconds of the service's", None, facts)
+    detail = f"{span(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} the service's"
     advice = "set this machine's clock (NTP): AWS refuses signatures that are five minutes off"
-    return judged("clock", WRONG if abs(ahead) >= CLOCK_WRONG else NOTE, said, advice, facts)
+    return check_of("clock", WRONG if abs(ahead) >= CLOCK_WRONG else NOTE, detail, advice, facts)
 
 
 def transport(why: str | None, session: str | None, *, is_seen: bool = True) -> Check:
@@ -83,12 +83,12 @@ def transport(why: str | None, session: str | None, *, is_seen: bool = True) -> 
     facts = {"name": "direct" if why is None else "client", "why": why, "session": session}
     if why is not None:
         advice = "calls go through aiobotocore's own invoke, at about four times the CPU; results are the same"
-        return judged("transport", NOTE, f"client, because {why}", advice, facts)
+        return check_of("transport", NOTE, f"client, because {why}", advice, facts)
     if session is not None:
-        said = f"direct, through aiobotocore's HTTP session: {session}"
-        return judged("transport", OK, said, None, facts)
-    said = "direct, over connections of its own" if is_seen else "direct"
-    return judged("transport", OK, said, None, facts)
+        detail = f"direct, through aiobotocore's HTTP session: {session}"
+        return check_of("transport", OK, detail, None, facts)
+    detail = "direct, over connections of its own" if is_seen else "direct"
+    return check_of("transport", OK, detail, None, facts)
 
 
 def dry_run(function_name: str, seconds: list[float], error: Exception | None) -> Check:
@@ -106,13 +106,13 @@ def dry_run(function_name: str, seconds: list[float], error: Exception | None) -
     }
     if error is None:
         first, *warm = (each * 1000 for each in seconds)
-        said = f"{function_name} may be invoked; {first:,.0f} ms for the first, "
-        said += f"then {sorted(warm)[len(warm) // 2]:,.0f} ms"
-        return judged("dry run", OK, said, None, facts)
+        detail = f"{function_name} may be invoked; {first:,.0f} ms for the first, "
+        detail += f"then {sorted(warm)[len(warm) // 2]:,.0f} ms"
+        return check_of("dry run", OK, detail, None, facts)
     code = getattr(error, "code", None)
     facts |= {"error": type(error).__name__, "code": code}
     status = NOTE if isinstance(error, ThrottledError | NotReadyError) else WRONG
-    return judged("dry run", status, str(error), _advice(error), facts)
+    return check_of("dry run", status, str(error), _advice(error), facts)
 
 
 def _advice(error: Exception) -> str:

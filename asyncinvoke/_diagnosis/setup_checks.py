@@ -11,12 +11,12 @@ from asyncinvoke._diagnosis.checks import (
     RENEW,
     WRONG,
     Check,
-    judged,
+    check_of,
     skipped,
     span,
 )
+from asyncinvoke._diagnosis.facts import Credentials, Setting
 from asyncinvoke._diagnosis.machine import CORE, OPTIONAL, Files
-from asyncinvoke._diagnosis.seen import Credentials, Setting
 
 FEW_FILES = 100
 """The minimum number of connections that an ordinary `map` needs."""
@@ -37,44 +37,44 @@ _REGION = re.compile(r"(?![0-9]+$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)")
 def versions(found: Mapping[str, str | None]) -> Check:
     """Report the versions of the libraries in use."""
     missing = [name for name in CORE if found.get(name) is None]
-    said = ", ".join(f"{name} {found[name]}" for name in CORE if found.get(name) is not None)
+    detail = ", ".join(f"{name} {found[name]}" for name in CORE if found.get(name) is not None)
     extras = [f"{name} {found[name]}" for name in OPTIONAL if found.get(name) is not None]
     if extras:
-        said += f"; also {', '.join(extras)}"
+        detail += f"; also {', '.join(extras)}"
     if missing:
-        return judged(
+        return check_of(
             "versions",
             WRONG,
-            f"{said}; not installed: {', '.join(missing)}",
+            f"{detail}; not installed: {', '.join(missing)}",
             "reinstall it: pip install --force-reinstall asyncinvoke",
             found,
         )
-    return judged("versions", OK, said, None, found)
+    return check_of("versions", OK, detail, None, found)
 
 
 def python(found: Mapping[str, str]) -> Check:
     """Report the Python interpreter."""
-    said = (
+    detail = (
         f"{found['implementation']} {found['version']} on {found['platform']} "
         f"({found['machine']}), {found['openssl']}"
     )
-    return judged("python", OK, said, None, found)
+    return check_of("python", OK, detail, None, found)
 
 
 def event_loop(name: str) -> Check:
     """Report the running event loop."""
-    return judged("event loop", OK, name, None, {"name": name})
+    return check_of("event loop", OK, name, None, {"name": name})
 
 
 def open_files(files: Files) -> Check:
     """Judge how many connections this process can open."""
     facts = {"soft": files.soft, "hard": files.hard, "open": files.open}
     if files.soft is None:
-        return judged("open files", OK, "no limit that is known", None, facts)
+        return check_of("open files", OK, "no limit that is known", None, facts)
     room = max(files.soft - files.open - KEPT_FILES, 0)
-    said = f"{files.open:,} of {files.soft:,} are open: room for {room:,} connections"
+    detail = f"{files.open:,} of {files.soft:,} are open: room for {room:,} connections"
     if room >= MANY_FILES:
-        return judged("open files", OK, said, None, facts)
+        return check_of("open files", OK, detail, None, facts)
     if files.hard is None or files.hard > files.soft:
         most = "any number" if files.hard is None else f"{files.hard:,}"
         advice = (
@@ -83,7 +83,7 @@ def open_files(files: Files) -> Check:
         )
     else:
         advice = "the hard limit is no higher: raise it in limits.conf, systemd's LimitNOFILE or docker's --ulimit"
-    return judged("open files", WRONG if room < FEW_FILES else NOTE, said, advice, facts)
+    return check_of("open files", WRONG if room < FEW_FILES else NOTE, detail, advice, facts)
 
 
 def region(setting: Setting, *, aws_region: str | None, known: Collection[str] = ()) -> Check:
@@ -96,25 +96,25 @@ def region(setting: Setting, *, aws_region: str | None, known: Collection[str] =
     """
     facts = {"value": setting.value, "source": setting.source}
     if setting.flaw is not None:
-        return judged("region", WRONG, setting.flaw, _OTHER_PROFILE, facts)
+        return check_of("region", WRONG, setting.flaw, _OTHER_PROFILE, facts)
     if setting.value is None:
         advice = "set AWS_DEFAULT_REGION, or give one: region_name=, --region, or `region` in ~/.aws/config"
         if aws_region:
             advice = f"AWS_REGION is set, which botocore does not read: export AWS_DEFAULT_REGION={aws_region}"
-        return judged("region", WRONG, "none is known", advice, facts)
-    said = f"{setting.value}, from {setting.source}"
+        return check_of("region", WRONG, "none is known", advice, facts)
+    detail = f"{setting.value}, from {setting.source}"
     if _REGION.fullmatch(setting.value) is None:
-        said += "; no region can be called that"
-        return judged("region", WRONG, said, f"correct it in {setting.source}", facts)
+        detail += "; no region can be called that"
+        return check_of("region", WRONG, detail, f"correct it in {setting.source}", facts)
     if aws_region and aws_region != setting.value:
         advice = "botocore does not read AWS_REGION: if that one is meant, set AWS_DEFAULT_REGION"
-        return judged("region", NOTE, f"{said}; AWS_REGION says {aws_region}", advice, facts)
+        return check_of("region", NOTE, f"{detail}; AWS_REGION says {aws_region}", advice, facts)
     if known and setting.value not in known:
         near = difflib.get_close_matches(setting.value, known, n=1)
         advice = f"is it {near[0]}? " if near else ""
         advice += "a region that botocore has not heard of yet works as well; a typo does not"
-        return judged("region", NOTE, f"{said}; botocore knows no such region", advice, facts)
-    return judged("region", OK, said, None, facts)
+        return check_of("region", NOTE, f"{detail}; botocore knows no such region", advice, facts)
+    return check_of("region", OK, detail, None, facts)
 
 
 def credentials(found: Credentials, *, now: datetime) -> Check:
@@ -127,22 +127,22 @@ def credentials(found: Credentials, *, now: datetime) -> Check:
     }
     if found.source is None:
         if found.flaw is None:
-            return judged("credentials", WRONG, "none were found", _NEW_KEYS, facts)
-        return judged("credentials", WRONG, found.flaw, _advice_on_source(found.flaw), facts)
-    said = f"{kind}, from {found.source}"
+            return check_of("credentials", WRONG, "none were found", _NEW_KEYS, facts)
+        return check_of("credentials", WRONG, found.flaw, _advice_on_source(found.flaw), facts)
+    detail = f"{kind}, from {found.source}"
     left = None if found.expires is None else (found.expires - now).total_seconds()
     if left is not None and left <= 0:
-        said += f"; they expired {span(-left)} ago"
-        return judged("credentials", WRONG, said, RENEW, facts)
+        detail += f"; they expired {span(-left)} ago"
+        return check_of("credentials", WRONG, detail, RENEW, facts)
     if found.flaw is not None:
         advice = RENEW if found.is_temporary else _SET_AGAIN
-        return judged("credentials", WRONG, f"{said}; {found.flaw}", advice, facts)
+        return check_of("credentials", WRONG, f"{detail}; {found.flaw}", advice, facts)
     if left is None:
-        return judged("credentials", OK, said, None, facts)
-    said += f"; they end in {span(left)}"
+        return check_of("credentials", OK, detail, None, facts)
+    detail += f"; they end in {span(left)}"
     if left < SOON:
-        return judged("credentials", NOTE, said, RENEW, facts)
-    return judged("credentials", OK, said, None, facts)
+        return check_of("credentials", NOTE, detail, RENEW, facts)
+    return check_of("credentials", OK, detail, None, facts)
 
 
 def _advice_on_source(flaw: str) -> str:
@@ -154,12 +154,12 @@ def _advice_on_source(flaw: str) -> str:
 def endpoint(setting: Setting) -> Check:
     """Judge the endpoint URL."""
     facts = {"url": setting.value, "source": setting.source}
-    said = f"{setting.value}, from {setting.source}"
+    detail = f"{setting.value}, from {setting.source}"
     if setting.flaw is not None:
-        return judged("endpoint", WRONG, setting.flaw, f"correct it in {setting.source}", facts)
+        return check_of("endpoint", WRONG, setting.flaw, f"correct it in {setting.source}", facts)
     if setting.value is None:
         return skipped("endpoint", "it needs a client, and that a region and credentials")
-    return judged("endpoint", OK, said, None, facts)
+    return check_of("endpoint", OK, detail, None, facts)
 
 
 def proxy(setting: Setting) -> Check:
@@ -167,17 +167,17 @@ def proxy(setting: Setting) -> Check:
     facts = {"url": setting.value, "source": setting.source}
     if setting.value is None:
         none = "none" if setting.source == "the environment" else f"none ({setting.source})"
-        return judged("proxy", OK, none, None, facts)
-    return judged("proxy", OK, f"{setting.value}, from {setting.source}", None, facts)
+        return check_of("proxy", OK, none, None, facts)
+    return check_of("proxy", OK, f"{setting.value}, from {setting.source}", None, facts)
 
 
 def ca_bundle(setting: Setting) -> Check:
     """Judge the CA bundle in use."""
     facts = {"path": setting.value, "source": setting.source}
     if setting.flaw is not None:
-        return judged("certificates", WRONG, setting.flaw, _BUNDLE, facts)
-    said = setting.source if setting.value is None else f"{setting.value}, from {setting.source}"
-    return judged("certificates", OK, said, None, facts)
+        return check_of("certificates", WRONG, setting.flaw, _BUNDLE, facts)
+    detail = setting.source if setting.value is None else f"{setting.value}, from {setting.source}"
+    return check_of("certificates", OK, detail, None, facts)
 
 
 _NEW_KEYS = (

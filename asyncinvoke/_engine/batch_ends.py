@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from asyncinvoke._batches.formats import Format
+from asyncinvoke._batches.formats import BatchFormat
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError
 from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.outcome import copied
@@ -28,7 +28,7 @@ def ends_of(
     *,
     call: Call,
     items: Sequence[BatchItem],
-    batch_format: Format,
+    batch_format: BatchFormat,
     elapsed: float,
 ) -> list[Response[Any] | InvocationError]:
     """Return the result of each item of a batch.
@@ -68,8 +68,8 @@ def _named(
     executed: Response[Any], call: Call, elapsed: float, failed: ItemFailed
 ) -> Response[Any] | InvocationError:
     """Return the result of an item that the function reported as failed."""
-    said = {"errorType": failed.error_type, "errorMessage": failed.error_message}
-    body = {name: text for name, text in said.items() if text is not None}
+    members = {"errorType": failed.error_type, "errorMessage": failed.error_message}
+    body = {name: text for name, text in members.items() if text is not None}
     response = replace(
         executed, payload=json.dumps(body).encode(), function_error=FAILED, attempts=()
     )

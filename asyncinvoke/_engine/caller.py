@@ -17,9 +17,9 @@ from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
-from asyncinvoke._engine.recorded_work import RecordedWork, identity_of
+from asyncinvoke._engine.recorded_work import RecordedWork
 from asyncinvoke._engine.recording import Recorder
-from asyncinvoke._engine.run_events import told_of_run
+from asyncinvoke._engine.run_events import events_of_run
 from asyncinvoke._engine.shard import Pick, Shard, checked_shard
 from asyncinvoke._engine.source import is_keyed
 from asyncinvoke._engine.stream import ResponseStream, open_stream
@@ -237,7 +237,7 @@ class Caller:
             brake=work.brake,
             describe=work.describe,
             clock=engine.clock,
-            told=told_of_run(engine.hooks, function_name, ordered=ordered, clock=engine.clock),
+            events=events_of_run(engine.hooks, function_name, ordered=ordered, clock=engine.clock),
             batcher=None
             if batch is None
             else Batcher(BatchWork(work, batch, recorded), clock=engine.clock),
@@ -275,7 +275,7 @@ class Caller:
         return self._record(
             journal,
             identity={
-                **identity_of(parameters),
+                **parameters.identity(),
                 "key": keyed,
                 **({} if batch is None else {"batch": shape_name(batch)}),
                 **({} if shard is None else {"shard": str(shard)}),

@@ -31,6 +31,7 @@ from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response
 from asyncinvoke._model.text import in_one_line
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
+from asyncinvoke._retries.decide import backoff_for
 from asyncinvoke._statistics import Tally
 from asyncinvoke._telemetry.attributes import log_given_up, log_retry
 from asyncinvoke._telemetry.hooks import Hooks
@@ -235,7 +236,7 @@ class Engine:
         target = parameters.target
         region = target.region or self._region
         started = execution_started(target, region, parameters.invocation_type, streams)
-        return hooks.tell, started
+        return hooks.emit, started
 
     @staticmethod
     def ended(call: Call, result: _Ended, elapsed: float) -> _Ended:
@@ -332,5 +333,5 @@ class Engine:
     def _holds_back(verdict: Verdict, call: Call) -> bool:
         if verdict.kind is not FailureKind.TRANSPORT or verdict.delivery is not Delivery.NOT_SENT:
             return False
-        backoff = call.policy.backoff(verdict)
+        backoff = backoff_for(call.policy, verdict)
         return backoff is not None and backoff.holds_back

@@ -16,7 +16,7 @@ from asyncinvoke._engine.pipeline import Pipeline
 from asyncinvoke._engine.recorded_map import RecordedPipeline
 from asyncinvoke._engine.recorded_work import RecordedWork
 from asyncinvoke._engine.recording import Recorder
-from asyncinvoke._engine.run_events import ToldRun
+from asyncinvoke._engine.run_events import RunEvents
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import length_of
 from asyncinvoke._engine.tasks import Work
@@ -36,13 +36,13 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         run: MapRun[Out],
         pipeline: Pipeline,
         *,
-        told: ToldRun | None,
+        events: RunEvents | None,
         check_loop: Callable[[], None] | None,
     ) -> None:
         self._run = run
         self._pipeline = pipeline
         self._check_loop = check_loop
-        self._told = told
+        self._events = events
         self._is_entered = False
         self._reading: TaskGroup | None = None
         self._working: TaskGroup | None = None
@@ -57,8 +57,8 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
         try:
-            if self._told is not None:
-                self._told.started(self._run)
+            if self._events is not None:
+                self._events.started(self._run)
             self._pipeline.start(self._reading, self._working)
         except BaseException as error:
             # If entering fails, leave everything: a hook may raise a `BaseException`.
@@ -115,8 +115,8 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
                 try:
                     await self._pipeline.close()
                 finally:
-                    if self._told is not None:
-                        self._told.ended()
+                    if self._events is not None:
+                        self._events.ended()
 
     def _say(self, left: BaseException | None) -> None:
         """Log an error that another one supersedes, without its text, which may quote a payload."""
@@ -156,7 +156,7 @@ def open_run(
     brake: Brake | None = None,
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
-    told: ToldRun | None = None,
+    events: RunEvents | None = None,
     batcher: Batcher | None = None,
     pick: Pick | None = None,
     recorder: Recorder | None = None,
@@ -174,7 +174,7 @@ def open_run(
         brake: Checked by the work before each attempt, to pause and to stop.
         describe: Describes what limits the work, for `MapStatistics.waiting_for`.
         clock: Measures how long reading blocks the event loop.
-        told: Emits the events of the run, if there are hooks.
+        events: Emits the events of the run, if there are hooks.
         batcher: Groups items into batches, and processes those instead of `work`.
         pick: Selects the items to process; by default all.
         recorder: Records the run, if it has a journal.
@@ -185,7 +185,7 @@ def open_run(
         InvalidRequestError: The input is not iterable, or the concurrency is not a whole number of
             at least 1.
     """
-    judge = judge if told is None else told.judging(judge)
+    judge = judge if events is None else events.sampling(judge)
     shared: dict[str, Any] = {
         "concurrency": concurrency,
         "ordered": ordered,
@@ -210,4 +210,4 @@ def open_run(
         recorder=recorder,
         check_loop=check_loop,
     )
-    return MapBlock(run, pipeline, told=told, check_loop=check_loop)
+    return MapBlock(run, pipeline, events=events, check_loop=check_loop)

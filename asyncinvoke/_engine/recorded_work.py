@@ -1,6 +1,6 @@
 """The work of a recorded map: items are prepared when read, marked when sent, and numbered by take."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -13,7 +13,6 @@ from asyncinvoke._engine.tolerance import invoker_was_left
 from asyncinvoke._engine.waits import Waits
 from asyncinvoke._model.delivery import Delivery, Phase, Progress
 from asyncinvoke._model.response import Attempt
-from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.payload import max_payload
 from asyncinvoke._request.request import Request
 
@@ -163,14 +162,3 @@ def _after(lost: Attempt | None, attempts: tuple[Attempt, ...]) -> tuple[Attempt
     if lost is None:
         return attempts
     return (lost, *(replace(each, number=each.number + 1) for each in attempts))
-
-
-def identity_of(parameters: InvokeParameters) -> Mapping[str, object]:
-    """Return the parameters that must be unchanged when a run is continued."""
-    return {
-        "function_name": parameters.target.function_name,
-        "qualifier": parameters.target.qualifier,
-        "invocation_type": parameters.invocation_type.value,
-        "tenant_id": parameters.tenant_id,
-        "client_context": parameters.client_context,
-    }

@@ -15,7 +15,7 @@ SAMPLE_EVERY = 1.0
 """The minimum interval between two samples of a run, in seconds."""
 
 
-class ToldRun:
+class RunEvents:
     """Emits the events of one run: its start, samples while outcomes arrive, and its end.
 
     It has neither a task nor a timer: a sample is emitted when an outcome arrives, so there are no
@@ -47,42 +47,42 @@ class ToldRun:
         self._run = started, run
         self._began = self._clock.monotonic()
         self._next = self._began + SAMPLE_EVERY
-        self._hooks.tell(started)
+        self._hooks.emit(started)
 
-    def judging(self, judge: Judge | None) -> Judge:
+    def sampling(self, judge: Judge | None) -> Judge:
         """Return a wrapper of a judge that also emits a sample when one is due."""
-        return _LookingJudge(self, judge)
+        return _SamplingJudge(self, judge)
 
-    def look(self) -> None:
+    def sample_if_due(self) -> None:
         """Emit a sample, if one is due."""
         now = self._clock.monotonic()
         if now >= self._next:
             self._next = now + SAMPLE_EVERY
-            self._tell(RunSample, now)
+            self._emit(RunSample, now)
 
     def ended(self) -> None:
         """Emit `RunEnded`."""
-        self._tell(RunEnded, self._clock.monotonic())
+        self._emit(RunEnded, self._clock.monotonic())
         self._run = None  # no further events, even if outcomes are still being consumed
 
-    def _tell(self, event: type[RunSample | RunEnded], now: float) -> None:
+    def _emit(self, event: type[RunSample | RunEnded], now: float) -> None:
         if self._run is not None:
             started, run = self._run
-            self._hooks.tell(
+            self._hooks.emit(
                 event(run=started, statistics=run.statistics(), elapsed=now - self._began)
             )
 
 
-def told_of_run(
+def events_of_run(
     hooks: Hooks | None, function_name: str, *, ordered: bool, clock: Clock
-) -> ToldRun | None:
+) -> RunEvents | None:
     """Return what emits the events of a run, if there are hooks."""
-    return None if hooks is None else ToldRun(hooks, function_name, ordered=ordered, clock=clock)
+    return None if hooks is None else RunEvents(hooks, function_name, ordered=ordered, clock=clock)
 
 
-class _LookingJudge:
-    def __init__(self, told: ToldRun, judge: Judge | None) -> None:
-        self._told = told
+class _SamplingJudge:
+    def __init__(self, events: RunEvents, judge: Judge | None) -> None:
+        self._events = events
         self._judge = judge
 
     @property
@@ -97,5 +97,5 @@ class _LookingJudge:
     def __call__(
         self, outcome: Outcome[Any], /
     ) -> ToleranceExceededError | ConfigurationError | None:
-        self._told.look()
+        self._events.sample_if_due()
         return None if self._judge is None else self._judge(outcome)

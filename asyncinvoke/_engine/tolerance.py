@@ -154,9 +154,9 @@ class Failures:
 
     def _by_number(self) -> str:
         causes = self._causes.ranked()
-        said = [str(cause) for cause in causes[:SHOWN]]
+        shown = [str(cause) for cause in causes[:SHOWN]]
         rest = sum(cause.count for cause in causes[SHOWN:])
-        return "; ".join([*said, f"{rest:,} of other kinds"] if rest else said)
+        return "; ".join([*shown, f"{rest:,} of other kinds"] if rest else shown)
 
 
 def invoker_was_left() -> ConfigurationError:

@@ -29,13 +29,13 @@ class Waits:
             this is not checked.
     """
 
-    __slots__ = ("home", "is_closed", "scopes", "this_loop")
+    __slots__ = ("is_closed", "loop", "scopes", "this_loop")
 
     def __init__(self, this_loop: Callable[[], object] = _any_loop) -> None:
         self.is_closed: bool = False
         self.this_loop: Callable[[], object] = this_loop
         """Returns the running event loop."""
-        self.home: object = this_loop()
+        self.loop: object = this_loop()
         """The event loop of the invoker."""
         self.scopes: set[anyio.CancelScope] = set()
         """The scopes of the current waits; maintained by `Wait`."""
@@ -47,10 +47,10 @@ class Waits:
             ConfigurationError: It is in another event loop, or in none, and could wait forever.
         """
         try:
-            is_home = self.this_loop() is self.home
+            is_current = self.this_loop() is self.loop
         except RuntimeError:  # no loop, or one of another library
-            is_home = False
-        if not is_home:
+            is_current = False
+        if not is_current:
             raise ConfigurationError(
                 "the invoker was opened in another event loop: open one in each of them, with "
                 "`async with Invoker(...)` inside what `asyncio.run` or `trio.run` runs"

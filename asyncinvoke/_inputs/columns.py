@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asyncinvoke._inputs.marked import (
+from asyncinvoke._inputs.extension_types import (
     Interval,
     Json,
     Marked,

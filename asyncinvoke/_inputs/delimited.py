@@ -5,12 +5,11 @@ import contextlib
 import csv
 import io
 import json
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from asyncinvoke._inputs.beginning import LOOKED_AT
 from asyncinvoke._inputs.formats import InputError
+from asyncinvoke._inputs.header import why_not_header
 from asyncinvoke._inputs.lines import Row
 
 LONGEST = 16_777_216
@@ -19,7 +18,6 @@ LONGEST = 16_777_216
 AT_ONCE = 65_536
 """The number of bytes that are parsed at once, during which the event loop is blocked."""
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -160,7 +158,7 @@ class Delimited:
             return line, b"", "not UTF-8"
 
     def _checked_header(self, line: int, fields: list[str], wrong: str | None) -> list[str]:
-        wrong = wrong or _why_not_header(fields)
+        wrong = wrong or why_not_header(fields)
         if wrong is not None:
             raise InputError(
                 f"{self._name}: line {line} must be a header of {self._kind}, "
@@ -180,47 +178,6 @@ class Delimited:
             f"{self._name}: the record that begins on line {self._line} does not end within "
             f"{LONGEST:,} bytes; perhaps a quote is not closed"
         )
-
-
-def _why_not_header(fields: list[str]) -> str | None:
-    """Return why a first record cannot be a header, or `None` if it can.
-
-    A record with a number in it is probably data. Adding a header is one line; but if data were
-    taken for a header, every item would have wrong names. The same goes for names that another
-    delimiter separates.
-    """
-    if fields[0] == "sep=":
-        return "it is Excel's word on what separates fields: take this line away"
-    if any(not name.strip() for name in fields):
-        return "one of the names is empty (pandas writes its index so: to_csv(index=False))"
-    number = next((name.strip() for name in fields if _NUMBER.fullmatch(name.strip())), None)
-    if number is not None:
-        return f"{number[:20]} is a number"
-    repeated = next((name for name, count in Counter(fields).items() if count > 1), None)
-    if repeated is not None:
-        return f"{repeated[:40]!r} occurs twice"
-    if fields[0].lstrip().startswith(("{", "[")):
-        return "it looks like JSON"
-    return _why_not_names(fields)
-
-
-def _why_not_names(fields: list[str]) -> str | None:
-    if len(fields) == 1 and (other := _other_delimiter(fields[0])) is not None:
-        return f"its names are separated by {other}"
-    if any(not name.isprintable() for name in fields):
-        return "a name has characters that cannot be printed, or is not UTF-8"
-    return None
-
-
-def _other_delimiter(name: str) -> str | None:
-    """Describe the delimiter in a single name, and how to read the input; `None` if there is none."""
-    cures = {
-        "\t": "tabs: --from tsv (format='tsv') reads it",
-        ",": "commas: --from csv (format='csv') reads it",
-        ";": "semicolons: csvformat -d ';' makes commas of them",
-        "|": "bars: csvformat -d '|' makes commas of them",
-    }
-    return next((cure for delimiter, cure in cures.items() if delimiter in name), None)
 
 
 class _MoreError(Exception):

@@ -30,7 +30,7 @@ _PACKED: tuple[str, ...] = ("jsonl", "json", "csv", "tsv")
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class InputFormat:
     """The format in which an input is read."""
 
     name: FormatName
@@ -42,7 +42,7 @@ class Format:
     """Whether its name ends in `.json`, as both JSON lines and a JSON array may."""
 
 
-def format_of(source: str, given: str | None) -> Format:
+def format_of(source: str, given: str | None) -> InputFormat:
     """Return the format in which to read a source.
 
     Args:
@@ -55,14 +55,14 @@ def format_of(source: str, given: str | None) -> Format:
     if given is not None:
         return _as_given(source, given)
     if is_prefix(source):
-        return Format("listing")
+        return InputFormat("listing")
     name = _file_name(source)
     if name.startswith("s3://") and name.endswith("/manifest.json"):
-        return Format("inventory")
+        return InputFormat("inventory")
     stem, compression = _unpacked(name)
     suffix = stem.rpartition(".")[2]
     # JSON lines in a `.json` file are common too; which it is, is detected while reading.
-    return Format(_SUFFIXES.get(suffix, "jsonl"), compression, may_be_array=suffix == "json")
+    return InputFormat(_SUFFIXES.get(suffix, "jsonl"), compression, may_be_array=suffix == "json")
 
 
 def _file_name(source: str) -> str:
@@ -87,7 +87,7 @@ def is_prefix(source: str) -> bool:
     return bool(bucket) and (not slash or not key or key.endswith("/"))
 
 
-def _as_given(source: str, given: str) -> Format:
+def _as_given(source: str, given: str) -> InputFormat:
     name, compression = _unpacked(given) if isinstance(given, str) else ("", None)
     if name == "ndjson":
         name = "jsonl"
@@ -101,7 +101,7 @@ def _as_given(source: str, given: str) -> Format:
         compression = _unpacked(_file_name(source))[1]
     if name == "listing" and not source.lower().startswith("s3://"):
         raise InvalidRequestError("format 'listing' is of a prefix in S3: s3://bucket/prefix/")
-    return Format(found, compression, is_given=True)
+    return InputFormat(found, compression, is_given=True)
 
 
 def _unpacked(name: str) -> tuple[str, Compression | None]:

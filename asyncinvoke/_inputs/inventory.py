@@ -12,12 +12,12 @@ from anyio import to_thread
 
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.compression import Gzip
-from asyncinvoke._inputs.formats import Format, InputError
+from asyncinvoke._inputs.formats import InputError, InputFormat
 from asyncinvoke._inputs.lines import Row
 from asyncinvoke._inputs.manifest import DataFile, Manifest, plain, read_manifest
-from asyncinvoke._inputs.opening import open_file
 from asyncinvoke._inputs.parquet import Parquet
 from asyncinvoke._inputs.s3 import as_row
+from asyncinvoke._inputs.seekable import open_file
 from asyncinvoke._inputs.text import Text
 from asyncinvoke.errors import AsyncInvokeError
 
@@ -119,7 +119,7 @@ class Inventory:
         return Text(
             files.Unpacked(blocks, Gzip(url)),
             url,
-            Format("csv", "gz"),
+            InputFormat("csv", "gz"),
             is_packed_file=True,
             header=list(self._columns),
         )

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncinvoke._inputs.json_text import NotJsonError, check_json, parse_json
-from asyncinvoke._inputs.template import MISSING, Pointer, Template
+from asyncinvoke._inputs.template import MISSING, PayloadTemplate, Pointer
 from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD
-from asyncinvoke._request.request import LogTypeName, Request
+from asyncinvoke._request.request import OPTIONS_OF_AN_ITEM, LogTypeName, Request
 from asyncinvoke.errors import InvalidRequestError
 
 ItemT = TypeVar("ItemT", bound="Item")
@@ -22,9 +22,11 @@ class Making:
 
     __slots__ = ("is_json", "key", "template")
 
-    def __init__(self, key: Pointer | None, template: Template | None, *, is_json: bool) -> None:
+    def __init__(
+        self, key: Pointer | None, template: PayloadTemplate | None, *, is_json: bool
+    ) -> None:
         self.key: Pointer | None = key
-        self.template: Template | None = template
+        self.template: PayloadTemplate | None = template
         self.is_json: bool = is_json
 
 
@@ -50,14 +52,7 @@ class Item(Request):
         __hash__ = object.__hash__
 
         # Options that an item never has; as class attributes they cost nothing per item.
-        function_name = None
-        qualifier = None
-        invocation_type = None
-        client_context = None
-        tenant_id = None
-        durable_execution_name = None
-        timeout = None
-        idempotent = None
+        vars().update(dict.fromkeys(OPTIONS_OF_AN_ITEM))
 
     log_type: LogTypeName | None = None
     has_options: bool = False

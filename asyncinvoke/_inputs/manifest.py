@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.formats import InputError
-from asyncinvoke._inputs.opening import open_file
+from asyncinvoke._inputs.seekable import open_file
 
 _LONGEST_MANIFEST = 67_108_864
 _MD5 = re.compile("[0-9a-f]{32}")

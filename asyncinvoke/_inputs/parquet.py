@@ -9,7 +9,7 @@ from anyio import to_thread
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke._inputs.lines import Row
-from asyncinvoke._inputs.opening import open_file
+from asyncinvoke._inputs.seekable import open_file
 
 MOST_ROWS = 16_384
 """The maximum number of rows that are decoded at once."""
@@ -142,7 +142,7 @@ def _marked_types(schema: Any, arrow_schema: Any) -> dict[int, Any]:
         schema: The schema of the Parquet file.
         arrow_schema: The Arrow schema that pyarrow derives from it.
     """
-    from asyncinvoke._inputs.marked import MARKS, with_marks
+    from asyncinvoke._inputs.extension_types import MARKS, with_marks
 
     columns = map(schema.column, range(len(schema)))
     # An interval is none of pyarrow's logical types, and a UUID no converted type.

@@ -11,11 +11,11 @@ from anyio import to_thread
 
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.compression import Gzip, Zstd
-from asyncinvoke._inputs.formats import Format, FormatName, format_of, is_prefix
+from asyncinvoke._inputs.formats import FormatName, InputFormat, format_of, is_prefix
 from asyncinvoke._inputs.item import Item, Making
 from asyncinvoke._inputs.lines import LineCounter, Row
-from asyncinvoke._inputs.opening import open_file
-from asyncinvoke._inputs.template import Pointer, Template
+from asyncinvoke._inputs.seekable import open_file
+from asyncinvoke._inputs.template import PayloadTemplate, Pointer
 from asyncinvoke._inputs.text import Text
 from asyncinvoke.errors import InvalidRequestError
 
@@ -44,11 +44,11 @@ class Input:
     def __init__(
         self,
         source: str,
-        format_: Format,
+        format_: InputFormat,
         storage_options: Mapping[str, Any],
         *,
         key: Pointer | None,
-        template: Template | None,
+        template: PayloadTemplate | None,
     ) -> None:
         self._source = source
         self._format = format_
@@ -263,5 +263,5 @@ def read(
         format_,
         dict(storage_options or {}),
         key=None if key is None else Pointer(key),
-        template=None if payload_template is None else Template(payload_template),
+        template=None if payload_template is None else PayloadTemplate(payload_template),
     )

@@ -8,7 +8,7 @@ from anyio import to_thread
 
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.lines import Row
-from asyncinvoke._inputs.opening import file_system
+from asyncinvoke._inputs.seekable import file_system
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

@@ -108,7 +108,7 @@ class Hole:
 Part: TypeAlias = str | Hole
 
 
-class Template:
+class PayloadTemplate:
     """A template for payloads: JSON with placeholders such as `{/pointer}` in its strings.
 
     A string that is only a placeholder is replaced by the value itself, of any type; `"{}"` is the

@@ -8,7 +8,7 @@ from asyncinvoke._inputs.array import Array
 from asyncinvoke._inputs.beginning import NeedsMoreError, not_lines, say_not_lines
 from asyncinvoke._inputs.delimited import Delimited
 from asyncinvoke._inputs.files import Blocks
-from asyncinvoke._inputs.formats import HEAD, Format, InputError, other_kind
+from asyncinvoke._inputs.formats import HEAD, InputError, InputFormat, other_kind
 from asyncinvoke._inputs.lines import Lines, Row
 
 _EXPECTED = {"jsonl": "JSON in UTF-8", "json": "JSON in UTF-8", "csv": "CSV in UTF-8"}
@@ -42,7 +42,7 @@ class Text:
         self,
         blocks: Blocks,
         name: str,
-        format_: Format,
+        format_: InputFormat,
         *,
         is_json_file: bool = False,
         is_packed_file: bool = False,

@@ -24,7 +24,7 @@ _RANK = {
 """The order of precedence: succeeded, ran, may have run, certainly did not run."""
 
 
-class Record(NamedTuple):
+class ItemRecord(NamedTuple):
     """The part of an item's outcome that decides a merge."""
 
     state: int
@@ -41,7 +41,7 @@ class Record(NamedTuple):
         return self.began + self.elapsed / 1e6
 
 
-def beats(new: Record, old: Record) -> bool:
+def beats(new: ItemRecord, old: ItemRecord) -> bool:
     """Return whether a record takes precedence over another record of the same item.
 
     A success wins over a failure, and a known outcome over an unknown one; of two equal outcomes
@@ -51,7 +51,7 @@ def beats(new: Record, old: Record) -> bool:
     return ranks[0] > ranks[1] if ranks[0] != ranks[1] else new.ended > old.ended
 
 
-def ran_twice(one: Record, other: Record) -> bool:
+def ran_twice(one: ItemRecord, other: ItemRecord) -> bool:
     """Return whether an item ran, or may have run, according to both records."""
     return State.NOT_RUN not in (one.state, other.state)
 
@@ -115,7 +115,7 @@ class Conflicts:
                     row,
                 )
             self._number_take(there)
-            self._tell(new, old, name if self._keyed and name is not None else there)
+            self._report(new, old, name if self._keyed and name is not None else there)
 
     def lose(self, lost: list[Flight], ours: str, *, offset: int) -> None:
         """Record the items of a part that may have run when its process died as ended.
@@ -134,7 +134,7 @@ class Conflicts:
             found = self._sql.all(
                 f"SELECT idx, session {ours} FROM item WHERE {self._column} = ?", name
             )
-            record = Record(State.MAY_HAVE_RUN, flight.take, began, 0, None)
+            record = ItemRecord(State.MAY_HAVE_RUN, flight.take, began, 0, None)
             is_kept = True
             for there, is_ours in found:
                 row = there
@@ -143,7 +143,7 @@ class Conflicts:
                 if is_kept:
                     move_to_earlier(self._sql, there, take=self._next_take(there))
                 if not is_ours:
-                    self._tell(record, other, name if self._keyed else there)
+                    self._report(record, other, name if self._keyed else there)
             if is_kept:
                 self._insert_lost(flight, row, cause, new_session)
 
@@ -156,13 +156,13 @@ class Conflicts:
         )
         self._number_take(row)
 
-    def _records(self, part: str, row: int) -> list[tuple[Record, str | None]]:
+    def _records(self, part: str, row: int) -> list[tuple[ItemRecord, str | None]]:
         found = self._sql.all(
             "SELECT state, take, session.started + item.began / 1000.0, elapsed, request_id, key"
             f" FROM {part}.item JOIN {part}.session ON session.id = item.session WHERE idx = ?",
             row,
         )
-        return [(Record(*record), key) for *record, key in found]
+        return [(ItemRecord(*record), key) for *record, key in found]
 
     def _next_take(self, row: int) -> int:
         ((last,),) = self._sql.all("SELECT COALESCE(MAX(take), 0) FROM earlier WHERE idx = ?", row)
@@ -172,7 +172,7 @@ class Conflicts:
         """Let an item's take come after those that were put aside."""
         self._sql.do("UPDATE item SET take = MAX(take, ?) WHERE idx = ?", self._next_take(row), row)
 
-    def _tell(self, new: Record, old: Record, name: int | str) -> None:
+    def _report(self, new: ItemRecord, old: ItemRecord, name: int | str) -> None:
         if ran_twice(new, old):
             self.ran_twice += 1
             if len(self.named) < NAMED:

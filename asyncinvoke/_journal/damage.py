@@ -56,7 +56,7 @@ def damage_told(path: Path) -> Iterator[None]:
         ) from None
 
 
-def tells_damage(method: Method) -> Method:
+def explains_damage(method: Method) -> Method:
     """Apply `damage_told` to a method or generator method of an object that has a `path`."""
     if inspect.isgeneratorfunction(method):
 
@@ -75,13 +75,13 @@ def tells_damage(method: Method) -> Method:
     return cast("Method", calls)
 
 
-def faults(query: Callable[..., list[Any]]) -> tuple[str, ...]:
+def problems(query: Callable[..., list[Any]]) -> tuple[str, ...]:
     """Return the problems of a journal that can be read: in its pages, indexes and counts.
 
     Args:
         query: Executes a query and returns its rows.
     """
-    found = [said for (said,) in query(f"PRAGMA integrity_check({MOST})") if said != "ok"]
+    found = [problem for (problem,) in query(f"PRAGMA integrity_check({MOST})") if problem != "ok"]
     if found:
         return tuple(" ".join(str(each).split()) for each in found)
     known = {" ".join(each.split()) for each in f"{TABLES}{VIEW}{KEYED}".split(";\n")}
@@ -110,6 +110,6 @@ def _miscounted(query: Callable[..., list[Any]]) -> Iterator[str]:
             yield f"the count of {name} says {counts.get(name)!r}, and there are {number:,}"
     settled = f" AND state != {State.SETTLED.value}"
     for table, but in (("cause", settled), ("version", "")):
-        for name, said, number in query(_NAMED.format(table=table, but=but)):
-            if said != number:
-                yield f"the count of {name} says {said!r}, and there are {number:,}"
+        for name, counted, number in query(_NAMED.format(table=table, but=but)):
+            if counted != number:
+                yield f"the count of {name} says {counted!r}, and there are {number:,}"

@@ -125,7 +125,7 @@ class Seen:
         return int.from_bytes(self._bits, "big").bit_count()
 
 
-class _Fate(Enum):
+class _Action(Enum):
     """What becomes of an item that has ended in an earlier session."""
 
     AGAIN = auto()
@@ -144,35 +144,35 @@ def decide_found(found: list[Found], journal: Journal, seen: Seen | None, into: 
                 into.twice.append((prepared, _twice(prepared, prepared.row)))
                 continue
             seen.add(prepared.row)
-        fate = _fate(each, journal, keyed=seen is not None)
-        if fate is _Fate.AGAIN:
+        action = _action_for(each, journal, keyed=seen is not None)
+        if action is _Action.AGAIN:
             prepared.take = each.take + 1
             into.again.append(prepared)
-        elif fate is _Fate.DIFFERS:
+        elif action is _Action.DIFFERS:
             into.differing.append(prepared)
-        elif fate is _Fate.ASKED:
+        elif action is _Action.ASKED:
             into.asked.append(each)
-        elif fate is _Fate.REPLAYED:
+        elif action is _Action.REPLAYED:
             into.replayed.append(each)
         else:
             into.skipped.append(prepared)
 
 
-def _fate(each: Found, journal: Journal, *, keyed: bool) -> _Fate:
+def _action_for(each: Found, journal: Journal, *, keyed: bool) -> _Action:
     """Return what becomes of an item, given its record and its digest now."""
     if each.digest != each.prepared.digest:
         if each.digest is None:  # it could not be sent then, so it certainly did not run
-            return _Fate.AGAIN
+            return _Action.AGAIN
         if not keyed or journal.changed is Changed.REFUSE:
-            return _Fate.DIFFERS
+            return _Action.DIFFERS
         if journal.changed is Changed.AGAIN:
-            return _Fate.AGAIN
+            return _Action.AGAIN
     redrive, bits = journal.redrive, _REDRIVEN.get(each.state, 0)
     if bits and not isinstance(redrive, Redrive):
-        return _Fate.ASKED
+        return _Action.ASKED
     if isinstance(redrive, Redrive) and bits & redrive.value:
-        return _Fate.AGAIN
-    return _Fate.REPLAYED if journal.replay and journal.results else _Fate.SKIPPED
+        return _Action.AGAIN
+    return _Action.REPLAYED if journal.replay and journal.results else _Action.SKIPPED
 
 
 def decide_fresh(
@@ -200,20 +200,28 @@ def decide_fresh(
             if seen is not None and prepared.key is not None:
                 seen.open[prepared.key] = prepared.index
             continue
-        prepared.row, prepared.take = left.row, left.take
-        changed = left.digest != prepared.digest
-        if changed and (seen is None or journal.changed is Changed.REFUSE):
-            into.differing.append(prepared)
-            continue
-        if seen is not None:
-            seen.add(left.row)
-            seen.open[str(name)] = left.row
-        if not changed and prepared.call is not None and prepared.call.repeatable:
-            prepared.lost = lost_attempt(left)
-            into.repeated.append(prepared)
-        else:
-            into.lost.append(_doubt(prepared, left, journal))
-        del lost[name]
+        if _decide_lost(prepared, left, journal, seen, into):
+            del lost[name]
+
+
+def _decide_lost(
+    prepared: Prepared, left: Flight, journal: Journal, seen: Seen | None, into: Decided
+) -> bool:
+    """Decide about an item that may have run; return whether it goes on: one that differs does not."""
+    prepared.row, prepared.take = left.row, left.take
+    changed = left.digest != prepared.digest
+    if changed and (seen is None or journal.changed is Changed.REFUSE):
+        into.differing.append(prepared)
+        return False
+    if seen is not None:
+        seen.add(left.row)
+        seen.open[str(prepared.key)] = left.row
+    if not changed and prepared.call is not None and prepared.call.repeatable:
+        prepared.lost = lost_attempt(left)
+        into.repeated.append(prepared)
+    else:
+        into.lost.append(_doubt(prepared, left, journal))
+    return True
 
 
 def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:

@@ -46,18 +46,8 @@ def cut(digest: bytes | None) -> bytes | None:
 
 def overridden(parameters: InvokeParameters, shared: InvokeParameters) -> dict[str, str | None]:
     """Return the parameters that differ from those of the map, by name; the log type does not count."""
-    pairs: dict[str, tuple[str | None, str | None]] = {
-        "function_name": (parameters.target.function_name, shared.target.function_name),
-        "qualifier": (parameters.target.qualifier, shared.target.qualifier),
-        "invocation_type": (parameters.invocation_type.value, shared.invocation_type.value),
-        "client_context": (parameters.client_context, shared.client_context),
-        "tenant_id": (parameters.tenant_id, shared.tenant_id),
-        "durable_execution_name": (
-            parameters.durable_execution_name,
-            shared.durable_execution_name,
-        ),
-    }
-    return {name: own for name, (own, common) in pairs.items() if own != common}
+    common = shared.identity()
+    return {name: own for name, own in parameters.identity().items() if own != common[name]}
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal import rows
-from asyncinvoke._journal.damage import tells_damage
+from asyncinvoke._journal.damage import explains_damage
 from asyncinvoke._journal.deciding import Found
 from asyncinvoke._journal.flights import Left
 from asyncinvoke._journal.identity import cut
@@ -34,7 +34,7 @@ class Lookups:
         self._keyed = keyed
         self._digest = f"substr(digest, 1, {DIGEST})" if has_longer_digests else "digest"
 
-    @tells_damage
+    @explains_damage
     def look_up(self, reads: list[Prepared]) -> tuple[list[Found], list[Prepared]]:
         """Return the items that have ended, with their records, and those that have not.
 
@@ -67,7 +67,7 @@ class Lookups:
                 found.append(Found(prepared, cut(digest), State(state), take))
         return found, fresh
 
-    @tells_damage
+    @explains_damage
     def are_those(self, first: int, count: int, digests: bytes, *, failed: bool) -> bool:
         """Return whether consecutive rows have ended, and have these digests.
 
@@ -93,7 +93,7 @@ class Lookups:
             return False
         return bool(found == digests)
 
-    @tells_damage
+    @explains_damage
     def outcomes(
         self, wanted: list[Found], causes: dict[rows.CauseKey, int]
     ) -> list[tuple[Prepared, Outcome[Any]]]:

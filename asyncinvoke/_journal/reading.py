@@ -5,11 +5,10 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._journal.damage import faults, tells_damage
+from asyncinvoke._journal.damage import explains_damage, problems
 from asyncinvoke._journal.flights import Flight, read_flights
 from asyncinvoke._journal.marks import ReadMarks
 from asyncinvoke._journal.opening import explained, read_only
@@ -67,12 +66,7 @@ class RecordedRun:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -85,7 +79,7 @@ class RecordedRun:
     def __repr__(self) -> str:
         return f"<RecordedRun {str(self._path)!r}>"
 
-    @tells_damage
+    @explains_damage
     def summary(self) -> RunSummary:
         """Return the identity and progress of the run, in constant time."""
         is_running = self._marks.is_held()
@@ -101,7 +95,7 @@ class RecordedRun:
                 is_running=is_running,
             )
 
-    @tells_damage
+    @explains_damage
     def causes(self) -> tuple[RecordedCause, ...]:
         """Return the causes of failures, most frequent first, in constant time.
 
@@ -112,7 +106,7 @@ class RecordedRun:
             again = self._in_progress(is_running=self._marks.is_held())
             return causes_of(self._all(CAUSES), again.values())
 
-    @tells_damage
+    @explains_damage
     def outcomes(
         self,
         *,
@@ -147,7 +141,7 @@ class RecordedRun:
                 last = row.idx
                 yield self._outcome(row, causes)
 
-    @tells_damage
+    @explains_damage
     def unknown(self) -> Iterator[RecordedItem]:
         """Yield the items that may or may not have run, to be looked up in the function's logs.
 
@@ -159,7 +153,7 @@ class RecordedRun:
                 yield in_progress(flight, is_running=False)
         yield from self._in_state(State.MAY_HAVE_RUN)
 
-    @tells_damage
+    @explains_damage
     def settled(self) -> Iterator[RecordedItem]:
         """Yield the items that may have run, and were settled by hand as having run."""
         yield from self._in_state(State.SETTLED)
@@ -174,7 +168,7 @@ class RecordedRun:
                 if last not in again:
                     yield item_of(row)
 
-    @tells_damage
+    @explains_damage
     def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
         """Return one item with its earlier takes, or `None` if it is not recorded.
 
@@ -201,7 +195,7 @@ class RecordedRun:
     def _earlier(self, row: int) -> tuple[RecordedTake, ...]:
         return tuple(map(take_of, self._all(TAKES, row)))
 
-    @tells_damage
+    @explains_damage
     def outcome(
         self, *, position: int | None = None, key: str | None = None
     ) -> Outcome[Any] | None:
@@ -214,7 +208,7 @@ class RecordedRun:
                 return self._outcome(fields, {})
         return None
 
-    @tells_damage
+    @explains_damage
     def samples(self) -> Iterator[Sample]:
         """Yield the samples of the run, about one per second."""
         yield from self._samples(0)
@@ -225,32 +219,32 @@ class RecordedRun:
             last = rows[-1][0]
             yield from map(sample_of, rows)
 
-    @tells_damage
+    @explains_damage
     def latest_sample(self) -> Sample | None:
         """Return the last sample, or `None` if there is none, in constant time."""
         ((last,),) = self._all("SELECT COALESCE(MAX(rowid), 0) FROM sample")
         return next(self._samples(last - 1), None)
 
-    @tells_damage
+    @explains_damage
     def ends(self) -> int:
         """Return how many times an item has ended, counting every take."""
         return int(self._all("SELECT value FROM count WHERE name = 'seq'")[0][0])
 
-    @tells_damage
+    @explains_damage
     def data_version(self) -> int:
         """Return a number that changes with each commit; cheap enough to poll."""
         return int(self._all("PRAGMA data_version")[0][0])
 
-    @tells_damage
+    @explains_damage
     def check(self) -> tuple[str, ...]:
         """Check every page, index and count; return the problems found, or an empty tuple.
 
         This takes about a second per million items. It cannot detect changed values in an intact
         page. Digests are compared with the input whenever the run is continued.
         """
-        return faults(self._all)
+        return problems(self._all)
 
-    @tells_damage
+    @explains_damage
     def lost(self) -> list[Flight]:
         """Return the items that may have run when a process died, in the order of their rows."""
         return [flight for flight in read_flights(self._all, self._marks) if flight.may_have_run]

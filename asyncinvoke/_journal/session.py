@@ -238,9 +238,9 @@ class Session:
         This takes a tenth of the time needed to read the input again.
         """
         if not has_ended_in_order(self._sql.all):
-            ((said,),) = self._sql.all("PRAGMA quick_check(1)")
-            if said != "ok":
-                raise JournalError(f"{self._path}: it is damaged: {' '.join(said.split())}")
+            ((finding,),) = self._sql.all("PRAGMA quick_check(1)")
+            if finding != "ok":
+                raise JournalError(f"{self._path}: it is damaged: {' '.join(finding.split())}")
 
 
 def has_ended_in_order(query: Query) -> bool:

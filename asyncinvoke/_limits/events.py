@@ -96,4 +96,4 @@ class News:
                 level, line, extra = news
                 _logger.log(level, line, extra=extra)
             else:
-                self._hooks.tell(news)
+                self._hooks.emit(news)

@@ -1,4 +1,4 @@
-"""The vocabulary of failure: throttle reasons and scopes, failure kinds, transport faults, limit hits."""
+"""Words for failure: throttle reasons and scopes, kinds, transport faults, limits hit, causes."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

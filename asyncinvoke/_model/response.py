@@ -191,8 +191,8 @@ class Response(Generic[Out]):
     def billed_duration(self) -> float | None:
         """The billed duration in seconds, from the log; `None` without `log_type="Tail"`."""
         # The last match is Lambda's: the function itself may have logged such a line earlier.
-        said = _BILLED.findall(self.log_result or "")
-        return int(said[-1]) / 1000 if said else None
+        durations = _BILLED.findall(self.log_result or "")
+        return int(durations[-1]) / 1000 if durations else None
 
     def json(self) -> Out:
         """Decode the payload.

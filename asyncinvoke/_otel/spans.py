@@ -142,31 +142,31 @@ class Spans:
                 self._attempt(attempt, under_way.context)
             span.set_attribute("asyncinvoke.outcome", str(outcome_of(result)))
             if result is not None:
-                said = attributes.of_result(result)
-                span.set_attributes(said)
-                if attributes.ERROR in said:
+                values = attributes.of_result(result)
+                span.set_attributes(values)
+                if attributes.ERROR in values:
                     # No description, since it could quote the output of a function.
                     span.set_status(StatusCode.ERROR)
         span.end()
 
     def _attempt(self, attempt: Attempt, context: Context) -> None:
         """Create the span of a completed attempt."""
-        said = attributes.of_attempt(attempt) | {attributes.WAITED: attempt.waited}
+        values = attributes.of_attempt(attempt) | {attributes.WAITED: attempt.waited}
         if attempt.number > 1:
-            said["http.request.resend_count"] = attempt.number - 1
+            values["http.request.resend_count"] = attempt.number - 1
         span = self._tracer.start_span(
             f"attempt {attempt.number}",
             context=context,
-            attributes=said,
+            attributes=values,
             start_time=int(attempt.started * 1e9),
         )
-        if attributes.ERROR in said:
+        if attributes.ERROR in values:
             span.set_status(StatusCode.ERROR)
         span.end(int((attempt.started + attempt.elapsed) * 1e9))
 
 
 def _of_execution(event: ExecutionStarted, operation: str) -> dict[str, Any]:
-    said = {
+    values = {
         "rpc.system": "aws-api",
         "rpc.service": "Lambda",
         "rpc.method": operation,
@@ -177,7 +177,7 @@ def _of_execution(event: ExecutionStarted, operation: str) -> dict[str, Any]:
         attributes.QUALIFIER: event.qualifier,
         "asyncinvoke.invocation_type": str(event.invocation_type),
     }
-    return attributes.there(said)
+    return attributes.there(values)
 
 
 def _header(span: Span) -> str | None:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from asyncinvoke._inputs.files import name_of, why_of
-from asyncinvoke._inputs.formats import InputError, missing
-from asyncinvoke._inputs.opening import file_system
+from asyncinvoke._inputs.formats import Compression, InputError, missing
+from asyncinvoke._inputs.seekable import file_system
 from asyncinvoke._outputs.parts import new_part, remove_abandoned
 from asyncinvoke.errors import AsyncInvokeError
 
-FormatName: TypeAlias = Literal["jsonl", "parquet"]
-Compression: TypeAlias = Literal["gz", "zst"]
+OutputFormatName: TypeAlias = Literal["jsonl", "parquet"]
 
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst"}
 
@@ -24,7 +23,7 @@ _COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst"}
 class Kind:
     """How an output is written."""
 
-    format: FormatName = "jsonl"
+    format: OutputFormatName = "jsonl"
     compression: Compression | None = None
     is_remote: bool = False
     """Whether it is a URL rather than a local file."""
@@ -35,19 +34,19 @@ class Kind:
         return self.is_remote or self.format == "parquet" or self.compression is not None
 
 
-def kind_of(target: str, told: FormatName | None = None) -> Kind:
+def kind_of(target: str, given: OutputFormatName | None = None) -> Kind:
     """Return the kind of output that a name implies.
 
     Args:
         target: A path or a URL.
-        told: The format given by the caller, if any.
+        given: The format given by the caller, if any.
     """
     lowered = target.lower()
     compression = next((each for end, each in _COMPRESSIONS.items() if lowered.endswith(end)), None)
-    by_name: FormatName = "parquet" if lowered.endswith((".parquet", ".pq")) else "jsonl"
+    by_name: OutputFormatName = "parquet" if lowered.endswith((".parquet", ".pq")) else "jsonl"
     return Kind(
-        format=told or by_name,
-        compression=None if (told or by_name) == "parquet" else compression,
+        format=given or by_name,
+        compression=None if (given or by_name) == "parquet" else compression,
         is_remote="://" in target,
     )
 

@@ -1,29 +1,14 @@
-"""Draws the report's charts as SVG in the colours and fonts of the page; uses matplotlib."""
+"""The charts of a report: what each of them shows."""
 
-import io
 import itertools
-import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from asyncinvoke._report.course import Course, Point, thinned
+from asyncinvoke._report.drawing import BAD, GOOD, INK, LIMIT, MUTED, PAPER, drawn
 from asyncinvoke._report.figures import Bar, seconds_in_words
+from asyncinvoke._report.timeline import Point, Timeline, thinned
 
-# Charts are drawn in these colours, which are then replaced by variables of the page's style sheet,
-# so that they follow its light or dark theme.
-_COLOURS = {
-    "#010101": "--ink",
-    "#020202": "--muted",
-    "#030303": "--line",
-    "#040404": "--good",
-    "#050505": "--bad",
-    "#060606": "--limit",
-    "#070707": "--paper",
-}
-INK, MUTED, LINE, GOOD, BAD, LIMIT, PAPER = _COLOURS
-_WIDTHS = {"wide": 7.4, "narrow": 3.35}
 _KEPT = 4
 """The maximum number of throttle reasons in a chart; the table has all of them."""
 
@@ -62,36 +47,36 @@ def latency_chart(bars: Sequence[Bar], marks: Mapping[float, float]) -> str:
         axes.set_xlim(bars[0].begin, bars[-1].end)
         axes.set_ylabel("items")
 
-    return _both("latency", draw, height=2.3)
+    return drawn("latency", draw, height=2.3)
 
 
-def rate_chart(course: Course) -> str:
+def rate_chart(timeline: Timeline) -> str:
     """Draw how many items ended per second."""
 
     def draw(axes: Any, width: str) -> None:
-        edges = [rate.at for rate in course.rates]
-        ends = [*edges, edges[-1] + course.step]
-        good = [rate.succeeded for rate in course.rates]
-        bad = [rate.failed for rate in course.rates]
+        edges = [rate.at for rate in timeline.rates]
+        ends = [*edges, edges[-1] + timeline.step]
+        good = [rate.succeeded for rate in timeline.rates]
+        bad = [rate.failed for rate in timeline.rates]
         axes.stairs(good, ends, fill=True, color=GOOD, alpha=0.35)
         axes.stairs(good, ends, color=GOOD, linewidth=1.3, label="succeeded")
         if any(bad):
             axes.stairs(bad, ends, color=BAD, linewidth=1.3, linestyle="--", label="failed")
         axes.set_ylim(0, max(*good, *bad, 1e-9) * 1.25)
         axes.set_ylabel("items a second")
-        _time_axis(axes, course, width)
+        _time_axis(axes, timeline, width)
 
-    return _both("rate", draw, height=2.1, legend=True)
+    return drawn("rate", draw, height=2.1, legend=True)
 
 
-def flight_chart(course: Course) -> str:
+def flight_chart(timeline: Timeline) -> str:
     """Draw the concurrency limit, and the attempts in flight."""
 
     def draw(axes: Any, width: str) -> None:
-        flight = [point.in_flight for point in course.points]
-        limit = [point.limit for point in course.points]
+        flight = [point.in_flight for point in timeline.points]
+        limit = [point.limit for point in timeline.points]
         # One line for each session, because nothing was sampled between them.
-        for number, points in enumerate(_of_each_session(course)):
+        for number, points in enumerate(_of_each_session(timeline)):
             at = [point.at for point in points]
             ys = [point.in_flight for point in points]
             named = {"label": "in flight"} if number == 0 else {}
@@ -105,25 +90,25 @@ def flight_chart(course: Course) -> str:
         near = [each for each in limit if each <= most * 4]
         axes.set_ylim(0, max(most, *near, 1) * 1.25)
         axes.set_ylabel("attempts")
-        _time_axis(axes, course, width)
+        _time_axis(axes, timeline, width)
 
-    return _both("flight", draw, height=2.1, legend=True)
+    return drawn("flight", draw, height=2.1, legend=True)
 
 
-def _of_each_session(course: Course) -> list[list[Point]]:
+def _of_each_session(timeline: Timeline) -> list[list[Point]]:
     sessions: dict[int, list[Point]] = {}
-    for point in course.points:
-        sessions.setdefault(bisect_left(course.begins, point.at), []).append(point)
+    for point in timeline.points:
+        sessions.setdefault(bisect_left(timeline.begins, point.at), []).append(point)
     return list(sessions.values())
 
 
-def throttle_chart(course: Course) -> str:
+def throttle_chart(timeline: Timeline) -> str:
     """Draw the throttled attempts over time, by reason."""
 
     def draw(axes: Any, width: str) -> None:
-        points = thinned(course.points, _STEMS)
+        points = thinned(timeline.points, _STEMS)
         at = [point.at for point in points]
-        reasons = list(course.throttles)[:_KEPT]
+        reasons = list(timeline.throttles)[:_KEPT]
         for number, reason in enumerate(reasons):
             counts = [point.throttles.get(reason, 0) for point in points]
             shown = [(x, y) for x, y in zip(at, counts, strict=True) if y]
@@ -137,21 +122,21 @@ def throttle_chart(course: Course) -> str:
             )  # fmt: skip
         axes.set_ylim(bottom=0)
         axes.set_ylabel("attempts")
-        _time_axis(axes, course, width)
+        _time_axis(axes, timeline, width)
 
-    return _both("throttles", draw, height=1.8, legend=True)
+    return drawn("throttles", draw, height=1.8, legend=True)
 
 
 def _short(reason: str, width: str) -> str:
     return reason if width == "wide" or len(reason) <= 30 else f"{reason[:29]}…"
 
 
-def _time_axis(axes: Any, course: Course, width: str) -> None:
-    lasted = max(course.lasted, course.step)
+def _time_axis(axes: Any, timeline: Timeline, width: str) -> None:
+    lasted = max(timeline.lasted, timeline.step)
     ticks = _even_ticks(lasted, 4 if width == "narrow" else 8)
     axes.set_xticks(ticks, [seconds_in_words(each) for each in ticks])
     axes.set_xlim(0, lasted)
-    for begin in course.begins[1:]:
+    for begin in timeline.begins[1:]:
         axes.axvline(begin, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
 
 
@@ -172,114 +157,3 @@ def _even_ticks(lasted: float, most: int) -> list[float]:
 
 def _multiples(step: float) -> Iterator[float]:
     return (number * step for number in itertools.count())
-
-
-def _both(
-    name: str, draw: Callable[[Any, str], None], *, height: float, legend: bool = False
-) -> str:
-    """Draw a chart for wide and for narrow pages; the page shows one of them."""
-    return "".join(
-        f'<div class="chart {width}" aria-hidden="true">'
-        f"{_svg(f'{name}-{width}', draw, width, height, legend=legend)}</div>"
-        for width in _WIDTHS
-    )
-
-
-def _svg(
-    name: str, draw: Callable[[Any, str], None], width: str, height: float, *, legend: bool
-) -> str:
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with _style():
-        figure = Figure(figsize=(_WIDTHS[width], height))
-        axes = figure.subplots()
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        axes.yaxis.set_major_locator(_whole_ticks())
-        axes.yaxis.set_major_formatter(_number)
-        axes.grid(axis="y", linewidth=0.6)
-        axes.set_axisbelow(True)
-        draw(axes, width)
-        rows = 0
-        if legend:
-            handles, labels = axes.get_legend_handles_labels()
-            columns = 1 if name.startswith("throttles") else 3
-            rows = -(-len(labels) // columns)
-            figure.legend(
-                handles, labels, loc="upper left", bbox_to_anchor=(0, 1), ncols=columns,
-                frameon=False, fontsize=8, labelcolor=INK, handlelength=2.2, borderpad=0,
-            )  # fmt: skip
-        _set_margins(figure, _WIDTHS[width], height, legend_rows=rows)
-        sink = io.StringIO()
-        figure.set_canvas(FigureCanvasSVG(figure))
-        figure.savefig(sink, format="svg", transparent=True, metadata=_NO_METADATA)
-    return themed(sink.getvalue(), name)
-
-
-def _set_margins(figure: Any, width: float, height: float, *, legend_rows: int) -> None:
-    # matplotlib could compute the margins by measuring all text, which takes as long as drawing.
-    left, right, bottom, top, row = 0.62, 0.12, 0.28, 0.08, 0.19  # inches
-    figure.subplots_adjust(
-        left=left / width,
-        right=1 - right / width,
-        bottom=bottom / height,
-        top=1 - (top + row * legend_rows) / height,
-    )
-
-
-_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
-
-
-def themed(svg: str, name: str) -> str:
-    """Return an SVG for embedding: with the page's colours and fonts, and with unique IDs."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    for colour, variable in _COLOURS.items():
-        svg = svg.replace(colour, f"var({variable})")
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", svg)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = svg.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
-    return re.sub(r">\s+<", "><", svg)
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    import matplotlib as mpl
-
-    settings = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "asyncinvoke",
-        "font.family": "sans-serif",
-        "font.sans-serif": ["DejaVu Sans"],
-        "font.size": 9,
-        "text.color": INK,
-        "axes.edgecolor": MUTED,
-        "axes.labelcolor": MUTED,
-        "axes.labelsize": 8,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelcolor": INK,
-        "ytick.labelcolor": INK,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "grid.color": LINE,
-        "path.simplify": True,
-    }
-    with mpl.rc_context(settings):
-        yield
-
-
-def _whole_ticks() -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10])
-
-
-def _number(value: float, _position: float = 0) -> str:
-    if value >= 1_000_000:
-        return f"{value / 1_000_000:g} M"
-    if value >= 10_000:
-        return f"{value / 1_000:g} k"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._journal.measuring import Measures
 from asyncinvoke._journal.values import RecordedCause, RecordedSession, RunSummary, Sample
-from asyncinvoke._report.course import Course, course_of
 from asyncinvoke._report.figures import Bar, bars, percentiles
 from asyncinvoke._report.prices import NOTE, Cost, Sampled, estimated
 from asyncinvoke._report.standing import idempotent_of, pending_of, total_of, unrecorded_of
+from asyncinvoke._report.timeline import Timeline, timeline_of
 
 SHOWN = 50
 """The maximum number of causes to show."""
@@ -53,7 +53,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class CauseRow:
     """A cause of failure, and the command that redrives its items."""
 
     number: int
@@ -87,13 +87,13 @@ class Facts:
 
     sessions: tuple[RecordedSession, ...]
     lasted: Mapping[int, float]
-    causes: tuple[Cause, ...]
+    causes: tuple[CauseRow, ...]
     other_causes: int
     """The number of causes that are not shown."""
 
     percentiles: Mapping[float, float]
     bars: tuple[Bar, ...]
-    course: Course
+    timeline: Timeline
     attempts: int
     throttled: int
     cost: Cost | None
@@ -133,7 +133,7 @@ def facts_of(
         other_causes=max(len(causes) - SHOWN, 0),
         percentiles=percentiles(measures.latencies),
         bars=tuple(bars(measures.latencies)),
-        course=course_of(summary.sessions, measures, samples),
+        timeline=timeline_of(summary.sessions, measures, samples),
         attempts=summary.attempts,
         throttled=summary.throttled,
         cost=_cost(summary, price_per_gb_s),
@@ -203,11 +203,11 @@ def _about(summary: RunSummary) -> dict[str, str]:
     return about
 
 
-def _cause(cause: RecordedCause, path: str) -> Cause:
+def _cause(cause: RecordedCause, path: str) -> CauseRow:
     doubtful = cause.delivery == "unknown"
     redrive = f"asyncinvoke runs redrive {shlex.quote(path)} --cause {cause.number}"
     detail = cause.error_type or cause.code
-    return Cause(
+    return CauseRow(
         number=cause.number,
         count=cause.count,
         named=cause.error + (f" {detail}" if detail else ""),

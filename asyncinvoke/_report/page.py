@@ -70,14 +70,14 @@ def _charts(facts: Facts) -> dict[str, Any]:
     """Return the charts that have data, as markup that is not escaped."""
     from markupsafe import Markup
 
-    course = facts.course
+    timeline = facts.timeline
     drawn: dict[str, Any] = {}
     if facts.bars:
         drawn["latency"] = charts.latency_chart(facts.bars, facts.percentiles)
-    if course.rates:
-        drawn["rate"] = charts.rate_chart(course)
-    if len(course.points) > 1:
-        drawn["flight"] = charts.flight_chart(course)
-    if course.throttles:
-        drawn["throttles"] = charts.throttle_chart(course)
+    if timeline.rates:
+        drawn["rate"] = charts.rate_chart(timeline)
+    if len(timeline.points) > 1:
+        drawn["flight"] = charts.flight_chart(timeline)
+    if timeline.throttles:
+        drawn["throttles"] = charts.throttle_chart(timeline)
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704  # drawn here

@@ -50,6 +50,15 @@ class InvokeParameters:
             or self.durable_execution_name is not None
         )
 
+    def identity(self) -> dict[str, str | None]:
+        """Return the options that a request is recognized by in a journal: all but the log type."""
+        target = self.target
+        found = {"function_name": target.function_name, "qualifier": target.qualifier}
+        for name in _IDENTIFYING:
+            option = getattr(self, name)
+            found[name] = option.value if isinstance(option, StrEnum) else option
+        return found
+
     def for_target(self, target: Target) -> "InvokeParameters":
         """Return these parameters for another function."""
         return replace(self, target=target)
@@ -77,6 +86,11 @@ class InvokeParameters:
             else encode_client_context(client_context),
             durable_execution_name=_durable_execution_name(durable_execution_name),
         )
+
+
+_IDENTIFYING = tuple(
+    name for name in InvokeParameters.__dataclass_fields__ if name not in ("target", "log_type")
+)
 
 
 def checked(

@@ -84,7 +84,10 @@ class Request(Generic[Payload_co]):
     @property
     def has_options(self) -> bool:
         """Whether it overrides any option of the map."""
-        return any(getattr(self, name) is not None for name in _OPTIONS)
+        return any(getattr(self, name) is not None for name in OPTIONS_OF_AN_ITEM)
 
 
-_OPTIONS = tuple(name for name in Request.__dataclass_fields__ if name not in ("payload", "key"))
+OPTIONS_OF_AN_ITEM = tuple(
+    name for name in Request.__dataclass_fields__ if name not in ("payload", "key")
+)
+"""The options of a map that one of its items may override."""

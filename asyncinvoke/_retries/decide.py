@@ -50,7 +50,7 @@ class Retries:
         Returns:
             The number of seconds to wait before the next attempt, or why there is none.
         """
-        backoff = self._policy.backoff(verdict)
+        backoff = backoff_for(self._policy, verdict)
         if backoff is None or not (backoff.when is None or _plain("when", backoff.when(error))):
             return GaveUp.NOT_RETRYABLE
         if verdict.delivery is Delivery.UNKNOWN and not self._repeatable:
@@ -92,39 +92,51 @@ class Retries:
         return state
 
 
+def backoff_for(policy: RetryPolicy, verdict: Verdict) -> Backoff | None:
+    """Return a policy's backoff for a failed attempt, if it has one."""
+    if (
+        verdict.kind is FailureKind.TRANSPORT
+        and verdict.delivery is Delivery.NOT_SENT
+        and policy.not_sent is not None
+    ):
+        return policy.not_sent
+    backoff: Backoff | None = getattr(policy, verdict.kind)
+    return backoff
+
+
 def _start(state: RetryCallState, now: float) -> float:
     """Return since when an execution could not be sent: an earlier outage does not count."""
     last = state.outcome_timestamp
     return state.start_time if last is None or now <= last + FORGOTTEN else now
 
 
-def _plain(name: str, said: object) -> object:
+def _plain(name: str, result: object) -> object:
     """Validate the result of a strategy: a coroutine, for example, would always count as true.
 
     Raises:
         ConfigurationError: It is a coroutine, as from a lambda that calls an `async def`.
     """
-    if inspect.isawaitable(said):
-        if inspect.iscoroutine(said):
-            said.close()  # avoids the warning about a coroutine that was never awaited
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()  # avoids the warning about a coroutine that was never awaited
         raise ConfigurationError(
-            f"Backoff({name}=...) gave a {type(said).__name__}: it is called, not awaited"
+            f"Backoff({name}=...) gave a {type(result).__name__}: it is called, not awaited"
         )
-    return said
+    return result
 
 
-def _seconds(said: object) -> float:
+def _seconds(result: object) -> float:
     """Return the wait computed by a strategy.
 
     Raises:
         ConfigurationError: It is not a number.
     """
-    said = _plain("wait", said)
-    if not isinstance(said, SupportsFloat):
+    result = _plain("wait", result)
+    if not isinstance(result, SupportsFloat):
         raise ConfigurationError(
-            f"Backoff(wait=...) gave a {type(said).__name__}: it must give a number of seconds"
+            f"Backoff(wait=...) gave a {type(result).__name__}: it must give a number of seconds"
         )
     try:
-        return float(said)
+        return float(result)
     except OverflowError:  # an integer too large for a float
         return math.inf

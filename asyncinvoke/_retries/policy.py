@@ -13,13 +13,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._recent import Recent
 from asyncinvoke._request.numbers import is_finite
 from asyncinvoke._request.payload import is_awaited
 from asyncinvoke._request.target import show_value
-from asyncinvoke._retries.classify import Verdict
 from asyncinvoke.errors import ConfigurationError, InvocationError
 
 MOST_BALANCES = 4096
@@ -215,17 +213,6 @@ class RetryPolicy:
                 f"max_retry_after={show_value(longest)} must be a positive number of seconds, "
                 "and finite"
             )
-
-    def backoff(self, verdict: Verdict) -> Backoff | None:
-        """Return the backoff for a failed attempt, if it has one."""
-        if (
-            verdict.kind is FailureKind.TRANSPORT
-            and verdict.delivery is Delivery.NOT_SENT
-            and self.not_sent is not None
-        ):
-            return self.not_sent
-        backoff: Backoff | None = getattr(self, verdict.kind)
-        return backoff
 
     @classmethod
     def never(cls) -> Self:

@@ -65,17 +65,17 @@ def of_attempt(attempt: Attempt) -> dict[str, Any]:
 def of_result(result: Response[Any] | InvocationError) -> dict[str, Any]:
     """Return the attributes of a completed execution."""
     attempts = result.attempts
-    said = {
+    attributes = {
         ERROR: error_type(result),
         STATUS: result.status_code,
         REQUEST_ID: result.request_id,
         ATTEMPTS: attempts[-1].number if attempts else 0,
     }
     if isinstance(result, InvocationError):
-        said[DELIVERY] = _word(result.delivery)
-        said[GAVE_UP] = _word(result.gave_up)
-        said[REASON] = _word(getattr(result, "reason", None))
-    return there(said)
+        attributes[DELIVERY] = _word(result.delivery)
+        attributes[GAVE_UP] = _word(result.gave_up)
+        attributes[REASON] = _word(getattr(result, "reason", None))
+    return there(attributes)
 
 
 def error_type(result: Response[Any] | InvocationError) -> str | None:
@@ -119,13 +119,13 @@ def log_retry(target: Target, attempt: Attempt) -> None:
 def log_given_up(target: Target, ended: Response[Any] | InvocationError) -> None:
     """Log that an execution was given up, at level DEBUG."""
     if isinstance(ended, InvocationError) and _logger.isEnabledFor(logging.DEBUG):
-        said = of_result(ended)
+        attributes = of_result(ended)
         _logger.debug(
             "%s: given up after %d attempts in %.3g s (%s): %s",
             target,
-            said[ATTEMPTS],
+            attributes[ATTEMPTS],
             ended.elapsed,
             ended.gave_up,
-            said[ERROR],
-            extra={**of_function(target.name, target.qualifier), **said},
+            attributes[ERROR],
+            extra={**of_function(target.name, target.qualifier), **attributes},
         )

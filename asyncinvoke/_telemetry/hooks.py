@@ -48,9 +48,9 @@ class Hooks:
         hooks: Plain functions of one argument.
     """
 
-    __slots__ = ("_always", "_hooks", "_logged", "tell")
+    __slots__ = ("_always", "_hooks", "_logged", "emit")
 
-    tell: Callable[[object], None]
+    emit: Callable[[object], None]
     """Calls each hook with an event."""
 
     def __init__(self, hooks: Iterable[Callable[[Any], object]] = ()) -> None:
@@ -58,7 +58,7 @@ class Hooks:
         self._always = any(not isinstance(hook, Instrument) for hook in self._hooks)
         self._logged: set[int] = set()
         # With four events per call, a single hook, the usual case, is called without a loop.
-        self.tell = self._tell_all if len(self._hooks) != 1 else self._teller(self._hooks[0])
+        self.emit = self._emit_to_all if len(self._hooks) != 1 else self._emitter_to(self._hooks[0])
 
     def __bool__(self) -> bool:
         return bool(self._hooks)
@@ -82,44 +82,44 @@ class Hooks:
         """Notify the instruments that a stream's block begins."""
         self._instruments(lambda each: each.handed_over(execution))
 
-    def _tell_all(self, event: object) -> None:
+    def _emit_to_all(self, event: object) -> None:
         for hook in self._hooks:
             try:
-                if (said := hook(event)) is not None:
-                    self._check_plain(hook, said)
+                if (result := hook(event)) is not None:
+                    self._check_plain(hook, result)
             except Exception as error:  # noqa: BLE001  # somebody else's code
                 self._log(hook, error)
 
-    def _teller(self, hook: Callable[[Any], object]) -> Callable[[object], None]:
-        def tell(event: object) -> None:
+    def _emitter_to(self, hook: Callable[[Any], object]) -> Callable[[object], None]:
+        def emit(event: object) -> None:
             try:
-                if (said := hook(event)) is not None:
-                    self._check_plain(hook, said)
+                if (result := hook(event)) is not None:
+                    self._check_plain(hook, result)
             except Exception as error:  # noqa: BLE001  # somebody else's code
                 self._log(hook, error)
 
-        return tell
+        return emit
 
-    def _instruments(self, tell: Callable[[Instrument], None]) -> None:
+    def _instruments(self, notify: Callable[[Instrument], None]) -> None:
         for hook in self._hooks:
             if isinstance(hook, Instrument):
                 try:
-                    tell(hook)
+                    notify(hook)
                 except Exception as error:  # noqa: BLE001  # it relies on foreign code
                     self._log(hook, error)
 
-    def _check_plain(self, hook: object, said: object) -> None:
+    def _check_plain(self, hook: object, result: object) -> None:
         """Log an error if a hook returned an awaitable, such as a lambda around an `async def`."""
-        if not inspect.isawaitable(said):
+        if not inspect.isawaitable(result):
             return
-        if inspect.iscoroutine(said):
-            said.close()  # avoids the warning about a coroutine that was never awaited
+        if inspect.iscoroutine(result):
+            result.close()  # avoids the warning about a coroutine that was never awaited
         if id(hook) not in self._logged:
             self._logged.add(id(hook))
             _logger.error(
                 "a hook gave a %s: %s; it is called, not awaited, and must be a plain function; "
                 "it will not be said again",
-                type(said).__name__,
+                type(result).__name__,
                 _name(hook),
             )
 

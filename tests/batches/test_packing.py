@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asyncinvoke import Batch, InvalidRequestError
 from asyncinvoke._batches.batch import format_of
-from asyncinvoke._batches.formats import Format
+from asyncinvoke._batches.formats import BatchFormat
 from asyncinvoke._batches.packing import Bounds, Filling, Packed, check_common, checked_json, pack
 from asyncinvoke._batches.shape import BatchItem
 from asyncinvoke._request.request import InvocationType
@@ -35,7 +35,7 @@ def item(index: int, size: int, key: str | None = None) -> BatchItem:
     return BatchItem(index=index, key=key, payload=b'"' + b"x" * size + b'"')
 
 
-def gather(made: Format, bounds: Bounds, sizes: list[int]) -> tuple[list[Filling], list[int]]:
+def gather(made: BatchFormat, bounds: Bounds, sizes: list[int]) -> tuple[list[Filling], list[int]]:
     """Put items of these sizes into batches, as a map does; and those that are too large aside."""
     closed, refused = [Filling(made, bounds)], []
     for index, size in enumerate(sizes):

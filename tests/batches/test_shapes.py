@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asyncinvoke import Batch, ConfigurationError, InvalidRequestError, ItemFailed
 from asyncinvoke._batches.batch import checked_batch, format_of
-from asyncinvoke._batches.reading import elements
+from asyncinvoke._batches.parsing import elements
 from asyncinvoke._batches.shape import BatchItem, MisfitError
 
 JSON = st.recursive(

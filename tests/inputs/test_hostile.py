@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from asyncinvoke import InvalidRequestError
 from asyncinvoke._inputs.compression import Gzip, Zstd
 from asyncinvoke._inputs.files import Blocks, Unpacked
-from asyncinvoke._inputs.formats import Format, FormatName
+from asyncinvoke._inputs.formats import FormatName, InputFormat
 from asyncinvoke._inputs.item import Item, Making
 from asyncinvoke._inputs.text import Text
 from asyncinvoke.inputs import InputError, read
@@ -55,7 +55,7 @@ async def rows_of(pieces: list[bytes], kind: FormatName, packed: str | None) -> 
         blocks = Unpacked(blocks, Gzip("in"))
     elif packed == "zst":
         blocks = Unpacked(blocks, Zstd("in"))
-    text = Text(blocks, "in", Format(kind))
+    text = Text(blocks, "in", InputFormat(kind))
     making = Making(None, None, is_json=kind != "jsonl")
     found = []
     try:

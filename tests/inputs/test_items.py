@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from asyncinvoke import InvalidRequestError, Request
 from asyncinvoke._inputs.item import Item, Making
 from asyncinvoke._inputs.json_text import dump_json, parse_json
-from asyncinvoke._inputs.template import MISSING, Pointer, Template
+from asyncinvoke._inputs.template import MISSING, PayloadTemplate, Pointer
 
 # RFC 6901, section 5, with the answers that it gives.
 RFC = json.loads(
@@ -52,7 +53,7 @@ def item(
 ) -> Item:
     making = Making(
         None if key is None else Pointer(key),
-        None if template is None else Template(template),
+        None if template is None else PayloadTemplate(template),
         is_json=False,
     )
     return Item(3, line, data, None, making)
@@ -155,7 +156,7 @@ NO_TEMPLATES = {
 @pytest.mark.parametrize(("template", "why"), NO_TEMPLATES.values(), ids=NO_TEMPLATES)
 def test_a_template_that_is_wrong_is_refused_on_start(template: str, why: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        Template(template)
+        PayloadTemplate(template)
     assert why in str(caught.value)
 
 
@@ -198,3 +199,8 @@ def test_an_item_is_a_request_and_travels() -> None:
     again = pickle.loads(pickle.dumps(made))
     assert (again.position, again.line, again.key, again.payload) == (3, 7, "a", made.payload)
     assert repr(made) == "<Item position=3 line=7>"
+
+
+def test_an_item_of_an_input_overrides_no_option_of_its_map() -> None:
+    options = [f.name for f in fields(Request) if f.name not in ("payload", "key")]
+    assert [getattr(item(b"{}"), name) for name in options] == [None] * len(options)

@@ -11,7 +11,7 @@ import pytest
 
 from asyncinvoke._inputs.formats import format_of
 from asyncinvoke._inputs.item import Item, Making
-from asyncinvoke._inputs.template import Template
+from asyncinvoke._inputs.template import PayloadTemplate
 from asyncinvoke.cli.app import app
 from asyncinvoke.local import LocalLambda
 from tests.test_readme import run_script
@@ -59,5 +59,5 @@ def test_the_templates_of_the_table_give_what_it_says() -> None:
     assert len(TEMPLATES) == 4
     row = b'{"key": "a.jpg", "size": 7}'
     for template, payload in TEMPLATES:
-        made = Item(0, 1, row, None, Making(None, Template(template), is_json=True))
+        made = Item(0, 1, row, None, Making(None, PayloadTemplate(template), is_json=True))
         assert made.payload.decode() == payload

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError
 from asyncinvoke._inputs import columns, parquet
-from asyncinvoke._inputs.marked import Json
+from asyncinvoke._inputs.extension_types import Json
 from asyncinvoke.inputs import Input, InputError, read
 
 from .duckdb_files import MARKED, NESTED_INTERVALS

@@ -21,7 +21,7 @@ import zstandard
 
 from asyncinvoke import InvalidRequestError, Invoker
 from asyncinvoke._inputs.files import name_of
-from asyncinvoke._inputs.formats import Format, format_of
+from asyncinvoke._inputs.formats import InputFormat, format_of
 from asyncinvoke.inputs import InputError, read
 from asyncinvoke.testing import FakeLambda
 
@@ -62,10 +62,10 @@ def test_a_format_is_told_by_the_end_of_a_name(source: str) -> None:
 
 
 def test_what_is_told_beats_the_name_but_for_its_compression() -> None:
-    assert format_of("https://host/in.gz?a", "csv") == Format("csv", "gz", is_given=True)
-    assert format_of("in.txt.gz", "csv") == Format("csv", "gz", is_given=True)
-    assert format_of("-", "csv.zst") == Format("csv", "zst", is_given=True)
-    assert format_of("in.csv", "json") == Format("json", None, is_given=True)
+    assert format_of("https://host/in.gz?a", "csv") == InputFormat("csv", "gz", is_given=True)
+    assert format_of("in.txt.gz", "csv") == InputFormat("csv", "gz", is_given=True)
+    assert format_of("-", "csv.zst") == InputFormat("csv", "zst", is_given=True)
+    assert format_of("in.csv", "json") == InputFormat("json", None, is_given=True)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

@@ -165,6 +165,10 @@ async def test_a_stream_stops_at_the_first_that_differs_and_what_was_sent_is_rec
         ({"qualifier": "live"}, "qualifier is 'live', and was None"),
         ({"invocation_type": "Event"}, "invocation_type is 'Event', and was 'RequestResponse'"),
         ({"tenant_id": "a"}, "tenant_id is 'a', and was None"),
+        (
+            {"durable_execution_name": "once"},
+            "durable_execution_name is 'once', and was None",
+        ),
         ({"client_context": {"token": "secret"}}, "client_context is another one"),
         ({"key": str}, "whether items have keys is True, and was False"),
     ],

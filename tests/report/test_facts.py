@@ -1,4 +1,4 @@
-"""The contents of a report, from values: percentiles, prices, the course of a run, and figures."""
+"""The contents of a report, from values: percentiles, prices, the timeline of a run, and figures."""
 
 import itertools
 import math
@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke._journal.measuring import Latencies, Step, step_of
-from asyncinvoke._report import charts, figures
-from asyncinvoke._report.course import course_of
+from asyncinvoke._report import drawing, figures
 from asyncinvoke._report.facts import facts_of
 from asyncinvoke._report.figures import bars, percentiles
 from asyncinvoke._report.prices import PER_GB_S, PER_REQUEST, Sampled, estimated
 from asyncinvoke._report.standing import total_of_all
+from asyncinvoke._report.timeline import timeline_of
 from asyncinvoke.errors import GaveUp
 
 from . import runs
@@ -81,11 +81,11 @@ def test_a_note_that_says_nothing_is_no_sample(note: Any) -> None:
 
 def test_time_between_sessions_is_left_out() -> None:
     sessions = runs.summary().sessions
-    course = course_of(sessions, runs.measures(), runs.samples())
-    assert (course.begins, course.lasted) == ((0.0, 10.0), 20.0)
-    assert [rate.at for rate in course.rates] == [float(n) for n in range(20)]
-    assert [point.at for point in course.points][:10] == [*map(float, range(1, 10)), 11.0]
-    assert course.throttles == {runs.REASON: 36, "Unknown": 2}
+    timeline = timeline_of(sessions, runs.measures(), runs.samples())
+    assert (timeline.begins, timeline.lasted) == ((0.0, 10.0), 20.0)
+    assert [rate.at for rate in timeline.rates] == [float(n) for n in range(20)]
+    assert [point.at for point in timeline.points][:10] == [*map(float, range(1, 10)), 11.0]
+    assert timeline.throttles == {runs.REASON: 36, "Unknown": 2}
 
 
 def test_sessions_that_were_at_work_at_once_are_added_up() -> None:
@@ -103,13 +103,13 @@ def test_sessions_that_were_at_work_at_once_are_added_up() -> None:
         for n, began in ((1, 100.0), (2, 104.0), (3, 900.0))
         for at, sample in enumerate(runs.samples()[:5])
     ]
-    course = course_of(sessions, measures, samples)
-    assert (course.begins, course.lasted) == ((0.0, 14.0), 19.0)
-    rates = {rate.at: (rate.succeeded, rate.failed) for rate in course.rates if rate.failed}
+    timeline = timeline_of(sessions, measures, samples)
+    assert (timeline.begins, timeline.lasted) == ((0.0, 14.0), 19.0)
+    rates = {rate.at: (rate.succeeded, rate.failed) for rate in timeline.rates if rate.failed}
     assert rates == {0.0: (1, 1), 4.0: (2, 3), 8.0: (1, 2), 14.0: (1, 3), 18.0: (1, 3)}
-    flight = {point.at: (point.in_flight, point.limit) for point in course.points}
+    flight = {point.at: (point.in_flight, point.limit) for point in timeline.points}
     assert (flight[2.0], flight[4.0], flight[6.0]) == ((24, 30), (25 + 22, 60), (24, 30))
-    assert course.throttles == {"Unknown": 12}
+    assert timeline.throttles == {"Unknown": 12}
 
 
 def test_steps_in_which_nothing_ended_are_there() -> None:
@@ -117,8 +117,8 @@ def test_steps_in_which_nothing_ended_are_there() -> None:
         Step(session=1, at=0.0, succeeded=1, failed=0),
         Step(session=1, at=3.0, succeeded=2, failed=1),
     )
-    course = course_of([runs.session(1)], runs.measures(steps=steps), [])
-    assert [(rate.succeeded, rate.failed) for rate in course.rates] == [
+    timeline = timeline_of([runs.session(1)], runs.measures(steps=steps), [])
+    assert [(rate.succeeded, rate.failed) for rate in timeline.rates] == [
         (1, 0), (0, 0), (0, 0), (2, 1),
     ]  # fmt: skip
 
@@ -188,7 +188,7 @@ def test_inputs_that_may_have_keys_in_common_have_no_total_together() -> None:
 def test_numbers_on_an_axis_are_short() -> None:
     numbers = (0, 0.5, 9_999, 10_000, 250_000, 1_500_000)
     shown = ["0", "0.5", "9,999", "10 k", "250 k", "1.5 M"]
-    assert [charts._number(number) for number in numbers] == shown
+    assert [drawing._number(number) for number in numbers] == shown
 
 
 def test_counts_add_up_to_the_input() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from asyncinvoke import Invoker
 from asyncinvoke._engine.calls import Calls, Defaults, check_timeout, item_options
 from asyncinvoke._engine.options import InvokeOptions
 from asyncinvoke._model.response import decode_json
-from asyncinvoke._request.parameters import checked
+from asyncinvoke._request.parameters import InvokeParameters, checked
 from asyncinvoke._request.request import InvocationType, LogType, Request
+from asyncinvoke._request.target import Target
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke.errors import InvalidRequestError
 from asyncinvoke.local import LocalLambda
@@ -190,3 +192,11 @@ def test_only_what_lambda_makes_harmless_is_repeatable() -> None:
     assert not checked("resize", invocation_type="Event").repeatable
     assert checked("resize", invocation_type="DryRun").repeatable
     assert checked("resize", durable_execution_name="n" * 64).repeatable
+
+
+@pytest.mark.parametrize("field", InvokeParameters.__dataclass_fields__)
+def test_a_journal_knows_a_request_by_all_that_is_sent_but_the_log_type(field: str) -> None:
+    plain = checked("resize")
+    changed: dict[str, Any] = {field: Target.parse("crop") if field == "target" else "other"}
+    same = replace(plain, **changed).identity() == plain.identity()
+    assert same == (field == "log_type")

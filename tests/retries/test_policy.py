@@ -22,6 +22,7 @@ from tenacity import (
 from asyncinvoke import Backoff, ConfigurationError, FailureKind, RetryBudget, RetryPolicy
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._retries.classify import Verdict
+from asyncinvoke._retries.decide import backoff_for
 from asyncinvoke._retries.policy import Balance
 
 BACKOFF = Backoff(wait=wait_fixed(1), stop=stop_after_attempt(2))
@@ -34,21 +35,21 @@ def of(kind: FailureKind) -> Verdict:
 
 def test_a_policy_repeats_nothing_unless_it_is_told_to() -> None:
     for policy in (RetryPolicy(), RetryPolicy.never()):
-        assert [policy.backoff(of(kind)) for kind in FailureKind] == [None] * len(FailureKind)
+        assert [backoff_for(policy, of(kind)) for kind in FailureKind] == [None] * len(FailureKind)
 
 
 def test_each_kind_has_the_backoff_of_its_name() -> None:
     for kind in FailureKind:
         policy = RetryPolicy(**{kind.value: BACKOFF})  # type: ignore[arg-type]
-        assert policy.backoff(of(kind)) is BACKOFF
-        assert [k for k in FailureKind if policy.backoff(of(k)) is not None] == [kind]
+        assert backoff_for(policy, of(kind)) is BACKOFF
+        assert [k for k in FailureKind if backoff_for(policy, of(k)) is not None] == [kind]
 
 
 @pytest.mark.parametrize("preset", [RetryPolicy.standard(), RetryPolicy.batch()])
 def test_a_preset_repeats_all_but_what_the_function_or_the_service_refused(
     preset: RetryPolicy,
 ) -> None:
-    repeated = {kind for kind in FailureKind if preset.backoff(of(kind)) is not None}
+    repeated = {kind for kind in FailureKind if backoff_for(preset, of(kind)) is not None}
     assert repeated == set(FailureKind) - {FailureKind.FUNCTION, FailureKind.REJECTED}
 
 
@@ -82,8 +83,8 @@ def test_a_policy_shows_what_it_holds() -> None:
 def test_a_policy_is_pickled_and_copied_whole(preset: RetryPolicy) -> None:
     for copied in (pickle.loads(pickle.dumps(preset)), copy.deepcopy(preset)):
         assert type(copied) is RetryPolicy
-        assert [copied.backoff(of(kind)) is None for kind in FailureKind] == [
-            preset.backoff(of(kind)) is None for kind in FailureKind
+        assert [backoff_for(copied, of(kind)) is None for kind in FailureKind] == [
+            backoff_for(preset, of(kind)) is None for kind in FailureKind
         ]
     assert copy.copy(preset) == preset
 

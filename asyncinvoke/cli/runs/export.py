@@ -7,7 +7,7 @@ import anyio
 import click
 
 from asyncinvoke._inputs.files import name_of
-from asyncinvoke._outputs.files import FormatName, kind_of, local_name
+from asyncinvoke._outputs.files import OutputFormatName, kind_of, local_name
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError, printable
 from asyncinvoke.cli.map.continued import is_stream
@@ -49,7 +49,7 @@ def export(
     target: str,
     is_split: bool,
     may_have_run: bool,
-    told: FormatName | None,
+    told: OutputFormatName | None,
     force: bool,
 ) -> None:
     """Write the recorded outcomes of RUN in input order, as one JSON line each.

@@ -1,4 +1,4 @@
-"""The course of a run, second by second, without the time between its sessions."""
+"""The timeline of a run, second by second, without the time between its sessions."""
 
 import math
 from collections import Counter
@@ -44,7 +44,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class Timeline:
     """The progress of a run over its running time: the time in which at least one session was active."""
 
     begins: tuple[float, ...]
@@ -66,10 +66,10 @@ class Course:
     """Throttled attempts by reason, as far as they were sampled, most frequent first."""
 
 
-def course_of(
+def timeline_of(
     sessions: Sequence[RecordedSession], measures: Measures, samples: Iterable[Sample]
-) -> Course:
-    """Return the course of a run.
+) -> Timeline:
+    """Return the timeline of a run.
 
     Consecutive sessions are joined without the pause between them. Sessions that overlap, as those
     of merged shards do, are added up.
@@ -82,7 +82,7 @@ def course_of(
     for _, point in points:
         for reason, count in point.throttles.items():
             totals[reason] = totals.get(reason, 0) + count
-    return Course(
+    return Timeline(
         begins=begins,
         lasted=lasted,
         step=measures.step,

@@ -73,17 +73,17 @@ def members(text: bytes) -> dict[str, bytes]:
         raise MisfitError(_NOT_JSON) from None
 
 
-def _members(said: str) -> dict[str, bytes]:
+def _members(text: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    at = _after_space(said, _after_space(said, 0) + 1)
-    while not said.startswith("}", at):
-        name, at = _decode(said, at)
-        begin = _after_space(said, _after_space(said, at) + 1)
-        _, end = _decode(said, begin)
-        found[name] = said[begin:end].encode()
-        at = _after_space(said, end)
-        if said.startswith(",", at):
-            at = _after_space(said, at + 1)
+    at = _after_space(text, _after_space(text, 0) + 1)
+    while not text.startswith("}", at):
+        name, at = _decode(text, at)
+        begin = _after_space(text, _after_space(text, at) + 1)
+        _, end = _decode(text, begin)
+        found[name] = text[begin:end].encode()
+        at = _after_space(text, end)
+        if text.startswith(",", at):
+            at = _after_space(text, at + 1)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Protocols for the facts being judged, which `_transport` collects."""
+"""Protocols for the facts that checks examine, which `_transport` collects."""
 
 from datetime import datetime
 from typing import Protocol

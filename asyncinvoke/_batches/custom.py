@@ -6,12 +6,12 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from asyncinvoke._batches.formats import Result
-from asyncinvoke._batches.reading import as_json, read
+from asyncinvoke._batches.parsing import as_json, read
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError, PackError, Shape
 from asyncinvoke._request.payload import encode_json, why_not_json
 
 
-class OwnFormat:
+class CustomFormat:
     """The format of a custom shape. The size of a batch is known only once it is packed."""
 
     def __init__(self, shape: Shape, common: object) -> None:
