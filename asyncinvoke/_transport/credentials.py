@@ -1,5 +1,6 @@
 """Credentials: found when a client is opened; their values resolved at most once a second."""
 
+import asyncio
 import contextlib
 import json
 import math
@@ -10,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import anyio
+from aiobotocore.credentials import AnyioProcessProvider
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
@@ -58,12 +60,15 @@ async def find_credentials(session: AioSession) -> Any:
     Raises:
         ConfigurationError: There are none, or their source cannot be used.
     """
+    process = _process_of(session)
     try:
+        if process is not None:
+            _kill_when_cancelled(session)
         found = await session.get_credentials()
     except (FileNotFoundError, PermissionError) as error:
         flaw = key_log_flaw(error)
         if flaw is None:
-            name = error.filename or _process_of(session)
+            name = error.filename or process
             is_there = isinstance(error, PermissionError)
             flaw = f"{name!r} cannot be run" if is_there else f"there is no {name!r}"
             flaw = f"credential_process: {flaw}"
@@ -76,6 +81,16 @@ async def find_credentials(session: AioSession) -> Any:
     if found is None:
         raise ConfigurationError(NO_CREDENTIALS)
     return found
+
+
+def _kill_when_cancelled(session: AioSession) -> None:
+    """Have a credential_process killed if waiting for it is cancelled, on asyncio as on trio.
+
+    On asyncio, aiobotocore would leave it running: it could outlive this process.
+    """
+    provider = session.get_component("credential_provider").get_provider("custom-process")
+    if getattr(provider, "_popen", None) is asyncio.create_subprocess_exec:
+        provider._popen = AnyioProcessProvider(None, None)._popen  # noqa: SLF001
 
 
 def _unreadable(error: Exception, session: AioSession) -> str | None:
@@ -91,6 +106,8 @@ def _unreadable(error: Exception, session: AioSession) -> str | None:
         is_json = not isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
         printed = "JSON that is not credentials" if is_json else "what is not JSON"
         return f"credential_process: {name!r} printed {printed}"
+    if _process_setting(session) is not None:
+        return "credential_process: its value in AWS's config file is not a command"
     if "AWS_CONTAINER_CREDENTIALS_FULL_URI" in os.environ:
         return "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that gives no credentials"
     return None
@@ -98,8 +115,14 @@ def _unreadable(error: Exception, session: AioSession) -> str | None:
 
 def _process_of(session: AioSession) -> str | None:
     """Return the program of a profile's credential_process, without arguments, which may be secret."""
-    with contextlib.suppress(botocore_errors.BotoCoreError, ValueError, IndexError):
-        return shlex.split(session.get_scoped_config().get("credential_process", ""))[0]
+    with contextlib.suppress(AttributeError, ValueError, IndexError):
+        return shlex.split(_process_setting(session) or "")[0]
+    return None
+
+
+def _process_setting(session: AioSession) -> Any:
+    with contextlib.suppress(botocore_errors.BotoCoreError):
+        return session.get_scoped_config().get("credential_process")
     return None
 
 
