@@ -209,6 +209,8 @@ def why_of(error: Exception) -> str:
             return error.strerror
         case ValueError() if _NO_RANGES.search(str(error)):
             return "its server does not support range requests"
+        case _ if type(error).__name__ == "EndpointConnectionError":  # of botocore
+            return "its endpoint cannot be reached"
     return type(error).__name__
 
 

@@ -78,7 +78,7 @@ class Deployment:
         )
 
 
-Handler = Callable[..., Any]
+Handler = Callable[[Any, Any], Any]
 """`handler(event, context)`, sync or async."""
 
 MAX_TIMEOUT = 900
