@@ -126,6 +126,7 @@ FOREIGN = {
     "asyncio": {"_transport", "local"},
     "botocore": {"_transport"},
     "click": {"cli"},
+    "cloudpickle": {"_dask"},  # what Dask pickles with
     "httptools": {"_transport"},
     "fsspec": {"_inputs"},
     "multidict": {"local"},
