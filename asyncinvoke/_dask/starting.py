@@ -11,6 +11,7 @@ from asyncinvoke._dask.plan import MERGED, Plan, checked_concurrency, shards_for
 from asyncinvoke._dask.run import DaskRun, release
 from asyncinvoke._dask.working import prepare
 from asyncinvoke._engine.shard import Shard
+from asyncinvoke._inputs.files import has_one_reader
 from asyncinvoke._report.standing import has_changed_since_merge
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, JournalError
 from asyncinvoke.runs import open_run
@@ -34,6 +35,10 @@ def start(
     """
     _check_client(client)
     _check_arguments(concurrency, invoker, options)
+    if isinstance(source, str | os.PathLike) and has_one_reader(os.fspath(source)):
+        raise ConfigurationError(
+            f"source {source} must be a file that every worker can read, not a pipe or standard input"
+        )
     _check_merged(Path(directory) / MERGED)
     threads = client.nthreads()
     if not threads:

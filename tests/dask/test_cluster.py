@@ -243,15 +243,24 @@ async def test_what_is_wished_of_a_run_reaches_its_maps(
         (Client(sees=False), {}, "worker tcp://b does not see"),
         (SimpleNamespace(asynchronous=True, nthreads=dict), {}, "must not be asynchronous"),
         (Client(), {"journal": "a.run"}, "journal is not for a map on a cluster"),
+        (Client(), {"source": "-"}, "source - must be a file that every worker can read"),
+        (Client(), {"source": "pipe"}, "pipe must be a file that every worker can read"),
         (Client(), {"shards": 4}, "it has a run of 6 shards: continue it with shards=6"),
     ],
 )
 def test_what_cannot_run_on_a_cluster_is_refused_before_it_is_submitted(
-    tmp_path: Path, client: Any, options: dict[str, Any], why: str
+    tmp_path: Path,
+    client: Any,
+    options: dict[str, Any],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "1of6.run").touch()
+    monkeypatch.chdir(tmp_path)
+    options = {"source": []} | options
     with pytest.raises(ConfigurationError, match=why):
-        asyncinvoke.dask.map(client, "f", [], directory=tmp_path, **options)
+        asyncinvoke.dask.map(client, "f", directory=tmp_path, **options)
     assert not (tmp_path / "control.json").exists()
 
 
