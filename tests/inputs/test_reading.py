@@ -79,6 +79,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "None": ({"source": None}, "source must be a path"),
     "a key": ({"source": "in", "key": "id"}, "'id' is not a JSON pointer"),
     "a template": ({"source": "in", "payload_template": "{}"}, "has no hole"),
+    "a template as an object": (
+        {"source": "in", "payload_template": {"id": "{/id}"}},
+        "a payload template must be JSON in a string, not dict",
+    ),
+    "options": ({"source": "in", "storage_options": 5}, "storage_options must be a mapping"),
 }
 
 
