@@ -8,10 +8,15 @@ import os
 import shlex
 import time
 from datetime import datetime
+from types import MethodType
 from typing import Any
 
 import anyio
-from aiobotocore.credentials import AnyioProcessProvider
+from aiobotocore.credentials import (
+    AioProfileProviderBuilder,
+    AnyioProcessProvider,
+    AnyioProfileProviderBuilder,
+)
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
@@ -60,15 +65,14 @@ async def find_credentials(session: AioSession) -> Any:
     Raises:
         ConfigurationError: There are none, or their source cannot be used.
     """
-    process = _process_of(session)
     try:
-        if process is not None:
+        if session._credentials is None:  # noqa: SLF001  # otherwise nothing is looked for
             _kill_when_cancelled(session)
         found = await session.get_credentials()
     except (FileNotFoundError, PermissionError) as error:
         flaw = key_log_flaw(error)
         if flaw is None:
-            name = error.filename or process
+            name = error.filename or _process_of(session)
             is_there = isinstance(error, PermissionError)
             flaw = f"{name!r} cannot be run" if is_there else f"there is no {name!r}"
             flaw = f"credential_process: {flaw}"
@@ -84,13 +88,19 @@ async def find_credentials(session: AioSession) -> Any:
 
 
 def _kill_when_cancelled(session: AioSession) -> None:
-    """Have a credential_process killed if waiting for it is cancelled, on asyncio as on trio.
+    """Have a credential_process killed if waiting for it is cancelled.
 
-    On asyncio, aiobotocore would leave it running: it could outlive this process.
+    On asyncio, aiobotocore would leave it running: it could outlive this process. What aiobotocore
+    uses on trio kills it, and works on asyncio as well.
     """
-    provider = session.get_component("credential_provider").get_provider("custom-process")
-    if getattr(provider, "_popen", None) is asyncio.create_subprocess_exec:
-        provider._popen = AnyioProcessProvider(None, None)._popen  # noqa: SLF001
+    resolver: Any = session.get_component("credential_provider")
+    for provider in getattr(resolver, "providers", ()):
+        if getattr(provider, "_popen", None) is asyncio.create_subprocess_exec:
+            provider._popen = AnyioProcessProvider(None, None)._popen  # noqa: SLF001
+        builder: Any = getattr(provider, "_profile_provider_builder", None)
+        if type(builder) is AioProfileProviderBuilder:  # for the source_profile of a role
+            made = AnyioProfileProviderBuilder._create_process_provider  # noqa: SLF001
+            builder._create_process_provider = MethodType(made, builder)  # noqa: SLF001
 
 
 def _unreadable(error: Exception, session: AioSession) -> str | None:

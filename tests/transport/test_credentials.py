@@ -561,15 +561,25 @@ async def test_an_empty_session_token_is_none_as_it_is_for_the_sdk(transport: An
             assert "x-amz-security-token" not in request.headers
 
 
+@pytest.mark.parametrize(
+    "role",
+    ["", "[profile role]\nrole_arn = arn:aws:iam::1:role/a\nsource_profile = own\n"],
+    ids=["of the profile", "of the source of a role"],
+)
 async def test_a_process_that_is_waited_for_ends_with_the_wait(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    role: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     alive = tmp_path / "alive"
     os.mkfifo(alive)
-    (tmp_path / "hang").write_text(f"exec 3> {alive}; echo >&3; exec sleep 300\n")
-    (tmp_path / "config").write_text(f"[default]\ncredential_process = sh {tmp_path / 'hang'}\n")
+    (tmp_path / "hang").write_text(
+        # It writes more than pipes and buffers hold, so it is being read when it says so.
+        f"exec 3> {alive}; head -c 1000000 /dev/zero; echo >&3; exec sleep 300\n"
+    )
+    own = f"[profile own]\ncredential_process = sh {tmp_path / 'hang'}\n"
+    (tmp_path / "config").write_text(own + role)
+    monkeypatch.setenv("AWS_PROFILE", "role" if role else "own")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     fifo = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -577,7 +587,6 @@ async def test_a_process_that_is_waited_for_ends_with_the_wait(
             async with anyio.create_task_group() as group:
                 group.start_soon(find_credentials, as_session(None))
                 await anyio.wait_readable(fifo)
-                await anyio.wait_all_tasks_blocked()  # it waits for the process
                 group.cancel_scope.cancel()
             assert os.read(fifo, 10) == b"\n"
             await anyio.wait_readable(fifo)
