@@ -157,6 +157,8 @@ def check(
     _check_environment(environment or {})
     if isinstance(handler, str):
         handler = _source(handler, Path(directory) if directory else Path.cwd())
+    if not isinstance(handler, Source) and not callable(handler):
+        raise ValueError(f"handler {handler!r} of {name!r} must be a callable or a string")
     if isinstance(handler, Source):
         _check_runtime(handler.handler)
     return FunctionConfig(
