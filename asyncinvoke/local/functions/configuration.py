@@ -158,7 +158,9 @@ def check(
     if isinstance(handler, str):
         handler = _source(handler, Path(directory) if directory else Path.cwd())
     if not isinstance(handler, Source) and not callable(handler):
-        raise ValueError(f"handler {handler!r} of {name!r} must be a callable or a string")
+        raise ValueError(  # noqa: TRY004  # as for any invalid value
+            f"handler {handler!r} of {name!r} must be a callable or a string"
+        )
     if isinstance(handler, Source):
         _check_runtime(handler.handler)
     return FunctionConfig(
