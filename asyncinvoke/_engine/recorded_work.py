@@ -15,11 +15,12 @@ from asyncinvoke._engine.waits import Waits
 from asyncinvoke._model.delivery import Delivery, Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Attempt, Reply
+from asyncinvoke._model.text import NO_CHARACTERS
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.payload import max_payload
 from asyncinvoke._retries.classify import classify
 from asyncinvoke._transport.base import Transport
-from asyncinvoke.errors import JournalError
+from asyncinvoke.errors import InvalidRequestError, JournalError
 
 
 class MarkingTransport:
@@ -138,8 +139,10 @@ class RecordedWork:
         key = None
         try:
             name = self._work.name(item)
-            if name is not None and not name.isascii():
-                name.encode()  # raises for lone surrogates, which cannot be stored
+            if name is not None and not name.isascii() and NO_CHARACTERS.search(name):
+                raise InvalidRequestError(  # noqa: TRY301  # as for any error of an item
+                    "key must be Unicode text, or a journal cannot store it"
+                )
             key = name
             call, body = self._work.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
