@@ -130,6 +130,7 @@ FOREIGN = {
     "asyncio": {"_transport", "local"},
     "botocore": {"_transport"},
     "click": {"cli"},
+    "cloudpickle": {"_dask"},  # what Dask pickles with
     "httptools": {"_transport"},
     "fsspec": {"_inputs"},
     "jinja2": {"_report"},

@@ -144,7 +144,7 @@ class DaskRun:
         """Stop the run, and release the resources it holds on the workers."""
         if any(future.status not in _ENDED for future in self._futures):
             self.stop()  # workers read this even where the scheduler is gone
-            for future in self._futures:
+            for future in self._futures if self._client.status == "running" else ():
                 future.cancel()
         self._merger.abandon()
         release(self._client, self._plan)

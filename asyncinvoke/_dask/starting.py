@@ -11,8 +11,9 @@ from asyncinvoke._dask.plan import MERGED, Plan, checked_concurrency, shards_for
 from asyncinvoke._dask.run import DaskRun, release
 from asyncinvoke._dask.working import prepare
 from asyncinvoke._engine.shard import Shard
+from asyncinvoke._inputs.files import has_one_reader
 from asyncinvoke._report.standing import has_changed_since_merge
-from asyncinvoke.errors import ConfigurationError, JournalError
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, JournalError
 from asyncinvoke.runs import open_run
 
 
@@ -34,6 +35,10 @@ def start(
     """
     _check_client(client)
     _check_arguments(concurrency, invoker, options)
+    if isinstance(source, str | os.PathLike) and has_one_reader(os.fspath(source)):
+        raise ConfigurationError(
+            f"source {source} must be a file that every worker can read, not a pipe or standard input"
+        )
     _check_merged(Path(directory) / MERGED)
     threads = client.nthreads()
     if not threads:
@@ -65,8 +70,10 @@ def start(
     try:
         _prepare(client, plan)
         return DaskRun(client, plan, slots)
-    except BaseException:
+    except BaseException as error:
         release(client, plan)
+        if isinstance(error, Exception) and not isinstance(error, AsyncInvokeError):
+            _check_pickles(plan)
         raise
 
 
@@ -86,7 +93,30 @@ def _prepare(client: Any, plan: Plan) -> None:
         )
 
 
+def _check_pickles(plan: Plan) -> None:
+    """Check that what workers get can be sent to them; Dask's own error does not say what cannot.
+
+    Raises:
+        ConfigurationError: It cannot be pickled.
+    """
+    from cloudpickle import dumps
+
+    for name, value in {"source": plan.source, "invoker": plan.invoker, **plan.options}.items():
+        try:
+            dumps(value)
+        except Exception as error:  # noqa: BLE001  # an object may raise anything
+            cure = ": give a function that returns the input" if name == "source" else ""
+            raise ConfigurationError(
+                f"{name} cannot be sent to workers, as it cannot be pickled "
+                f"({type(error).__name__}: {error}){cure}"
+            ) from None
+
+
 def _check_client(client: Any) -> None:
+    if not hasattr(client, "nthreads"):
+        raise ConfigurationError(
+            f"client must be Dask's Client of a cluster, not {type(client).__name__}"
+        )
     if client.asynchronous:
         raise ConfigurationError("the client must not be asynchronous: use Client(...) as it is")
     if client.status != "running":

@@ -11,7 +11,7 @@ from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.outcome import copied
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.response import Response
-from asyncinvoke._model.text import in_one_line
+from asyncinvoke._model.text import in_one_line, legible
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._retries.raising import LONGEST_MESSAGE
 from asyncinvoke.errors import FunctionError, GaveUp, InvocationError
@@ -80,8 +80,8 @@ def _named(
         call,
         elapsed,
         attempts=executed.attempts,
-        error_type=failed.error_type,
-        error_message=failed.error_message,
+        error_type=None if failed.error_type is None else legible(failed.error_type),
+        error_message=None if failed.error_message is None else legible(failed.error_message),
     )
 
 

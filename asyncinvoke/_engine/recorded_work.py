@@ -13,8 +13,10 @@ from asyncinvoke._engine.tolerance import invoker_was_left
 from asyncinvoke._engine.waits import Waits
 from asyncinvoke._model.delivery import Delivery, Phase, Progress
 from asyncinvoke._model.response import Attempt
+from asyncinvoke._model.text import NO_CHARACTERS
 from asyncinvoke._request.payload import max_payload
 from asyncinvoke._request.request import Request
+from asyncinvoke.errors import InvalidRequestError
 
 
 class ItemMarks:
@@ -120,8 +122,10 @@ class RecordedWork:
         try:
             if self._is_keyed or isinstance(item, Request):
                 name = self._work.name(item)
-                if name is not None and not name.isascii():
-                    name.encode()  # raises for lone surrogates, which cannot be stored
+                if name is not None and not name.isascii() and NO_CHARACTERS.search(name):
+                    raise InvalidRequestError(  # noqa: TRY301  # as for any error of an item
+                        "key must be Unicode text, or a journal cannot store it"
+                    )
                 key = name
             call, body = self._work.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way

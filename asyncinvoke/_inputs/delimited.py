@@ -28,7 +28,7 @@ class Delimited:
         name: The name of the input in messages.
         kind: The name of the format: CSV or TSV.
         delimiter: The character between two fields.
-        header: The names of the columns, for an input without a header.
+        header: The names of the columns, for an input without a header; a manifest has them.
 
     Raises:
         InputError: By `feed` and `finish`: the first record cannot be a header, none of the first
@@ -53,6 +53,7 @@ class Delimited:
         self._kind = kind
         self._delimiter = delimiter
         self._header = header
+        self._named_by = "header" if header is None else "manifest"
         self._is_first = True
         self._misfits: int | None = 0  # among the first records; `None` once one has fitted
         self._rest = b""
@@ -147,7 +148,7 @@ class Delimited:
             self._header = self._checked_header(line, fields, wrong)
             return None
         if wrong is None and len(fields) != len(header):
-            wrong = f"{_counted(len(fields))}, and the header names {len(header)}"
+            wrong = f"{_counted(len(fields))}, and the {self._named_by} names {len(header)}"
         if wrong is not None:
             self._check_that_some_fit(wrong)
             return line, b"", wrong
@@ -170,8 +171,9 @@ class Delimited:
         if self._misfits is not None:
             self._misfits += 1
             if self._misfits == LOOKED_AT:
-                first = f"none of the first {LOOKED_AT} records fits the header: {wrong}"
-                raise InputError(f"{self._name}: {first}; perhaps other lines stand above it")
+                first = f"none of the first {LOOKED_AT} records fits the {self._named_by}: {wrong}"
+                cure = "; perhaps other lines stand above it" if self._named_by == "header" else ""
+                raise InputError(f"{self._name}: {first}{cure}")
 
     def _too_long(self) -> InputError:
         return InputError(

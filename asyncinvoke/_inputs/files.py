@@ -165,6 +165,14 @@ def is_pipe(source: str) -> bool:
     return stat.S_ISFIFO(os.stat(source).st_mode)
 
 
+def has_one_reader(source: str) -> bool:
+    """Return whether each byte of a source goes to one of its readers: a pipe, or standard input."""
+    try:
+        return source == "-" or is_pipe(source)
+    except (OSError, ValueError):
+        return False  # not a path, or not there: opening it tells
+
+
 def name_of(source: str) -> str:
     """Return the name of a source in messages; of a URL without its user, password and query."""
     if source == "-":
@@ -209,6 +217,8 @@ def why_of(error: Exception) -> str:
             return error.strerror
         case ValueError() if _NO_RANGES.search(str(error)):
             return "its server does not support range requests"
+        case _ if type(error).__name__ == "EndpointConnectionError":  # of botocore
+            return "its endpoint cannot be reached"
     return type(error).__name__
 
 

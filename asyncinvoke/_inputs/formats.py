@@ -167,3 +167,19 @@ def other_kind(head: bytes, name: str, expected: str = "JSON in UTF-8") -> str |
     if b"\x00" in head[:4].partition(b"\n")[0]:
         return f"{name} is binary, or UTF-16 without a mark, not {expected}"
     return None
+
+
+_READ_AS = {b"\x1f\x8b": "{}.gz", b"\x28\xb5\x2f\xfd": "{}.zst", b"PAR1": "parquet"}
+
+
+def other_format(head: bytes, format_: Format) -> str | None:
+    """Return the format that reads an input of another kind, if there is one.
+
+    Args:
+        head: The first bytes of the input, decompressed if its format is a compressed one.
+        format_: The format that does not fit.
+    """
+    if format_.compression is not None:
+        return None
+    found = (name for mark, name in _READ_AS.items() if head.startswith(mark))
+    return next((name.format(format_.name) for name in found), None)

@@ -255,6 +255,10 @@ def read(
         named = os.fspath(source)
     if not isinstance(named, str) or not named:
         raise InvalidRequestError("source must be a path, a URL, or '-' for standard input")
+    if not isinstance(storage_options, Mapping | None):
+        raise InvalidRequestError(
+            f"storage_options must be a mapping, not {type(storage_options).__name__}"
+        )
     format_ = format_of(named, format)
     if is_prefix(named) and format_.name != "listing":
         raise InvalidRequestError(f"{named} is a prefix in S3, which is read as a listing")

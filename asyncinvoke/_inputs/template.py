@@ -129,6 +129,10 @@ class PayloadTemplate:
     # always encoded. A `{id}` without its slash would be sent literally a million times, so a brace
     # that is not part of a placeholder is rejected.
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise InvalidRequestError(
+                f"a payload template must be JSON in a string, not {type(text).__name__}"
+            )
         try:
             value = parse_json(text.encode("utf-8", "surrogatepass"))
         except NotJsonError as error:

@@ -8,7 +8,7 @@ from asyncinvoke._inputs.array import Array
 from asyncinvoke._inputs.beginning import NeedsMoreError, not_lines, say_not_lines
 from asyncinvoke._inputs.delimited import Delimited
 from asyncinvoke._inputs.files import Blocks
-from asyncinvoke._inputs.formats import HEAD, InputError, InputFormat, other_kind
+from asyncinvoke._inputs.formats import HEAD, InputError, InputFormat, other_format, other_kind
 from asyncinvoke._inputs.lines import Lines, Row
 
 _EXPECTED = {"jsonl": "JSON in UTF-8", "json": "JSON in UTF-8", "csv": "CSV in UTF-8"}
@@ -89,7 +89,9 @@ class Text:
         name, kind = self._name, self._format.name
         message = other_kind(head, name, _EXPECTED[kind])
         if message is not None:
-            raise InputError(message)
+            other = other_format(head, self._format)
+            cure = "" if other is None else f"; --from {other} (format={other!r}) reads it"
+            raise InputError(f"{message}{cure}")
         if kind == "jsonl":
             while not self._has_ended and _is_undecided(head, self._is_json_file):
                 head = await self._more(head)

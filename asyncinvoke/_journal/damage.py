@@ -58,10 +58,12 @@ def damage_told(path: Path) -> Iterator[None]:
 
 def explains_damage(method: Method) -> Method:
     """Apply `damage_told` to a method or generator method of an object that has a `path`."""
+    signature = inspect.signature(method)
     if inspect.isgeneratorfunction(method):
 
         @functools.wraps(method)
         def generates(self: Any, *values: Any, **options: Any) -> Any:
+            signature.bind(self, *values, **options)  # a call with wrong arguments is no damage
             with damage_told(self.path):
                 yield from method(self, *values, **options)
 
@@ -69,6 +71,7 @@ def explains_damage(method: Method) -> Method:
 
     @functools.wraps(method)
     def calls(self: Any, *values: Any, **options: Any) -> Any:
+        signature.bind(self, *values, **options)
         with damage_told(self.path):
             return method(self, *values, **options)
 

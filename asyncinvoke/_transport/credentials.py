@@ -1,5 +1,6 @@
 """Credentials: found when a client is opened; their values resolved at most once a second."""
 
+import asyncio
 import contextlib
 import json
 import math
@@ -7,9 +8,15 @@ import os
 import shlex
 import time
 from datetime import datetime
+from types import MethodType
 from typing import Any
 
 import anyio
+from aiobotocore.credentials import (
+    AioProfileProviderBuilder,
+    AnyioProcessProvider,
+    AnyioProfileProviderBuilder,
+)
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
@@ -59,6 +66,8 @@ async def find_credentials(session: AioSession) -> Any:
         ConfigurationError: There are none, or their source cannot be used.
     """
     try:
+        if session._credentials is None:  # noqa: SLF001  # otherwise nothing is looked for
+            _kill_when_cancelled(session)
         found = await session.get_credentials()
     except (FileNotFoundError, PermissionError) as error:
         flaw = key_log_flaw(error)
@@ -78,6 +87,22 @@ async def find_credentials(session: AioSession) -> Any:
     return found
 
 
+def _kill_when_cancelled(session: AioSession) -> None:
+    """Have a credential_process killed if waiting for it is cancelled.
+
+    On asyncio, aiobotocore would leave it running: it could outlive this process. What aiobotocore
+    uses on trio kills it, and works on asyncio as well.
+    """
+    resolver: Any = session.get_component("credential_provider")
+    for provider in getattr(resolver, "providers", ()):
+        if getattr(provider, "_popen", None) is asyncio.create_subprocess_exec:
+            provider._popen = AnyioProcessProvider(None, None)._popen  # noqa: SLF001
+        builder: Any = getattr(provider, "_profile_provider_builder", None)
+        if type(builder) is AioProfileProviderBuilder:  # for the source_profile of a role
+            made = AnyioProfileProviderBuilder._create_process_provider  # noqa: SLF001
+            builder._create_process_provider = MethodType(made, builder)  # noqa: SLF001
+
+
 def _unreadable(error: Exception, session: AioSession) -> str | None:
     """Return which source of credentials contains what botocore cannot read, if that is the error."""
     if not isinstance(error, ValueError | TypeError | AttributeError):
@@ -91,6 +116,8 @@ def _unreadable(error: Exception, session: AioSession) -> str | None:
         is_json = not isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
         printed = "JSON that is not credentials" if is_json else "what is not JSON"
         return f"credential_process: {name!r} printed {printed}"
+    if _process_setting(session) is not None:
+        return "credential_process: its value in AWS's config file is not a command"
     if "AWS_CONTAINER_CREDENTIALS_FULL_URI" in os.environ:
         return "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that gives no credentials"
     return None
@@ -98,8 +125,14 @@ def _unreadable(error: Exception, session: AioSession) -> str | None:
 
 def _process_of(session: AioSession) -> str | None:
     """Return the program of a profile's credential_process, without arguments, which may be secret."""
-    with contextlib.suppress(botocore_errors.BotoCoreError, ValueError, IndexError):
-        return shlex.split(session.get_scoped_config().get("credential_process", ""))[0]
+    with contextlib.suppress(AttributeError, ValueError, IndexError):
+        return shlex.split(_process_setting(session) or "")[0]
+    return None
+
+
+def _process_setting(session: AioSession) -> Any:
+    with contextlib.suppress(botocore_errors.BotoCoreError):
+        return session.get_scoped_config().get("credential_process")
     return None
 
 

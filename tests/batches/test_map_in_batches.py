@@ -225,6 +225,14 @@ async def test_an_answer_that_does_not_fit_fails_the_batch_and_says_how(answer: 
 
 
 @pytest.mark.anyio
+async def test_what_a_function_says_of_an_item_can_be_printed_as_of_a_call() -> None:
+    said = {"id": "0", "error": {"type": "Odd\ud800", "message": "caf\udce9"}}
+    function = Function(lambda payload: {"results": [said]})
+    (ended,) = await outcomes_of(function, [1], Batch(9, shape="items"))
+    assert (ended.error.error_type, ended.error.error_message) == ("Odd\ufffd", "caf\ufffd")
+
+
+@pytest.mark.anyio
 async def test_items_that_failed_are_responses_where_errors_are_not_to_be_raised() -> None:
     function = Function(lambda payload: {"batchItemFailures": [{"itemIdentifier": "1"}]})
     good, bad = await outcomes_of(

@@ -83,6 +83,19 @@ def test_what_cannot_be_divided_is_refused(settings: dict[str, Any], says: str) 
         check(bulk(**settings), 3)
 
 
+def test_a_pipe_whose_lines_each_go_to_one_process_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "in.jsonl")
+    reading, writing = os.pipe()
+    try:
+        for pipe in (f"{tmp_path}/in.jsonl", f"/dev/fd/{reading}"):
+            with pytest.raises(CommandError, match=f"a file, not the pipe {pipe}$"):
+                check(bulk(source=pipe), 3)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    check(bulk(source="s3://bucket/in.jsonl"), 3)
+
+
 def test_a_run_of_another_number_of_processes_is_refused(tmp_path: Path) -> None:
     journal = tmp_path / "a.run"
     (tmp_path / "a.run.1of4").write_text("x")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,15 @@ def main(folder: Path) -> dict[str, Any]:
         own = partial(read, folder / "ids.jsonl", key="/id")
         with asyncinvoke.dask.map(client, "f", own, directory=folder / "i", shards=2) as keyed:
             unnamed += [keyed.result().items, keyed.progress().unrecorded]
-        try:
-            asyncinvoke.dask.map(client, "f", (number for number in [1]), directory=folder / "j")
-        except Exception:
-            homes = client.run(lambda: len(working._homes)).values()
-            unsubmitted = [sum(homes), [each.name for each in (folder / "j").iterdir()]]
+        lock = threading.Lock()
+        refused |= {
+            "a generator": said_of(client, (number for number in [1]), folder / "j"),
+            "a lock": said_of(client, [], folder / "k", key=lambda _: str(lock)),
+            "a hook with a lock": said_of(client, [], folder / "l", invoker={"hooks": [lock]}),
+            "a cluster": said_of(cluster, [], folder / "m"),
+        }
+        homes = client.run(lambda: len(working._homes)).values()
+        unsubmitted = [sum(homes), [each.name for each in (folder / "j").iterdir()]]
         read_only = said_of(client, [], Path("/proc"))
     refused["closed"] = said_of(client, [], folder / "h")
     return {

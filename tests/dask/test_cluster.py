@@ -57,6 +57,13 @@ def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_pat
         "no concurrency": "InvalidRequestError: concurrency 0 must be a whole number from 1",
         "text": "InvalidRequestError: concurrency '5' must be a whole number from 1",
         "no invoker": "ConfigurationError: invoker must be the arguments of Invoker by name, not int",
+        "a generator": "ConfigurationError: source cannot be sent to workers, as it cannot be pickled "
+        "(TypeError: cannot pickle 'generator' object): give a function that returns the input",
+        "a lock": "ConfigurationError: key cannot be sent to workers, as it cannot be pickled "
+        "(TypeError: cannot pickle '_thread.lock' object)",
+        "a hook with a lock": "ConfigurationError: invoker cannot be sent to workers, as it cannot be "
+        "pickled (TypeError: cannot pickle '_thread.lock' object)",
+        "a cluster": "ConfigurationError: client must be Dask's Client of a cluster, not LocalCluster",
         "closed": "ConfigurationError: the client must be connected to a cluster, and is closed",
     }
     assert said.pop("read_only").startswith("ConfigurationError: /proc")
@@ -234,17 +241,26 @@ async def test_what_is_wished_of_a_run_reaches_its_maps(
     ("client", "options", "why"),
     [
         (Client(sees=False), {}, "worker tcp://b does not see"),
-        (SimpleNamespace(asynchronous=True), {}, "must not be asynchronous"),
+        (SimpleNamespace(asynchronous=True, nthreads=dict), {}, "must not be asynchronous"),
         (Client(), {"journal": "a.run"}, "journal is not for a map on a cluster"),
+        (Client(), {"source": "-"}, "source - must be a file that every worker can read"),
+        (Client(), {"source": "pipe"}, "pipe must be a file that every worker can read"),
         (Client(), {"shards": 4}, "it has a run of 6 shards: continue it with shards=6"),
     ],
 )
 def test_what_cannot_run_on_a_cluster_is_refused_before_it_is_submitted(
-    tmp_path: Path, client: Any, options: dict[str, Any], why: str
+    tmp_path: Path,
+    client: Any,
+    options: dict[str, Any],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "1of6.run").touch()
+    monkeypatch.chdir(tmp_path)
+    options = {"source": []} | options
     with pytest.raises(ConfigurationError, match=why):
-        asyncinvoke.dask.map(client, "f", [], directory=tmp_path, **options)
+        asyncinvoke.dask.map(client, "f", directory=tmp_path, **options)
     assert not (tmp_path / "control.json").exists()
 
 

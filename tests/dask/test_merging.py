@@ -144,10 +144,13 @@ class Cluster:
         return SimpleNamespace(
             exception=lambda: error,
             status=self._ends,
-            cancel=lambda: None,
+            cancel=self._cancel,
             done=lambda: True,
             add_done_callback=lambda _: None,
         )
+
+    def _cancel(self) -> None:
+        assert self.status != "closed", "Dask raises a ClosedClientError"
 
     def run(self, *_: Any, **__: Any) -> None:
         assert self.status == "running", "it would wait until it is connected again"

@@ -95,21 +95,41 @@ async def test_data_files_are_checked_some_at_a_time_and_the_first_that_is_wrong
     )
 
 
-@pytest.mark.anyio
-async def test_a_line_with_too_few_fields_is_the_fault_of_its_item(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    packed = gzip.compress(b'"data","a","1"\n"data"\n"data","b",""\n')
+async def rows_of(lines: bytes, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
+    """The rows of an inventory of one data file, whose manifest names three columns."""
+    packed = gzip.compress(lines)
     entry = {"key": "1.csv.gz", "size": len(packed)}  # and no checksum
     manifest = Manifest.parse(json.dumps(GOOD | {"files": [entry]}).encode(), "m")
     monkeypatch.setattr(inventory, "read_manifest", lambda source, options: manifest)
     monkeypatch.setattr(inventory, "open_file", lambda *_, **__: io.BytesIO(packed))
     listed = await Inventory.open("m", {})
     rows: list[Row] = []
-    while (some := await listed.rows()) is not None:
-        rows += some
-    await listed.close()
+    try:
+        while (some := await listed.rows()) is not None:
+            rows += some
+    finally:
+        await listed.close()
+    return rows
+
+
+@pytest.mark.anyio
+async def test_a_line_with_too_few_fields_is_the_fault_of_its_item(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = await rows_of(b'"data","a","1"\n"data"\n"data","b",""\n', monkeypatch)
     assert [json.loads(data)["key"] for _, data, wrong in rows if wrong is None] == ["a", "b"]
     assert [wrong for _, _, wrong in rows if wrong is not None] == [
-        "in a data file of the inventory: line 2: 1 field, and the header names 3"
+        "in a data file of the inventory: line 2: 1 field, and the manifest names 3"
     ]
+
+
+@pytest.mark.anyio
+async def test_a_data_file_with_other_columns_than_the_manifest_names_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(InputError) as raised:
+        await rows_of(b'"data","a"\n' * 10, monkeypatch)
+    assert str(raised.value) == (
+        "s3://lists/1.csv.gz: none of the first 10 records fits the manifest: "
+        "2 fields, and the manifest names 3"
+    )

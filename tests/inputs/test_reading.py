@@ -4,6 +4,7 @@ import contextlib
 import csv
 import gzip
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -79,6 +80,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "None": ({"source": None}, "source must be a path"),
     "a key": ({"source": "in", "key": "id"}, "'id' is not a JSON pointer"),
     "a template": ({"source": "in", "payload_template": "{}"}, "has no hole"),
+    "a template as an object": (
+        {"source": "in", "payload_template": {"id": "{/id}"}},
+        "a payload template must be JSON in a string, not dict",
+    ),
+    "options": ({"source": "in", "storage_options": 5}, "storage_options must be a mapping"),
 }
 
 
@@ -132,6 +138,28 @@ async def test_an_input_that_is_something_else_ends_a_map_before_anything_is_sen
             async with invoker.map("f", read(tmp_path / name)) as run:
                 await anext(run)
     assert not fake.requests
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd", "parquet"])
+@pytest.mark.parametrize("name", ["in.jsonl", "in.csv", "in.tsv"])
+async def test_a_file_under_another_name_is_read_as_the_message_says(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    text = b'{"id":"a"}\n' if name == "in.jsonl" else b"id\na\n"
+    match kind:
+        case "gzip":
+            path.write_bytes(gzip.compress(text))
+        case "zstd":
+            path.write_bytes(zstandard.compress(text))
+        case _:
+            pyarrow.parquet.write_table(pyarrow.table({"id": ["a"]}), path)
+    with pytest.raises(InputError) as raised:
+        await read(path).begin()
+    said = re.fullmatch(r".*; --from (\S+) \(format='(\S+)'\) reads it", str(raised.value))
+    assert said is not None
+    assert said[1] == said[2]
+    assert [item.payload async for item in read(path, said[1])] == [b'{"id":"a"}']
 
 
 async def test_an_input_may_be_read_twice_and_left_half_way(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from fsspec.implementations.http import HTTPStreamFile
 
 from asyncinvoke import ConfigurationError
@@ -29,6 +30,10 @@ ERRORS: dict[str, tuple[Callable[[], Exception], str]] = {
     "gone": (lambda: FileNotFoundError(SECRET), "No such file or directory"),
     "denied": (lambda: PermissionError(SECRET), "Permission denied"),
     "value": (lambda: ValueError(SECRET), "ValueError"),
+    "unreachable": (
+        lambda: EndpointConnectionError(endpoint_url=SECRET),
+        "its endpoint cannot be reached",
+    ),
     "own": (lambda: PayloadError(SECRET), "PayloadError"),
     "ranges": (
         lambda: ValueError("The HTTP server doesn't appear to support range requests."),

@@ -178,6 +178,12 @@ def printed(more: str) -> str:
         ),
         (printed('"Expiration": 7'), "credential_process: 'echo' printed JSON that is not"),
         ("false", "Error when retrieving credentials from custom-process"),
+        ("echo 'hidden", "credential_process: its value in AWS's config file is not a command"),
+        (
+            "\n  hidden = echo",
+            "credential_process: its value in AWS's config file is not a command",
+        ),
+        ("", "credential_process: its value in AWS's config file is not a command"),
     ],
 )
 @pytest.mark.anyio

@@ -216,3 +216,12 @@ def test_after_an_end_that_was_not_in_order_all_pages_are_looked_at_first(
     assert world.sent == []
     with pytest.raises(JournalError, match="damaged"):
         merge(tmp_path / "out.run", [path])
+
+
+def test_a_call_with_wrong_arguments_is_no_damage(tmp_path: Path) -> None:
+    anyio.run(World().map, tmp_path / "orders.run", range(3))
+    with open_run(tmp_path / "orders.run") as run:
+        wrong: list[Any] = [run.outcome, run.item, run.summary, run.outcomes]
+        for call in wrong:
+            with pytest.raises(TypeError, match="too many positional arguments"):
+                list(call(1))

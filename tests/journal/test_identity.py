@@ -501,6 +501,8 @@ async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
         outcomes = await world.map(path, items, key=name)
         assert indexes(outcomes) == [0, 1, 2, 3]
         assert indexes(each for each in outcomes if not each.ok) == [1, 2]
+        (unnamed,) = (each for each in outcomes if each.index == 2)
+        assert "key must be Unicode text" in str(unnamed.error)
     with open_run(path) as recorded:
         assert {each.key for each in recorded.outcomes()} == {"1", "2", "\u00e9"}
         assert recorded.causes()[0].error_type == "\ufffd"

@@ -187,6 +187,7 @@ def test_a_wrong_option_is_named(options: dict[str, Any], message: str) -> None:
     [
         ("a b", print, {}, "function name 'a b' must be"),
         ("a" * 65, print, {}, "must be 1 to 64 letters"),
+        ("f", None, {}, "handler None of 'f' must be a callable or a string"),
         ("taken", print, {}, "function 'taken' is registered already"),
         ("f", print, {"timeout": 0}, "timeout=0 must be above 0"),
         ("f", print, {"timeout": 901}, "timeout=901 must be above 0 and at most 900"),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from asyncinvoke import (
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._request.parameters import checked
-from asyncinvoke._transport.credentials import KeptCredentials
+from asyncinvoke._transport.credentials import KeptCredentials, find_credentials
+from asyncinvoke._transport.session import as_session
 from asyncinvoke._transport.sigv4 import Moment
 from asyncinvoke.testing import InstantClock
 from tests.doubles.fault_endpoint import FaultEndpoint
@@ -557,3 +559,37 @@ async def test_an_empty_session_token_is_none_as_it_is_for_the_sdk(transport: An
         await invoker.invoke("f")
         for request in endpoint.requests("f"):
             assert "x-amz-security-token" not in request.headers
+
+
+@pytest.mark.parametrize(
+    "role",
+    ["", "[profile role]\nrole_arn = arn:aws:iam::1:role/a\nsource_profile = own\n"],
+    ids=["of the profile", "of the source of a role"],
+)
+async def test_a_process_that_is_waited_for_ends_with_the_wait(
+    role: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    alive = tmp_path / "alive"
+    os.mkfifo(alive)
+    (tmp_path / "hang").write_text(
+        # It writes more than pipes and buffers hold, so it is being read when it says so.
+        f"exec 3> {alive}; head -c 1000000 /dev/zero; echo >&3; exec sleep 300\n"
+    )
+    own = f"[profile own]\ncredential_process = sh {tmp_path / 'hang'}\n"
+    (tmp_path / "config").write_text(own + role)
+    monkeypatch.setenv("AWS_PROFILE", "role" if role else "own")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    fifo = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                group.start_soon(find_credentials, as_session(None))
+                await anyio.wait_readable(fifo)
+                group.cancel_scope.cancel()
+            assert os.read(fifo, 10) == b"\n"
+            await anyio.wait_readable(fifo)
+            assert os.read(fifo, 10) == b""  # its last writer has gone
+    finally:
+        os.close(fifo)

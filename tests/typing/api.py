@@ -24,6 +24,8 @@ from asyncinvoke import (
     ThrottleReason,
     ThrottleScope,
 )
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.testing import FakeLambda
 from asyncinvoke.typing import Failed, Succeeded
 
 
@@ -97,3 +99,9 @@ def compose() -> RetryPolicy:
     assert_type(policy.service, Backoff | None)
     assert_type(RetryPolicy.standard(), RetryPolicy)
     return policy
+
+
+async def serve(local: LocalLambda, fake: FakeLambda) -> None:
+    local.function("f", lambda event, context: event["key"])
+    fake.function("f", lambda event, context: event["key"])
+    fake.function("f", len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

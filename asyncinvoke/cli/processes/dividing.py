@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke import Shard
+from asyncinvoke._inputs.files import has_one_reader
 from asyncinvoke._report.standing import has_changed_since_merge
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED, CommandError
 from asyncinvoke.cli.map.progress import Counts
@@ -22,9 +23,10 @@ def check(bulk: Bulk, processes: int) -> None:
     Raises:
         CommandError: It cannot; the message says what to change.
     """
-    if bulk.source == "-":
+    if has_one_reader(bulk.source):
+        what = "standard input" if bulk.source == "-" else f"the pipe {bulk.source}"
         raise CommandError(
-            "--processes needs an INPUT that every process can read: a file, not standard input"
+            f"--processes needs an INPUT that every process can read: a file, not {what}"
         )
     if bulk.shard is not None:
         raise CommandError("--processes and --shard exclude each other")

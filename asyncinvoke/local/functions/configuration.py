@@ -78,7 +78,7 @@ class Deployment:
         )
 
 
-Handler = Callable[..., Any]
+Handler = Callable[[Any, Any], Any]
 """`handler(event, context)`, sync or async."""
 
 MAX_TIMEOUT = 900
@@ -157,6 +157,10 @@ def check(
     _check_environment(environment or {})
     if isinstance(handler, str):
         handler = _source(handler, Path(directory) if directory else Path.cwd())
+    if not isinstance(handler, Source) and not callable(handler):
+        raise ValueError(  # noqa: TRY004  # as for any invalid value
+            f"handler {handler!r} of {name!r} must be a callable or a string"
+        )
     if isinstance(handler, Source):
         _check_runtime(handler.handler)
     return FunctionConfig(
