@@ -172,6 +172,7 @@ class Service:
         self._events = EventQueue(
             admission=self.admission,
             execute=self._execute,
+            exists=self._exists,
             tasks=self._tasks,
             counters=self._counters,
             time_scale=self.config.event_time_scale,
@@ -199,6 +200,10 @@ class Service:
         delay = versions.updates_until(invocation.version) - time.monotonic()
         for _ in range(self.registry.take_deliveries(name)):
             self._events.put(invocation, events, delay=max(delay, 0.0))
+
+    def _exists(self, invocation: Invocation) -> bool:
+        versions = self.registry.functions.get(invocation.function_name)
+        return versions is not None and versions.resolve(invocation.version) is not None
 
     async def _execute(self, invocation: Invocation, write: Write | None = None) -> Result | None:
         """Run an admitted invocation and release its permit; return None if it could not be run."""

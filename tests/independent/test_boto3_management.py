@@ -8,6 +8,7 @@ import http.server
 import io
 import json
 import struct
+import sys
 import threading
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -661,3 +662,31 @@ async def test_a_function_imports_from_its_layers_and_keeps_them(sdk: Sdk) -> No
     answer = await sdk.invoke(FunctionName="user")
     answer["Payload"].close()
     assert answer["FunctionError"] == "Unhandled"
+
+
+async def test_a_later_layer_replaces_an_earlier_one_whatever_path_the_function_sets(
+    sdk: Sdk,
+) -> None:
+    site_packages = f"python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    arns = []
+    for name, folder in (("first", site_packages), ("second", "python")):
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as bundle:
+            bundle.writestr(f"{folder}/nested.py", f"WORD = {name!r}")
+            bundle.writestr("python/shared.py", f"WORD = {name!r}")
+            tool = zipfile.ZipInfo("bin/tool")
+            tool.external_attr = 0o755 << 16
+            bundle.writestr(tool, f"#!/bin/sh\necho {name}")
+        layer = await sdk.publish_layer_version(
+            LayerName=name, Content={"ZipFile": archive.getvalue()}
+        )
+        arns.append(layer["LayerVersionArn"])
+    user = """
+import nested, shared, subprocess
+def f(e, c): return [nested.WORD, shared.WORD, subprocess.getoutput("tool")]
+"""
+    code = {"ZipFile": package("old", user=user)}
+    own = {"Variables": {"PYTHONPATH": "/var/task:/opt/python"}}
+    await sdk.create("user", Code=code, Handler="user.f", Layers=arns, Environment=own)
+    # As if merged in /opt, where site-packages precedes the folder that it is in.
+    assert await sdk.answer("user") == ["first", "second", "second"]

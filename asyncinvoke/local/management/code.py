@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import errno
 import hashlib
 import io
 import lzma
@@ -44,6 +45,9 @@ _BROKEN = (
     ValueError,
     OSError,
 )
+
+# The errors of this machine, which no other package would avoid.
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,7 @@ class CodeStore:
         """Unpack a package for the block; it may be deleted afterwards unless it is in use.
 
         Raises:
+            OSError: The disk is full, or this machine has another fault.
             Refusal: It is not a zip, or too large.
         """
         directory = self._new_directory()
@@ -109,6 +114,8 @@ class CodeStore:
             try:
                 digest = await to_thread.run_sync(_extract, content, directory)
             except _BROKEN as error:
+                if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+                    raise
                 raise refusals.invalid(NOT_A_ZIP) from error
             yield Package(directory=directory, size=len(content), sha256=digest)
         finally:

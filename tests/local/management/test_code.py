@@ -1,8 +1,10 @@
 """Packages: unpacked beside everything else, with their links, and never outside."""
 
 import base64
+import errno
 import io
 import json
+import shutil
 import stat
 import threading
 import zipfile
@@ -103,6 +105,21 @@ async def test_of_two_that_create_one_function_at_once_one_is_refused(
         tasks.start_soon(create)
         tasks.start_soon(create)
     assert sorted(statuses) == [201, 409]
+
+
+async def test_a_full_disk_is_the_endpoints_fault_and_a_name_too_long_the_packages(
+    local: LocalLambda, request_to: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = creation("new", package({f"{'x' * 300}.py": ""}))
+    refused = await request_to(local.url, CREATE, body)
+    assert refused.error[:2] == (400, "InvalidParameterValueException")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    failed = await request_to(local.url, CREATE, creation("new", package({"app.py": ""})))
+    assert failed.error[:2] == (500, "ServiceException")
 
 
 def test_a_link_that_stays_inside_is_one_and_others_are_dropped(tmp_path: Path) -> None:
