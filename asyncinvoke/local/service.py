@@ -22,10 +22,11 @@ from asyncinvoke.local.edge.faulty_edge import FaultyEdge
 from asyncinvoke.local.edge.http_edge import HttpEdge, SignedEdge, Sink
 from asyncinvoke.local.edge.observing import Observed
 from asyncinvoke.local.events.queue import EventQueue
-from asyncinvoke.local.execution.calling import Threads, Write
+from asyncinvoke.local.execution.calling import Write
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.runners import Runners
+from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.execution.worker import Surroundings
 from asyncinvoke.local.faults.injected import Faults
 from asyncinvoke.local.functions.registry import FunctionRegistry
