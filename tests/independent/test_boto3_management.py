@@ -449,8 +449,7 @@ async def test_what_cannot_be_created_is_refused_as_aws_words_it(sdk: Sdk) -> No
         ),
         ({"FunctionName": "no such name"}, (400, "ValidationException", "at 'functionName'")),
         ({"Runtime": "nodejs24.x"}, (400, "InvalidParameterValueException", "nodejs24.x")),
-        ({"Handler": "nothing"}, (400, "InvalidParameterValueException", "Handler 'nothing'")),
-        ({"Handler": "..up.tell"}, (400, "InvalidParameterValueException", "Handler '..up.tell'")),
+        ({"Handler": "no\0.tell"}, (400, "InvalidParameterValueException", "Handler 'no\\x00.tell'")),
         ({"PackageType": "Image"}, (400, "InvalidParameterValueException", "PackageType Image")),
         ({"Code": {"S3Bucket": "b" * 3, "S3Key": "k"}}, (400, "InvalidParameterValueException", "in S3")),
         (
@@ -462,6 +461,25 @@ async def test_what_cannot_be_created_is_refused_as_aws_words_it(sdk: Sdk) -> No
         refused = await sdk.refusal("create", **{"FunctionName": "bad", **changed})
         assert refused[:2] == (status, code), changed
         assert words in refused[2]
+
+
+async def test_a_handler_is_told_back_as_it_was_given_and_judged_by_the_runtime(sdk: Sdk) -> None:
+    path = "import os\ndef h(e, c): return os.environ['_HANDLER']"
+    code = {"ZipFile": package("old", **{"folder/path": path})}
+    created = await sdk.create("path", Code=code, Handler="folder/path.h")
+    assert created["Handler"] == await sdk.answer("path") == "folder/path.h"
+    for handler, error_type, message in [
+        ("folder/path.no", "Runtime.HandlerNotFound", "'no' missing on module 'folder/path'"),
+        ("nothing", "Runtime.MalformedHandlerName", "Bad handler 'nothing': not enough values"),
+        ("../up.h", "TypeError", "relative import"),
+    ]:
+        await sdk.wait("function_updated_v2", "path")
+        changed = await sdk.update_function_configuration(FunctionName="path", Handler=handler)
+        assert changed["Handler"] == handler
+        await sdk.wait("function_updated_v2", "path")
+        failed = await sdk.answer("path")
+        assert failed["errorType"] == error_type, failed
+        assert message in failed["errorMessage"]
 
 
 async def test_what_is_not_there_is_told_by_its_arn(sdk: Sdk) -> None:

@@ -1,4 +1,4 @@
-"""Calls handlers that are Python callables: their exceptions carried, generators piece by piece."""
+"""Calls the sync code of handlers, carries their exceptions, and reads generators piece by piece."""
 
 import asyncio
 import contextlib

@@ -65,21 +65,22 @@ class Package:
 def source_in(directory: Path, handler: str, layers: tuple[Path, ...] = ()) -> Source:
     """Return the source of a handler, given as `module.function` or `folder/module.function`.
 
+    As in AWS, a handler of any other form is accepted, and reported by the runtime when it starts.
+
     Args:
         directory: The directory of its code.
         handler: The handler.
         layers: The directories of its layers.
 
     Raises:
-        Refusal: The handler has another form.
+        Refusal: The handler cannot be passed to a process.
     """
-    module, dot, function = handler.replace("/", ".").rpartition(".")
-    parts = module.split(".")
-    if not (dot and all(parts) and "\0" not in module and function.isidentifier()):
-        raise refusals.invalid(f"Handler {handler!r}: it must be module.function.")
+    if "\0" in handler:
+        raise refusals.invalid(f"Handler {handler!r}: it must not hold the character NUL.")
+    parts = handler.rpartition(".")[0].replace("/", ".").split(".")
     return Source(
         directory=directory,
-        handler=f"{module}.{function}",
+        handler=handler,
         file=directory.joinpath(*parts).with_suffix(".py"),
         layers=layers,
     )
