@@ -473,10 +473,8 @@ async def test_a_handler_is_told_back_as_it_was_given_and_judged_by_the_runtime(
         ("nothing", "Runtime.MalformedHandlerName", "Bad handler 'nothing': not enough values"),
         ("../up.h", "TypeError", "relative import"),
     ]:
-        await sdk.wait("function_updated_v2", "path")
         changed = await sdk.update_function_configuration(FunctionName="path", Handler=handler)
         assert changed["Handler"] == handler
-        await sdk.wait("function_updated_v2", "path")
         failed = await sdk.answer("path")
         assert failed["errorType"] == error_type, failed
         assert message in failed["errorMessage"]
@@ -594,6 +592,11 @@ async def test_code_in_s3_is_taken_from_a_folder_or_an_endpoint(tmp_path: Path) 
         def do_GET(self) -> None:
             if "private" in self.path and "Authorization" not in self.headers:
                 self.send_error(403)
+            elif "cut" in self.path:
+                self.send_response(200)
+                self.send_header("Content-Length", "100")
+                self.end_headers()
+                self.wfile.write(b"less")
             else:
                 super().do_GET()
 
@@ -609,13 +612,13 @@ async def test_code_in_s3_is_taken_from_a_folder_or_an_endpoint(tmp_path: Path) 
                     private = {"S3Bucket": "cats", "S3Key": "private.zip"}
                     await sdk.create("signed", Code=private, Handler="app.tell")
                     assert (await sdk.answer("signed"))[0] == "old"
-                    outside = ["../secret.zip"] if where == tmp_path else []
-                    for key in ["no.zip", *outside]:
+                    other = ("../secret.zip", "NoSuchKey"), ("cut.zip", "Unreachable")
+                    for key, code in [("no.zip", "NoSuchKey"), other[where != tmp_path]]:
                         refused = await sdk.refusal(
                             "create", name="other", Code={"S3Bucket": "cats", "S3Key": key}
                         )
                         assert refused[1] == "InvalidParameterValueException"
-                        assert "S3 Error Code: NoSuchKey" in refused[2]
+                        assert f"S3 Error Code: {code}" in refused[2]
         finally:
             server.shutdown()
             thread.join()
