@@ -71,7 +71,7 @@ async def start(
     if tmp is not None:
         command = [
             *(sys.executable, _CONFINED),
-            *(source.handler, str(source.directory), str(tmp)),
+            *(source.handler, str(tmp), str(source.directory), *map(str, source.layers)),
         ]
         variables["TMPDIR"] = "/tmp"  # noqa: S108  # its own
     return await anyio.open_process(
