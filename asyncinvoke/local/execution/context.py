@@ -63,7 +63,7 @@ class CognitoIdentity:
     """The pool that it belongs to."""
 
 
-@dataclass(kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class LambdaContext:
     """The second argument of an in-process handler.
 

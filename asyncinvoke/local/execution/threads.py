@@ -66,19 +66,17 @@ class _Thread(threading.Thread):
         future, function, args = call
         if not future.set_running_or_notify_cancel():
             return self._threads.rest(self)
+        answer, raised = None, None
         try:
             with carrying():
                 answer = function(*args)
         except BaseException as error:  # noqa: BLE001  # any exception of a handler is its result
-            goes_on = self._threads.rest(self)
-            future.set_exception(error)
-        else:
-            # It rests first: the next call may come as soon as this one is answered.
-            goes_on = self._threads.rest(self)
+            raised = error
+        # First, because the next call may come as soon as this one is answered.
+        goes_on = self._threads.rest(self)
+        if raised is None:
             future.set_result(answer)
-        finally:
-            del (
-                call,
-                future,
-            )  # the traceback of an exception holds this frame, and they the exception
+        else:
+            future.set_exception(raised)
+            del call, future, raised  # its traceback holds this frame: together they were a cycle
         return goes_on

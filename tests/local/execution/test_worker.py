@@ -74,6 +74,7 @@ async def test_the_runtime_sees_what_lambda_would_tell_it(
 LOOK = """
 def look(event, context):
     context.added = "by a decorator"
+    hash(context)
     mobile, identity = context.client_context, context.identity
     names = ("installation_id", "app_title", "app_version_name", "app_version_code")
     client = mobile and mobile.client
