@@ -132,6 +132,26 @@ async def test_it_may_be_left_in_another_task_than_it_was_entered_in(request_to:
         await request_to(local.url, PATH.format("quick"))
 
 
+@pytest.mark.parametrize("option", ["on_invocation", "on_log", "on_event"])
+async def test_a_listener_that_raises_is_logged_and_ends_nothing(
+    request_to: Any, handlers: Path, caplog: pytest.LogCaptureFixture, option: str
+) -> None:
+    def refuse(told: object) -> None:
+        raise LookupError(str(told))
+
+    listener: dict[str, Any] = {option: refuse}
+    async with LocalLambda(**listener) as local:
+        local.function("pause", "handlers:pause", directory=handlers, timeout=60)
+        for kind, status in (("Event", 202), ("RequestResponse", 200)):
+            headers = {"X-Amz-Invocation-Type": kind}
+            reply = await request_to(local.url, PATH.format("pause"), b"0", headers=headers)
+            assert reply.status == status
+        await until(lambda: local.statistics().executions == 2)
+        await until(lambda: local.statistics().in_flight == 0)
+    line = refuse.__code__.co_firstlineno + 1
+    assert set(caplog.messages) == {f"{option} failed: LookupError at {__file__}:{line}"}
+
+
 async def test_it_is_entered_once(local: LocalLambda) -> None:
     with pytest.raises(RuntimeError, match="make a new one"):
         await local.__aenter__()
