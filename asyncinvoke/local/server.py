@@ -24,7 +24,7 @@ from asyncinvoke.local.management import packages
 from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.service import Service
-from asyncinvoke.local.service_config import ServiceConfig
+from asyncinvoke.local.service_config import ServiceConfig, guarded
 
 
 class LocalLambda:
@@ -72,7 +72,7 @@ class LocalLambda:
             bucket, or the URL of an endpoint, such as moto's.
         keep_requests: The number of latest Invoke requests to keep in `requests`, with payloads.
         on_invocation: Called with an `AnsweredInvocation` for each Invoke request, on the endpoint's
-            loop; must neither block nor raise.
+            loop, so it must not block; its exceptions are logged.
         on_log: Called in the same way with a `LogLine` for each log line of a worker process or of
             the platform.
         on_event: Called in the same way with an `EventProgress` after each run of an Event, and
@@ -119,11 +119,11 @@ class LocalLambda:
                 reload=reload,
                 settling_time=settling_time,
                 keep_requests=keep_requests,
-                on_invocation=on_invocation,
+                on_invocation=guarded("on_invocation", on_invocation),
                 sandbox=sandbox,
                 freeze=freeze,
-                on_log=on_log,
-                on_event=on_event,
+                on_log=guarded("on_log", on_log),
+                on_event=guarded("on_event", on_event),
                 s3=packages.check_s3(s3),
                 allow_unsigned=allow_unsigned,
                 allowed_hosts=access.check_names(allowed_hosts),

@@ -22,10 +22,11 @@ from asyncinvoke.local.edge.faulty_edge import FaultyEdge
 from asyncinvoke.local.edge.http_edge import HttpEdge, SignedEdge, Sink
 from asyncinvoke.local.edge.observing import Observed
 from asyncinvoke.local.events.queue import EventQueue
-from asyncinvoke.local.execution.calling import Threads, Write
+from asyncinvoke.local.execution.calling import Write
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.runners import Runners
+from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.execution.worker import Surroundings
 from asyncinvoke.local.faults.injected import Faults
 from asyncinvoke.local.functions.registry import FunctionRegistry
@@ -172,6 +173,7 @@ class Service:
         self._events = EventQueue(
             admission=self.admission,
             execute=self._execute,
+            exists=self._exists,
             tasks=self._tasks,
             counters=self._counters,
             time_scale=self.config.event_time_scale,
@@ -199,6 +201,10 @@ class Service:
         delay = versions.updates_until(invocation.version) - time.monotonic()
         for _ in range(self.registry.take_deliveries(name)):
             self._events.put(invocation, events, delay=max(delay, 0.0))
+
+    def _exists(self, invocation: Invocation) -> bool:
+        versions = self.registry.functions.get(invocation.function_name)
+        return versions is not None and versions.resolve(invocation.version) is not None
 
     async def _execute(self, invocation: Invocation, write: Write | None = None) -> Result | None:
         """Run an admitted invocation and release its permit; return None if it could not be run."""

@@ -1,7 +1,11 @@
 """The settings of the endpoint that do not change while it is running, validated."""
 
+import logging
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from asyncinvoke.local.edge.observing import Listener
 from asyncinvoke.local.events.queue import ProgressListener
@@ -64,3 +68,28 @@ class ServiceConfig:
         settling_time, rule = self.settling_time, "0 seconds or more"
         number("settling_time", settling_time, lambda seconds: seconds >= 0, rule)
         whole_number("keep_requests", self.keep_requests)
+
+
+_logger = logging.getLogger(__name__)
+_Told = TypeVar("_Told")
+
+
+def guarded(name: str, listener: Callable[[_Told], None] | None) -> Callable[[_Told], None] | None:
+    """Return a listener whose exceptions are logged, by type and place, and not raised.
+
+    Args:
+        name: The name of the option that it was given by.
+        listener: The listener; None for none.
+    """
+    if listener is None:
+        return None
+
+    def tell(told: _Told) -> None:
+        try:
+            listener(told)
+        except Exception as error:  # noqa: BLE001  # it must not end the endpoint
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{last.filename}:{last.lineno}"
+            _logger.warning("%s failed: %s at %s", name, type(error).__name__, where)
+
+    return tell

@@ -8,6 +8,7 @@ import http.server
 import io
 import json
 import struct
+import sys
 import threading
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -448,8 +449,7 @@ async def test_what_cannot_be_created_is_refused_as_aws_words_it(sdk: Sdk) -> No
         ),
         ({"FunctionName": "no such name"}, (400, "ValidationException", "at 'functionName'")),
         ({"Runtime": "nodejs24.x"}, (400, "InvalidParameterValueException", "nodejs24.x")),
-        ({"Handler": "nothing"}, (400, "InvalidParameterValueException", "Handler 'nothing'")),
-        ({"Handler": "..up.tell"}, (400, "InvalidParameterValueException", "Handler '..up.tell'")),
+        ({"Handler": "no\0.tell"}, (400, "InvalidParameterValueException", "Handler 'no\\x00.tell'")),
         ({"PackageType": "Image"}, (400, "InvalidParameterValueException", "PackageType Image")),
         ({"Code": {"S3Bucket": "b" * 3, "S3Key": "k"}}, (400, "InvalidParameterValueException", "in S3")),
         (
@@ -461,6 +461,23 @@ async def test_what_cannot_be_created_is_refused_as_aws_words_it(sdk: Sdk) -> No
         refused = await sdk.refusal("create", **{"FunctionName": "bad", **changed})
         assert refused[:2] == (status, code), changed
         assert words in refused[2]
+
+
+async def test_a_handler_is_told_back_as_it_was_given_and_judged_by_the_runtime(sdk: Sdk) -> None:
+    path = "import os\ndef h(e, c): return os.environ['_HANDLER']"
+    code = {"ZipFile": package("old", **{"folder/path": path})}
+    created = await sdk.create("path", Code=code, Handler="folder/path.h")
+    assert created["Handler"] == await sdk.answer("path") == "folder/path.h"
+    for handler, error_type, message in [
+        ("folder/path.no", "Runtime.HandlerNotFound", "'no' missing on module 'folder/path'"),
+        ("nothing", "Runtime.MalformedHandlerName", "Bad handler 'nothing': not enough values"),
+        ("../up.h", "TypeError", "relative import"),
+    ]:
+        changed = await sdk.update_function_configuration(FunctionName="path", Handler=handler)
+        assert changed["Handler"] == handler
+        failed = await sdk.answer("path")
+        assert failed["errorType"] == error_type, failed
+        assert message in failed["errorMessage"]
 
 
 async def test_what_is_not_there_is_told_by_its_arn(sdk: Sdk) -> None:
@@ -575,6 +592,11 @@ async def test_code_in_s3_is_taken_from_a_folder_or_an_endpoint(tmp_path: Path) 
         def do_GET(self) -> None:
             if "private" in self.path and "Authorization" not in self.headers:
                 self.send_error(403)
+            elif "cut" in self.path:
+                self.send_response(200)
+                self.send_header("Content-Length", "100")
+                self.end_headers()
+                self.wfile.write(b"less")
             else:
                 super().do_GET()
 
@@ -590,13 +612,13 @@ async def test_code_in_s3_is_taken_from_a_folder_or_an_endpoint(tmp_path: Path) 
                     private = {"S3Bucket": "cats", "S3Key": "private.zip"}
                     await sdk.create("signed", Code=private, Handler="app.tell")
                     assert (await sdk.answer("signed"))[0] == "old"
-                    outside = ["../secret.zip"] if where == tmp_path else []
-                    for key in ["no.zip", *outside]:
+                    other = ("../secret.zip", "NoSuchKey"), ("cut.zip", "Unreachable")
+                    for key, code in [("no.zip", "NoSuchKey"), other[where != tmp_path]]:
                         refused = await sdk.refusal(
                             "create", name="other", Code={"S3Bucket": "cats", "S3Key": key}
                         )
                         assert refused[1] == "InvalidParameterValueException"
-                        assert "S3 Error Code: NoSuchKey" in refused[2]
+                        assert f"S3 Error Code: {code}" in refused[2]
         finally:
             server.shutdown()
             thread.join()
@@ -661,3 +683,31 @@ async def test_a_function_imports_from_its_layers_and_keeps_them(sdk: Sdk) -> No
     answer = await sdk.invoke(FunctionName="user")
     answer["Payload"].close()
     assert answer["FunctionError"] == "Unhandled"
+
+
+async def test_a_later_layer_replaces_an_earlier_one_whatever_path_the_function_sets(
+    sdk: Sdk,
+) -> None:
+    site_packages = f"python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    arns = []
+    for name, folder in (("first", site_packages), ("second", "python")):
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as bundle:
+            bundle.writestr(f"{folder}/nested.py", f"WORD = {name!r}")
+            bundle.writestr("python/shared.py", f"WORD = {name!r}")
+            tool = zipfile.ZipInfo("bin/tool")
+            tool.external_attr = 0o755 << 16
+            bundle.writestr(tool, f"#!/bin/sh\necho {name}")
+        layer = await sdk.publish_layer_version(
+            LayerName=name, Content={"ZipFile": archive.getvalue()}
+        )
+        arns.append(layer["LayerVersionArn"])
+    user = """
+import nested, shared, subprocess
+def f(e, c): return [nested.WORD, shared.WORD, subprocess.getoutput("tool")]
+"""
+    code = {"ZipFile": package("old", user=user)}
+    own = {"Variables": {"PYTHONPATH": "/var/task:/opt/python"}}
+    await sdk.create("user", Code=code, Handler="user.f", Layers=arns, Environment=own)
+    # As if merged in /opt, where site-packages precedes the folder that it is in.
+    assert await sdk.answer("user") == ["first", "second", "second"]

@@ -11,7 +11,7 @@ import pytest
 
 import asyncinvoke.local
 from asyncinvoke.local import LocalLambda
-from asyncinvoke.local.management import settings
+from asyncinvoke.local.management import returned, settings
 from asyncinvoke.local.management.request import Members
 from tests.local.management.test_shapes import CREATE, FUNCTIONS, package
 
@@ -101,7 +101,7 @@ def modelled() -> set[str]:
 
 
 def test_the_fields_that_are_returned_or_refused_are_those_of_the_code() -> None:
-    assert fields("returned") == settings.WITHOUT_EFFECT
+    assert fields("returned") == returned.WITHOUT_EFFECT
     assert fields("refused") == set(settings.REFUSED)
 
 

@@ -132,6 +132,26 @@ async def test_it_may_be_left_in_another_task_than_it_was_entered_in(request_to:
         await request_to(local.url, PATH.format("quick"))
 
 
+@pytest.mark.parametrize("option", ["on_invocation", "on_log", "on_event"])
+async def test_a_listener_that_raises_is_logged_and_ends_nothing(
+    request_to: Any, handlers: Path, caplog: pytest.LogCaptureFixture, option: str
+) -> None:
+    def refuse(told: object) -> None:
+        raise LookupError(str(told))
+
+    listener: dict[str, Any] = {option: refuse}
+    async with LocalLambda(**listener) as local:
+        local.function("pause", "handlers:pause", directory=handlers, timeout=60)
+        for kind, status in (("Event", 202), ("RequestResponse", 200)):
+            headers = {"X-Amz-Invocation-Type": kind}
+            reply = await request_to(local.url, PATH.format("pause"), b"0", headers=headers)
+            assert reply.status == status
+        await until(lambda: local.statistics().executions == 2)
+        await until(lambda: local.statistics().in_flight == 0)
+    line = refuse.__code__.co_firstlineno + 1
+    assert set(caplog.messages) == {f"{option} failed: LookupError at {__file__}:{line}"}
+
+
 async def test_it_is_entered_once(local: LocalLambda) -> None:
     with pytest.raises(RuntimeError, match="make a new one"):
         await local.__aenter__()
@@ -228,6 +248,18 @@ def test_a_limit_below_what_is_reserved_is_refused() -> None:
     assert local.account_concurrency == 5
 
 
+def run_python(code: str, directory: Path) -> "subprocess.CompletedProcess[str]":
+    root = Path(__file__).parents[2]
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 def test_without_awss_runtime_the_extra_is_named(handlers: Path) -> None:
     code = (
         "import sys; sys.modules['awslambdaric'] = None\n"
@@ -235,13 +267,28 @@ def test_without_awss_runtime_the_extra_is_named(handlers: Path) -> None:
         "try: LocalLambda().function('f', 'handlers:describe')\n"
         "except ModuleNotFoundError as error: print(error)"
     )
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=handlers,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-    )
+    done = run_python(code, handlers)
     assert done.stderr == ""
     assert "pip install 'asyncinvoke[local]'" in done.stdout
+
+
+STUCK = """
+import anyio, threading, urllib.request
+from asyncinvoke.local import LocalLambda
+
+async def main():
+    async with LocalLambda(allow_unsigned=True) as local:
+        local.function("stuck", lambda event, context: threading.Event().wait(), timeout=0.1)
+        url = f"{local.url}/2015-03-31/functions/stuck/invocations"
+        print(await anyio.to_thread.run_sync(lambda: urllib.request.urlopen(url, b"").read()))
+
+anyio.run(main)
+"""
+
+
+def test_a_handler_that_never_returns_does_not_keep_its_process_from_ending(
+    tmp_path: Path,
+) -> None:
+    done = run_python(STUCK, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Task timed out after 0.10 seconds" in done.stdout

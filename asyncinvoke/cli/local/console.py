@@ -42,7 +42,7 @@ def print_invocation(answered: "AnsweredInvocation") -> None:
         line += f" (fault: {answered.fault})"
     failed = answered.function_error is not None or not 200 <= answered.status_code < 300
     bare = name.rpartition(":function:")[2]
-    _print(time.time(), bare, line, color="red" if failed else None)
+    _print(time.time(), bare, harmless(line), color="red" if failed else None)
 
 
 def print_log(line: "LogLine") -> None:

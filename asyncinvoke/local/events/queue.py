@@ -72,6 +72,7 @@ class EventQueue:
     Args:
         admission: Admits runs.
         execute: Runs an admitted invocation and releases its permit; returns None if it could not.
+        exists: Returns whether the version of an invocation has not been deleted.
         tasks: The task group of runs and deliveries.
         counters: The counters of waiting and dropped Events.
         time_scale: Real seconds per second of the queue.
@@ -83,6 +84,7 @@ class EventQueue:
         *,
         admission: Admission,
         execute: Callable[[Invocation], Awaitable[Result | None]],
+        exists: Callable[[Invocation], bool],
         tasks: TaskGroup,
         counters: Counters,
         time_scale: float,
@@ -90,6 +92,7 @@ class EventQueue:
     ) -> None:
         self._admission = admission
         self._execute = execute
+        self._exists = exists
         self._tasks = tasks
         self._counters = counters
         self._time_scale = time_scale
@@ -118,16 +121,20 @@ class EventQueue:
     def close(self) -> None:
         """Drop and count all unfinished Events."""
         self._is_open = False
-        for event, timer in self._timers.items():
-            name, waiting = event.invocation.function_name, timer is not None
-            self._counters.add(name, events_dropped=1, events_waiting=-int(waiting))
-            if timer is not None:
-                timer.cancel()
-        self._timers.clear()
+        for event in [*self._timers]:
+            self._drop(event)
+
+    def _drop(self, event: _Event) -> None:
+        name, timer = event.invocation.function_name, self._timers.pop(event)
+        self._counters.add(name, events_dropped=1, events_waiting=-int(timer is not None))
+        if timer is not None:
+            timer.cancel()
 
     def _try(self, event: _Event) -> None:
         name = event.invocation.function_name
-        if self._time_left(event) <= 0:
+        if not self._exists(event.invocation):
+            self._drop(event)
+        elif self._time_left(event) <= 0:
             self._end(event, "EventAgeExceeded")
         elif self._admission.reserved(name) == 0:
             self._end(event, "ZeroReservedConcurrency")

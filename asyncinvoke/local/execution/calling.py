@@ -1,16 +1,12 @@
-"""Calls handlers that are Python callables: sync ones in threads, generators piece by piece."""
+"""Calls the sync code of handlers, carries their exceptions, and reads generators piece by piece."""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeAlias
 
 import anyio
-
-MAX_THREADS = 10_000
-"""The maximum number of concurrent sync handlers; threads are only started when needed."""
 
 
 class RaisedError(Exception):
@@ -72,32 +68,6 @@ class InTask:
         """Call a function."""
         with carrying():
             return function(*args)
-
-
-class Threads:
-    """A thread pool that can be closed while a handler, which cannot be interrupted, is running."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="asyncinvoke-local")
-        self._busy: set[int] = set()
-
-    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function in a thread; on cancellation, abandon it."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._tracked, function, args)
-
-    def close(self) -> None:
-        """End all idle threads; wait for them unless a handler was abandoned."""
-        self._pool.shutdown(wait=not self._busy, cancel_futures=True)
-
-    def _tracked(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        thread = threading.get_ident()
-        self._busy.add(thread)
-        try:
-            with carrying():
-                return function(*args)
-        finally:
-            self._busy.discard(thread)
 
 
 STREAM_LIMIT = 209_715_200

@@ -1,15 +1,17 @@
 """A program that runs AWS's runtime in a sandbox: with its own `/tmp` and read-only code.
 
-It is run as `confined.py HANDLER CODE TMP` and imports nothing from this package. The arguments are the
-handler, the directory of its code, and the directory to mount as `/tmp`. It needs no privileges: in its
-own user and mount namespaces it may mount what only it can see. Whatever the runtime needs from the real
-`/tmp`, such as a virtual environment there, remains available.
+It is run as `confined.py HANDLER TMP CODE [LAYER...]` and imports nothing from this package. The
+arguments are the handler, the directory to mount as `/tmp`, and the directories of its code and layers,
+which become read-only. It needs no privileges: in its own user and mount namespaces it may mount what
+only it can see. Whatever the runtime needs from the real `/tmp`, such as a virtual environment there,
+remains available.
 """
 
 import ctypes
 import os
 import runpy
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 _NEW_MOUNTS, _NEW_USER = 0x00020000, 0x10000000
@@ -28,14 +30,15 @@ TMP = Path("/tmp")  # noqa: S108  # the path that functions use
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def confine(code: Path, tmp: Path) -> None:
-    """Mount `tmp` as `/tmp` and `code` read-only, for this process only.
+def confine(code: Sequence[Path], tmp: Path) -> None:
+    """Mount `tmp` as `/tmp` and each directory of `code` read-only, for this process only.
 
     Raises:
         OSError: The system does not allow it.
     """
-    if TMP.is_relative_to(code):
-        raise OSError(f"code in {code} would hide /tmp")
+    for directory in code:
+        if TMP.is_relative_to(directory):
+            raise OSError(f"code in {directory} would hide /tmp")
     uid, gid = os.geteuid(), os.getegid()
     _check(_libc.unshare(_NEW_MOUNTS | (_NEW_USER if uid else 0)))
     if uid:
@@ -54,21 +57,22 @@ def confine(code: Path, tmp: Path) -> None:
             path.touch()
         _mount(f"/proc/self/fd/{descriptor}", path, _BIND | _RECURSIVE)
         os.close(descriptor)
-    if code not in needed:
-        _mount(code, code, _BIND | _RECURSIVE)
-    has = os.statvfs(code).f_flag
-    kept = sum(flag for seen, flag in _KEPT.items() if has & seen)
-    _mount("none", code, _REMOUNT | _BIND | _READ_ONLY | kept)
-    os.chdir(code)
+    for directory in code:
+        if directory not in needed:
+            _mount(directory, directory, _BIND | _RECURSIVE)
+        has = os.statvfs(directory).f_flag
+        kept = sum(flag for seen, flag in _KEPT.items() if has & seen)
+        _mount("none", directory, _REMOUNT | _BIND | _READ_ONLY | kept)
+    os.chdir(code[0])
 
 
-def _needed_of_tmp(code: Path) -> list[Path]:
+def _needed_of_tmp(code: Sequence[Path]) -> list[Path]:
     """Return the needed paths in the real `/tmp`, outermost first, without those inside another."""
-    needed = [code, *map(Path, (*sys.path, sys.prefix, sys.base_prefix, sys.executable))]
+    needed = [*code, *map(Path, (*sys.path, sys.prefix, sys.base_prefix, sys.executable))]
     inside = {path.resolve() for path in needed if path.exists() and path.resolve() != TMP}
     found: list[Path] = []
     for path in sorted(path for path in inside if path.is_relative_to(TMP)):
-        if path == code or not any(path.is_relative_to(other) for other in found):
+        if path in code or not any(path.is_relative_to(other) for other in found):
             found.append(path)
     return found
 
@@ -86,10 +90,10 @@ def _check(result: int) -> None:
 
 def main() -> None:
     """Set up the sandbox and run the runtime in this process."""
-    handler, code, tmp = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    sys.path[0] = str(code)  # instead of the directory of this file
+    handler, tmp, *code = sys.argv[1:]
+    sys.path[0] = code[0]  # instead of the directory of this file
     try:
-        confine(code, tmp)
+        confine([Path(directory) for directory in code], Path(tmp))
     except OSError as error:
         sys.exit(f"this system does not allow a sandbox: {error}")
     sys.argv = ["awslambdaric", handler]

@@ -11,6 +11,29 @@ from asyncinvoke.local.functions.configuration import FunctionConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """The mobile app of a client context; members that were not sent are None."""
+
+    installation_id: Any = None
+    """The `installation_id` member."""
+    app_title: Any = None
+    """The `app_title` member."""
+    app_version_name: Any = None
+    """The `app_version_name` member."""
+    app_version_code: Any = None
+    """The `app_version_code` member."""
+    app_package_name: Any = None
+    """The `app_package_name` member."""
+
+    @classmethod
+    def of(cls, sent: object) -> "Client | None":
+        """Return the `client` member of a client context; None without one."""
+        if not isinstance(sent, Mapping):
+            return None
+        return cls(**{name: sent.get(name) for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientContext:
     """The client context sent by the caller."""
 
@@ -18,7 +41,7 @@ class ClientContext:
     """The `custom` member."""
     env: Any = None
     """The `env` member."""
-    client: Any = None
+    client: Client | None = None
     """The `client` member."""
 
     @classmethod
@@ -26,12 +49,26 @@ class ClientContext:
         """Return the parsed client context; None if the caller sent none."""
         if sent is None:
             return None
-        return cls(custom=sent.get("custom"), env=sent.get("env"), client=sent.get("client"))
+        client = Client.of(sent.get("client"))
+        return cls(custom=sent.get("custom"), env=sent.get("env"), client=client)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CognitoIdentity:
+    """The identity of a mobile app's user; Cognito is not supported, so both are None."""
+
+    cognito_identity_id: None = None
+    """The identity."""
+    cognito_identity_pool_id: None = None
+    """The pool that it belongs to."""
+
+
+@dataclass(eq=False, kw_only=True)
 class LambdaContext:
-    """The second argument of an in-process handler."""
+    """The second argument of an in-process handler.
+
+    Like that of AWS's runtime, it takes other attributes too: middleware of handlers sets some.
+    """
 
     aws_request_id: str
     """The request id, as in the response's `x-amzn-RequestId`."""
@@ -53,8 +90,8 @@ class LambdaContext:
     """The tenant id of the request."""
     deadline: float = field(repr=False)
     """The time of the timeout, on the clock of `time.monotonic`."""
-    identity: None = None
-    """Always None: Cognito is not supported."""
+    identity: CognitoIdentity = CognitoIdentity()
+    """The identity of a mobile app's user."""
 
     @classmethod
     def of(

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from asyncinvoke.local.execution import calling, function_errors, logs, memory
+from asyncinvoke.local.execution import calling, function_errors, logs, memory, threads
 from asyncinvoke.local.execution.calling import (
     STREAM_LIMIT,
     Calls,
@@ -32,8 +32,7 @@ from asyncinvoke.local.functions.configuration import FunctionConfig, Handler
 STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a buffered response
 
 _OWN_FILES = frozenset(
-    sys.modules[module].__file__
-    for module in (__name__, calling.__name__, "concurrent.futures.thread")
+    sys.modules[module].__file__ for module in (__name__, calling.__name__, threads.__name__)
 )
 
 

@@ -1,6 +1,8 @@
 """The worker processes of one version: idle ones are reused unless the code has changed."""
 
 import ast
+import contextlib
+import importlib.util
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +31,10 @@ class Imports:
         self._imported: dict[Path, tuple[int, tuple[Path, ...]]] = {}
 
     def stamp(self) -> int:
-        """Return a number that changes with any of the files; 0 if there are no files."""
+        """Return a number that changes with any of the files; 0 if there are no files.
+
+        Delete the bytecode of files that have changed since the previous call.
+        """
         if self._source.file is None:
             return 0
         seen: dict[Path, int] = {}
@@ -44,6 +49,8 @@ class Imports:
                 continue
             known = self._imported.get(file)
             if known is None or known[0] != changed:
+                if known is not None:
+                    _delete_bytecode(file)
                 known = changed, tuple(self._imports_of(file))
                 self._imported[file] = known
             waiting += known[1]
@@ -73,6 +80,12 @@ class Imports:
             yield base / part / "__init__.py"
             yield base / f"{part}.py"
             base = base / part
+
+
+def _delete_bytecode(file: Path) -> None:
+    """Delete the bytecode of a file: Python does not notice a change in the same second and size."""
+    with contextlib.suppress(OSError, NotImplementedError):
+        Path(importlib.util.cache_from_source(str(file))).unlink()
 
 
 class ProcessPool:

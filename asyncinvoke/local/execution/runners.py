@@ -11,10 +11,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from asyncinvoke.local.execution import logs
-from asyncinvoke.local.execution.calling import Threads, Write
+from asyncinvoke.local.execution.calling import Write
 from asyncinvoke.local.execution.handler_run import HandlerRun
 from asyncinvoke.local.execution.invocation import Invocation, Result, Runner
 from asyncinvoke.local.execution.pool import ProcessPool
+from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.execution.worker import Surroundings
 from asyncinvoke.local.functions.configuration import FunctionConfig, Handler, Source
 from asyncinvoke.local.functions.versions import Versions

@@ -71,7 +71,7 @@ async def start(
     if tmp is not None:
         command = [
             *(sys.executable, _CONFINED),
-            *(source.handler, str(source.directory), str(tmp)),
+            *(source.handler, str(tmp), str(source.directory), *map(str, source.layers)),
         ]
         variables["TMPDIR"] = "/tmp"  # noqa: S108  # its own
     return await anyio.open_process(
@@ -115,9 +115,10 @@ def _variables(
     assert set_by_lambda.keys() == SET_BY_LAMBDA  # noqa: S101  # which functions cannot set
     return {
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
-        **_layer_paths(source.layers),
+        **_path(source.layers),
         **_defaults(endpoints, logging),
         **config.environment,
+        **_python_path(source.layers, config.environment.get("PYTHONPATH")),
         **set_by_lambda,
     }
 
@@ -169,18 +170,22 @@ def _set_by_lambda(
     }
 
 
-def _layer_paths(layers: Sequence[Path]) -> dict[str, str]:
-    """Return the paths with layers, ordered as in AWS, where layers are mounted below /opt.
-
-    Their modules precede installed packages, and follow the function's own code.
-    """
+def _path(layers: Sequence[Path]) -> dict[str, str]:
+    """Return the path of programs, with those of layers; a function may replace it, as in AWS."""
     if not layers:
         return {}
-    python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    kinds = ("python", f"python/lib/{python}/site-packages")
-    paths = [str(layer / kind) for layer in layers for kind in kinds]
-    programs = [str(layer / "bin") for layer in layers]
-    return {
-        "PYTHONPATH": os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")])),
-        "PATH": os.pathsep.join([os.environ.get("PATH", ""), *programs]),
-    }
+    programs = [str(layer / "bin") for layer in reversed(layers)]
+    return {"PATH": os.pathsep.join([os.environ.get("PATH", ""), *programs])}
+
+
+def _python_path(layers: Sequence[Path], own: str | None) -> dict[str, str]:
+    """Return the path of modules: those of layers, then the function's own, then this process's.
+
+    AWS merges layers in /opt, where a file of a later one replaces that of an earlier one. The order of
+    `sys.path` in functions there: the code, `lib/python3.x/site-packages` and `python` in /opt, the rest.
+    """
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    kinds = (f"python/lib/{version}/site-packages", "python")
+    paths = [str(layer / kind) for kind in kinds for layer in reversed(layers)]
+    paths += filter(None, [own, os.environ.get("PYTHONPATH")])
+    return {"PYTHONPATH": os.pathsep.join(paths)} if paths else {}

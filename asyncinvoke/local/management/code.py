@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import errno
 import hashlib
 import io
 import lzma
@@ -45,6 +46,9 @@ _BROKEN = (
     OSError,
 )
 
+# The errors of this machine, which no other package would avoid.
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
@@ -61,21 +65,22 @@ class Package:
 def source_in(directory: Path, handler: str, layers: tuple[Path, ...] = ()) -> Source:
     """Return the source of a handler, given as `module.function` or `folder/module.function`.
 
+    As in AWS, a handler of any other form is accepted, and reported by the runtime when it starts.
+
     Args:
         directory: The directory of its code.
         handler: The handler.
         layers: The directories of its layers.
 
     Raises:
-        Refusal: The handler has another form.
+        Refusal: The handler cannot be passed to a process.
     """
-    module, dot, function = handler.replace("/", ".").rpartition(".")
-    parts = module.split(".")
-    if not (dot and all(parts) and "\0" not in module and function.isidentifier()):
-        raise refusals.invalid(f"Handler {handler!r}: it must be module.function.")
+    if "\0" in handler:
+        raise refusals.invalid(f"Handler {handler!r}: it must not hold the character NUL.")
+    parts = handler.rpartition(".")[0].replace("/", ".").split(".")
     return Source(
         directory=directory,
-        handler=f"{module}.{function}",
+        handler=handler,
         file=directory.joinpath(*parts).with_suffix(".py"),
         layers=layers,
     )
@@ -101,6 +106,7 @@ class CodeStore:
         """Unpack a package for the block; it may be deleted afterwards unless it is in use.
 
         Raises:
+            OSError: The disk is full, or this machine has another fault.
             Refusal: It is not a zip, or too large.
         """
         directory = self._new_directory()
@@ -109,6 +115,8 @@ class CodeStore:
             try:
                 digest = await to_thread.run_sync(_extract, content, directory)
             except _BROKEN as error:
+                if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+                    raise
                 raise refusals.invalid(NOT_A_ZIP) from error
             yield Package(directory=directory, size=len(content), sha256=digest)
         finally:

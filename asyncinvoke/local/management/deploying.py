@@ -82,13 +82,14 @@ class Deploying:
                 "Runtime and Handler are mandatory parameters for functions created with "
                 "deployment packages."
             )
-        settings, layers = self._with_layers(Settings().changed(members, name=name), members, ())
+        settings = Settings().changed(members, name=name)
         tags = members.texts("Tags") or {}
         check_tags(tags)  # before anything is created
         async with self._code.unpacked(
             await self._packages.content(members.members("Code"), _CODE)
         ) as package:
-            self._check_new(name)  # it may have been created meanwhile
+            self._check_new(name)  # it may have been created meanwhile, and a layer deleted
+            settings, layers = self._with_layers(settings, members, ())
             source = source_in(package.directory, handler, layers)
             config = self._configure(name, source, settings, package)
             versions = self._registry.register(config, None)

@@ -3,6 +3,7 @@
 S3 is a directory, or an S3 endpoint on this machine.
 """
 
+import http.client
 import urllib.error
 import urllib.request
 from functools import partial
@@ -107,7 +108,7 @@ def _download(url: str) -> bytes:
         error.close()
         failed = _NO_KEY if error.code == 404 else _FAILED.format(error.code, error.reason)
         raise refusals.invalid(failed) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise refusals.invalid(_FAILED.format("Unreachable", type(error).__name__)) from error
 
 

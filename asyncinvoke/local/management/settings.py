@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from asyncinvoke.local.functions.configuration import (
     MAX_TIMEOUT,
@@ -12,6 +12,7 @@ from asyncinvoke.local.functions.configuration import (
     RUNTIME,
     FunctionConfig,
 )
+from asyncinvoke.local.management import returned
 from asyncinvoke.local.management.request import Members
 from asyncinvoke.local.protocol import names, refusals
 
@@ -97,9 +98,6 @@ _NOT_CONFIGURED = (
     "you have provided "
 )
 
-# Returned as requested.
-_AS_REQUESTED = ("DeadLetterConfig", "FileSystemConfigs", "KMSKeyArn", "VpcConfig")
-
 REFUSED = (
     "CapacityProviderConfig",
     "CodeSigningConfigArn",
@@ -164,14 +162,14 @@ class Settings:
         if memory_size is not None:
             least, most = MEMORY_RANGE[0], MEMORY_RANGE[-1]
             violations += names.out_of_range(memory_size, "memorySize", least, most)
-        returned, more = _returned(requested, self.as_requested, name)
+        as_requested, more = returned.merge(requested, self.as_requested, name)
         if violations or more:
             raise refusals.violated([*violations, *more])
         runtime = requested.text("Runtime")
         if runtime is not None:
             check_runtime(runtime)
         runtime = _or(runtime, self.runtime)
-        if returned.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions":
+        if as_requested.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions":
             check_snap_start(runtime)
         return Settings(
             runtime=runtime,
@@ -180,7 +178,7 @@ class Settings:
             timeout=self.timeout if timeout is None else timeout,
             memory_size=self.memory_size if memory_size is None else memory_size,
             environment=_environment(requested, self.environment),
-            as_requested=returned,
+            as_requested=as_requested,
         )
 
 
@@ -213,90 +211,3 @@ def _environment(requested: Members, current: Mapping[str, str]) -> Mapping[str,
             f"{_NOT_CONFIGURED}exceeded the 4KB limit. String measured: {measured}"
         )
     return variables
-
-
-def _returned(
-    requested: Members, current: Mapping[str, Any], name: str
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings that are returned as requested, and the constraints they violate."""
-    returned, violations = dict(current), []
-    for member in _AS_REQUESTED:
-        value = requested.any(member)
-        if value is not None:
-            returned[member] = value
-    if requested.any("Environment") is not None:
-        returned["Environment"] = {"Variables": {}}  # `describe` adds the variables in use
-    # An empty value removes these.
-    for member, first in (("DeadLetterConfig", "TargetArn"), ("VpcConfig", "SubnetIds")):
-        if not returned.get(member, {}).get(first):
-            returned.pop(member, None)
-    for member, read in _CHECKED.items():
-        found = read(requested)
-        if found is not None:
-            returned[member], more = found
-            violations += more
-    logging = requested.members("LoggingConfig")
-    if logging:
-        returned["LoggingConfig"] = _logging(logging, name)
-        log_format = returned["LoggingConfig"]["LogFormat"]
-        violations += names.not_one_of(log_format, "loggingConfig.logFormat", ("JSON", "Text"))
-    return returned, violations
-
-
-_Checked: TypeAlias = tuple[Any, list[str]] | None
-"""A setting as it is returned, and the constraints it violates; None if it is not requested."""
-
-
-def _architectures(requested: Members) -> _Checked:
-    value = requested.any("Architectures")
-    if value is None:
-        return None
-    if value in (["x86_64"], ["arm64"]):
-        return value, []
-    shown = ", ".join(map(str, value)) if isinstance(value, list) else "?"
-    return value, names.not_one_of(f"[{shown}]", "architectures", ("x86_64", "arm64"))
-
-
-def _ephemeral_storage(requested: Members) -> _Checked:
-    size = requested.members("EphemeralStorage").integer("Size")
-    if size is None:
-        return None
-    return {"Size": size}, names.out_of_range(size, "ephemeralStorage.size", 512, 10_240)
-
-
-def _tracing(requested: Members) -> _Checked:
-    mode = requested.members("TracingConfig").text("Mode")
-    if mode is None:
-        return None
-    return {"Mode": mode}, names.not_one_of(mode, "tracingConfig.mode", ("Active", "PassThrough"))
-
-
-def _snap_start(requested: Members) -> _Checked:
-    apply_on = requested.members("SnapStart").text("ApplyOn")
-    if apply_on is None:
-        return None
-    violations = names.not_one_of(apply_on, "snapStart.applyOn", ("PublishedVersions", "None"))
-    return {"ApplyOn": apply_on, "OptimizationStatus": "Off"}, violations
-
-
-_CHECKED: Mapping[str, Callable[[Members], _Checked]] = {
-    "Architectures": _architectures,
-    "EphemeralStorage": _ephemeral_storage,
-    "TracingConfig": _tracing,
-    "SnapStart": _snap_start,
-}
-
-WITHOUT_EFFECT = frozenset({"Role", "Runtime", *_AS_REQUESTED, *_CHECKED})
-"""Fields that are returned as requested but do not change how a function runs."""
-
-
-def _logging(requested: Members, name: str) -> dict[str, str]:
-    log_format = requested.text("LogFormat") or "Text"
-    config = {
-        "LogFormat": log_format,
-        "LogGroup": requested.text("LogGroup") or f"/aws/lambda/{name}",
-    }
-    if log_format == "JSON":
-        config["ApplicationLogLevel"] = requested.text("ApplicationLogLevel") or "INFO"
-        config["SystemLogLevel"] = requested.text("SystemLogLevel") or "INFO"
-    return config

@@ -143,22 +143,27 @@ async def test_told_twice_it_listens_elsewhere_and_says_so_loudly(handlers: Path
 
 
 async def test_it_prints_one_line_for_each_invocation(handlers: Path) -> None:
-    (handlers / "handlers.py").write_text("def fail(event, context): return 1 / event")
+    (handlers / "handlers.py").write_text(
+        "def fail(event, context): return 1 / event\n"
+        "def odd(event, context): raise type('o\\nd\\x1b]0;d', (Exception,), {})('no')\n"
+    )
     async with started(
-        *("local", "handlers.py:fail", "none=handlers.py:fail", "--reserved", "none=0"),
-        *("--port", "0"),
+        *("local", "handlers.py:fail", "handlers.py:odd", "none=handlers.py:fail"),
+        *("--reserved", "none=0", "--port", "0"),
         cwd=handlers,
     ) as process:
         err = Lines(process.stderr)
         url = (await err.next()).split()[-1]
-        for name, payload in (("fail", 1), ("fail", 0), ("none", 1), ("no%0Asuch%1B", 1)):
+        for name, payload in (("fail", 1), ("fail", 0), ("odd", 1), ("none", 1)):
             await anyio.to_thread.run_sync(call, url, name, payload)
+        await anyio.to_thread.run_sync(call, url, "no%0Asuch%1B", 1)
         process.send_signal(signal.SIGINT)
         said = (await err.all()).splitlines()
     clock, request_id = r"\d\d:\d\d:\d\d\.\d{3} ", " [0-9a-f-]{36} "
     lines = [
         rf"fail{request_id}200 [\d,]+ ms",
         rf"fail{request_id}200 [\d,]+ ms function error: ZeroDivisionError: division by zero",
+        rf"odd{request_id}200 [\d,]+ ms function error: o\\nd\\x1b\]0;d: no",
         rf"none{request_id}429 [\d,]+ ms throttled: ReservedFunction\w+Exceeded",
         rf"'no\\nsuch\\x1b'{request_id}400 [\d,]+ ms refused: ValidationException: .*",
     ]
@@ -168,7 +173,7 @@ async def test_it_prints_one_line_for_each_invocation(handlers: Path) -> None:
     logged = [line.partition(" | ")[2] for line in said if " | " in line]
     assert "[ERROR] ZeroDivisionError: division by zero" in logged
     assert "Traceback (most recent call last):" in logged
-    assert sum(line.startswith("REPORT RequestId: ") for line in logged) == 2
+    assert sum(line.startswith("REPORT RequestId: ") for line in logged) == 3
 
 
 async def test_it_is_set_by_options_and_a_file_and_shows_events(handlers: Path) -> None:

@@ -190,6 +190,28 @@ async def test_whatever_a_destination_raises_does_not_end_the_endpoint(
     assert (await invoke("f")).status == 200
 
 
+@pytest.mark.parametrize("qualifier", ["$LATEST", "1"])
+async def test_an_event_of_what_was_deleted_is_dropped_and_counted(
+    local: LocalLambda,
+    invoke: Any,
+    request_to: Any,
+    caplog: pytest.LogCaptureFixture,
+    qualifier: str,
+) -> None:
+    handler = Failing(0)
+    local.account_concurrency = 0
+    local.function("fail", handler).publish_version()
+    await invoke("fail", qualifier=qualifier, Invocation_Type="Event")
+    assert local.statistics().events_waiting == 1
+    query = f"?Qualifier={qualifier}" if qualifier == "1" else ""
+    deleted = await request_to(local.url, f"/2015-03-31/functions/fail{query}", method="DELETE")
+    assert deleted.status == 204
+    await until(lambda: local.statistics().events_dropped == 1)
+    local.account_concurrency = 1
+    assert (local.statistics().events_waiting, handler.ids) == (0, [])
+    assert caplog.messages == []
+
+
 async def test_what_has_not_ended_when_the_endpoint_closes_is_dropped_and_counted(
     request_to: Any, gate: Any
 ) -> None:

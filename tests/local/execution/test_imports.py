@@ -1,6 +1,8 @@
 """Which changes of files are changes of a handler's code."""
 
 import os
+import py_compile
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,18 @@ def test_an_import_that_is_new_is_seen_and_one_that_is_broken_forgiven(source: S
     assert imports.stamp() != fixed
     source.file.unlink()
     assert imports.stamp() == 0
+
+
+def test_a_change_in_the_same_second_and_size_is_not_hidden_by_bytecode(source: Source) -> None:
+    plain, second = source.directory / "plain.py", 1_700_000_000
+    imports = Imports(source)
+    for word, fraction in (("old", 1), ("new", 2)):
+        plain.write_text(f"WORD = {word!r}")
+        os.utime(plain, ns=(second * 10**9 + fraction,) * 2)
+        imports.stamp()
+        found: dict[str, str] = {}
+        code = SourceFileLoader("plain", str(plain)).get_code("plain")
+        assert code is not None
+        exec(code, found)
+        py_compile.compile(str(plain), doraise=True)  # as an import does
+        assert found["WORD"] == word

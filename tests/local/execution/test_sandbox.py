@@ -92,7 +92,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def is_allowed(folder: Path) -> bool:
-    command = [sys.executable, worker._CONFINED, "none", str(folder), str(folder.parent)]
+    command = [sys.executable, worker._CONFINED, "none", str(folder.parent), str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     return "does not allow" not in ended.stderr
 
@@ -115,8 +115,33 @@ async def test_in_a_sandbox_only_tmp_is_written_to_and_each_process_has_its_own(
     assert {path.name for path in folder.iterdir()} <= {"work.py", "__pycache__"}
 
 
+IN_A_LAYER = """
+import runpy, sys
+from pathlib import Path
+code, layer, tmp = map(Path, sys.argv[2:])
+runpy.run_path(sys.argv[1])["confine"]([code, layer], tmp)
+print((layer / "bin" / "tool").read_text())
+try:
+    (layer / "new").touch()
+except OSError as error:
+    print(error.errno)
+"""
+
+
+def test_in_a_sandbox_all_of_a_layer_is_there_and_read_only(folder: Path, tmp_path: Path) -> None:
+    if not is_allowed(folder):
+        pytest.skip("this system allows no namespaces")
+    for name in ("code", "layer/bin", "own"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "layer" / "bin" / "tool").write_text("tool")
+    directories = [str(tmp_path / name) for name in ("code", "layer", "own")]
+    command = [sys.executable, "-c", IN_A_LAYER, worker._CONFINED, *directories]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("tool\n30\n", "")
+
+
 def test_where_no_sandbox_is_allowed_the_process_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, worker._CONFINED, "none", "/", str(tmp_path)]
+    command = [sys.executable, worker._CONFINED, "none", str(tmp_path), "/"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert ended.stderr == "this system does not allow a sandbox: code in / would hide /tmp\n"

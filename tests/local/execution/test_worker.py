@@ -71,6 +71,46 @@ async def test_the_runtime_sees_what_lambda_would_tell_it(
     assert environ["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
 
 
+LOOK = """
+def look(event, context):
+    context.added = "by a decorator"
+    hash(context)
+    mobile, identity = context.client_context, context.identity
+    names = ("installation_id", "app_title", "app_version_name", "app_version_code")
+    client = mobile and mobile.client
+    return [
+        context.added,
+        mobile and [mobile.custom, mobile.env],
+        client and [getattr(client, name) for name in (*names, "app_package_name")],
+        [identity.cognito_identity_id, identity.cognito_identity_pool_id],
+    ]
+"""
+
+
+async def test_a_callable_reads_of_its_context_what_awss_runtime_would_tell_it(
+    local: LocalLambda, invoke: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "seen.py").write_text(LOOK)
+    of_this_process: dict[str, Any] = {}
+    exec(LOOK, of_this_process)  # the same source for both
+    local.function("worker", "seen:look", directory=tmp_path, timeout=60)
+    local.function("callable", of_this_process["look"])
+    contexts: list[Any] = [
+        None,
+        {},
+        {"custom": {"a": 1}, "env": {"b": 2}, "client": None},
+        {"client": {}},
+        {"client": {"installation_id": "i", "app_version_code": 3, "other": 4}},
+    ]
+    for sent in contexts:
+        headers = {}
+        if sent is not None:
+            headers["Client_Context"] = base64.b64encode(json.dumps(sent).encode()).decode()
+        worker, in_process = [await invoke(name, **headers) for name in ("worker", "callable")]
+        assert in_process.json() == worker.json()
+        assert in_process.json()[0] == "by a decorator"
+
+
 async def test_an_sdk_in_a_function_finds_the_s3_endpoint_that_was_given(
     request_to: Any, handlers: Path
 ) -> None:

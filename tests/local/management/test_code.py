@@ -1,8 +1,10 @@
 """Packages: unpacked beside everything else, with their links, and never outside."""
 
 import base64
+import errno
 import io
 import json
+import shutil
 import stat
 import threading
 import zipfile
@@ -39,7 +41,7 @@ def package(files: dict[str, str], links: dict[str, str] | None = None) -> bytes
     return held.getvalue()
 
 
-def creation(name: str, content: bytes) -> bytes:
+def creation(name: str, content: bytes, **others: Any) -> bytes:
     return json.dumps(
         {
             "FunctionName": name,
@@ -47,22 +49,33 @@ def creation(name: str, content: bytes) -> bytes:
             "Role": "arn:aws:iam::123456789012:role/any",
             "Handler": "app.f",
             "Code": {"ZipFile": base64.b64encode(content).decode()},
+            **others,
         }
     ).encode()
 
 
-async def test_functions_run_while_a_package_is_unpacked(
-    local: LocalLambda, request_to: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unpacking, answered = threading.Event(), threading.Event()
+@pytest.fixture
+def unpacking(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Have packages unpacked slowly; return whether that has begun, and whether it may go on."""
+    has_begun, may_go_on = threading.Event(), threading.Event()
     extract = code._extract
 
     def slow(content: bytes, directory: Path) -> str:
-        unpacking.set()
-        assert answered.wait(60)
+        has_begun.set()
+        assert may_go_on.wait(60)
         return extract(content, directory)
 
     monkeypatch.setattr(code, "_extract", slow)
+    return has_begun, may_go_on
+
+
+async def test_functions_run_while_a_package_is_unpacked(
+    local: LocalLambda,
+    request_to: Any,
+    invoke: Any,
+    unpacking: tuple[threading.Event, threading.Event],
+) -> None:
+    has_begun, may_go_on = unpacking
     local.function("echo", echo)
     replies = []
 
@@ -72,14 +85,39 @@ async def test_functions_run_while_a_package_is_unpacked(
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(create)
-        await to_thread.run_sync(unpacking.wait, 60)
+        await to_thread.run_sync(has_begun.wait, 60)
         assert (await invoke("echo", b"1")).json() == 1
         # Nobody else's request deletes what is being unpacked, nor takes its name unnoticed.
         again = await request_to(local.url, f"{CREATE}/echo", method="DELETE")
         assert again.status == 204
-        answered.set()
+        may_go_on.set()
     assert replies[0].status == 201
     assert (await request_to(local.url, f"{CREATE}/new", method="GET")).status == 200
+
+
+async def test_a_layer_that_is_deleted_while_a_package_is_unpacked_is_refused(
+    local: LocalLambda, request_to: Any, unpacking: tuple[threading.Event, threading.Event]
+) -> None:
+    has_begun, may_go_on = unpacking
+    content = {"ZipFile": base64.b64encode(package({"python/m.py": ""})).decode()}
+    layers = "/2018-10-31/layers/lib/versions"
+    may_go_on.set()
+    layer = (await request_to(local.url, layers, json.dumps({"Content": content}))).json()
+    has_begun.clear()
+    may_go_on.clear()
+    replies = []
+
+    async def create() -> None:
+        body = creation("new", package({"app.py": ""}), Layers=[layer["LayerVersionArn"]])
+        replies.append(await request_to(local.url, CREATE, body))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(create)
+        await to_thread.run_sync(has_begun.wait, 60)
+        assert (await request_to(local.url, f"{layers}/1", method="DELETE")).status == 204
+        may_go_on.set()
+    assert replies[0].status == 400
+    assert "layer:lib:1 does not exist" in replies[0].json()["message"]
 
 
 async def test_of_two_that_create_one_function_at_once_one_is_refused(
@@ -103,6 +141,21 @@ async def test_of_two_that_create_one_function_at_once_one_is_refused(
         tasks.start_soon(create)
         tasks.start_soon(create)
     assert sorted(statuses) == [201, 409]
+
+
+async def test_a_full_disk_is_the_endpoints_fault_and_a_name_too_long_the_packages(
+    local: LocalLambda, request_to: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = creation("new", package({f"{'x' * 300}.py": ""}))
+    refused = await request_to(local.url, CREATE, body)
+    assert refused.error[:2] == (400, "InvalidParameterValueException")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    failed = await request_to(local.url, CREATE, creation("new", package({"app.py": ""})))
+    assert failed.error[:2] == (500, "ServiceException")
 
 
 def test_a_link_that_stays_inside_is_one_and_others_are_dropped(tmp_path: Path) -> None:
