@@ -88,10 +88,11 @@ def cause_lines(
 
 
 def item_lines(
-    item: RecordedItem, outcome: Outcome | None, cause: RecordedCause | None
+    item: RecordedItem, outcome: Outcome | None, cause: RecordedCause | None, *, keyed: bool
 ) -> list[str]:
-    """Return the lines that `runs show --item` prints for an item."""
-    named = f"item {item.position:,}" + ("" if item.key is None else f", key {item.key!r}")
+    """Return the lines that `runs show --item` and `--key` print for an item."""
+    numbered, key = f"item {item.position:,}", f"key {item.key!r}"
+    named = key if keyed else numbered if item.key is None else f"{numbered}, {key}"
     lines = [f"{named}: {_STATES.get(item.state, item.state)}"]
     if item.started is not None:
         lines.append(

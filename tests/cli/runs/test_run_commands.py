@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from asyncinvoke import Invoker, Journal, Outcome, Redrive, Shard
 from asyncinvoke._model.response import Reply
 from asyncinvoke._outputs.parts import remove_abandoned
+from asyncinvoke._report.standing import causes_of_lost
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import Place, check_output
@@ -362,6 +363,59 @@ async def test_a_redrive_runs_what_was_chosen_and_nothing_else(
     assert [outcome.index for outcome in outcomes if is_chosen(outcome)] == runs
 
 
+@pytest.mark.parametrize(
+    ("choice", "runs"),
+    [
+        (Choice(positions=(4, 99)), [4]),
+        (Choice(positions=(0, 11, 99)), []),
+        (Choice(positions=(4, 7), error_types=("KeyError",)), [7]),
+        (Choice(keys=("4",)), []),
+        (Choice(may_have_run=True, positions=(11, 4)), [11]),
+        (Choice(may_have_run=True, positions=(11,), codes=("ProcessLost",)), [11]),
+        (Choice(may_have_run=True, codes=("ProcessLost",)), [11, 12]),
+        (Choice(may_have_run=True, errors=("FunctionError",)), []),
+        (Choice(may_have_run=True), [11, 12]),
+    ],
+)
+async def test_as_many_are_counted_as_run_also_of_those_that_no_session_has_met_since_a_kill(
+    choice: Choice, runs: list[int], recorded: Path
+) -> None:
+    crash(recorded, sent=[11, 12])
+    with open_run(recorded) as run:
+        causes = (*run.causes(), *causes_of_lost(run.lost()))
+        assert choice.count(run, run.summary(), choice.chosen(causes)) == len(runs)
+    sent: list[int] = []
+    async with (
+        Invoker(transport=FakeLambda({"charge": lambda event, _: sent.append(event)})) as invoker,
+        invoker.map(
+            "charge", range(13), journal=Journal(recorded, redrive=choice.matches(causes))
+        ) as redrive,
+    ):
+        async for _ in redrive:
+            pass
+    assert sorted(sent) == sorted([*runs, 10])  # item 10 was never started
+
+
+@pytest.mark.parametrize("words", [["show"], ["redrive"], ["settle", "--ran"]], ids=" ".join)
+async def test_an_item_of_a_run_with_keys_is_named_by_its_key_alone(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with (
+        Invoker(transport=FakeLambda({"charge": charge})) as invoker,
+        invoker.map("charge", range(5), key=str, journal="o.run") as run,
+    ):
+        async for _ in run:
+            pass
+    assert command(["runs", *words, "o.run", "--item", "4"]) == 2
+    assert "the run has keys: " in capfd.readouterr().err
+    assert command(["runs", "show", "o.run", "--key", "4"]) == 0
+    assert capfd.readouterr().out.startswith("key '4': ran and failed\n")
+
+
 async def test_what_may_have_run_is_chosen_only_where_that_was_said(recorded: Path) -> None:
     causes = read(lambda run: run.causes())
     doubtful = replace(causes[0], number=9, delivery="unknown")
@@ -434,10 +488,12 @@ SURROGATE = "\ud800"
 EVIL = "\x1b[31m\x9b2J\u202e\r\n" + SURROGATE + "long " * 20_000
 """What a function, or who answers in its place, may say."""
 
+EVIL_KEY = EVIL.replace(SURROGATE, "")
+
 SHOWING = {
     "summary": (["show", "o.run"], 0),
-    "an item that succeeded": (["show", "o.run", "--item", "0"], 0),
-    "an item with an earlier take": (["show", "o.run", "--item", "1"], 0),
+    "an item that succeeded": (["show", "o.run", "--key", f"0{EVIL_KEY}"], 0),
+    "an item with an earlier take": (["show", "o.run", "--key", f"1{EVIL_KEY}"], 0),
     "no such item": (["show", "o.run", "--key", EVIL], 2),
     "watch": (["watch", "o.run"], 0),
     "merge": (["merge", "m.run", "o.run", "o2.run"], 4),
@@ -466,7 +522,7 @@ async def test_nothing_from_outside_floods_or_steers_the_terminal(
                 invoker.map(
                     "charge",
                     range(4),
-                    key=lambda number: f"{number}{EVIL.replace(SURROGATE, '')}",
+                    key=lambda number: f"{number}{EVIL_KEY}",
                     journal=Journal(path, redrive=redrive),
                 ) as run,
             ):
