@@ -1,11 +1,14 @@
 """Outputs of a run: written as outcomes arrive, or as a whole at the end."""
 
 import contextlib
+import errno
+import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import click
 
 from asyncinvoke._inputs.files import name_of
@@ -44,6 +47,41 @@ def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[
     with file:
         yield streams.Output(file.fileno(), output, is_ours=True)
 
+
+@contextlib.asynccontextmanager
+async def awaited_output(output: str | None) -> AsyncIterator[streams.Output]:
+    """Open an output as `opened_output` does, once somebody reads it if it is a named pipe.
+
+    Opening a pipe blocks until then, and the event loop with it, so that no signal would be heard.
+
+    Raises:
+        CommandError: It cannot be opened.
+    """
+    with contextlib.ExitStack() as stack:
+        reader = await _reader_of(output)
+        if reader is not None:
+            stack.callback(os.close, reader)
+        yield stack.enter_context(opened_output(output))
+
+
+async def _reader_of(output: str | None) -> int | None:
+    """Wait until somebody reads a named pipe; return a descriptor that keeps it open."""
+    while _is_named_pipe(output):
+        try:
+            return os.open(str(output), os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                break  # said when it is opened
+        await anyio.sleep(LOOKS)
+    return None
+
+
+def _is_named_pipe(output: str | None) -> bool:
+    return output is not None and Path(output).is_fifo()
+
+
+LOOKS = 0.05
+"""Seconds between two checks whether somebody reads a named pipe."""
 
 LINES = ".lines"
 """What is behind the name of an output while the outcomes of a run without a journal are gathered."""

@@ -17,9 +17,8 @@ from asyncinvoke._report.standing import pending_of, total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import check_named, run_argument, runs
-from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.cli.runs.parts import Looked, looked_at
-from asyncinvoke.cli.runs.view import item_lines, summary_lines
+from asyncinvoke.cli.runs.view import held_back, item_lines, summary_lines
 from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RecordedItem, RunSummary, Sample
 
@@ -83,7 +82,7 @@ def watch(path: str) -> None:
                         total=total_of(summary),
                         rate=rate,
                         pace=expected,
-                        held_back=_held_back(run) if summary.running else None,
+                        held_back=held_back(summary),
                     )
                 )
                 if not summary.running:
@@ -105,14 +104,6 @@ def _elapsed(summary: RunSummary, sample: Sample | None, now: float) -> float:
     elif until is None:  # it was killed some time after its last sample
         until = last.started if sample is None else sample.at
     return max(until - last.started, 0.0)
-
-
-def _held_back(run: Looked) -> str | None:
-    answer = run.summary().notes.get(ANSWER)
-    is_paused = isinstance(answer, dict) and answer.get("paused") is True
-    from asyncinvoke.cli.map.progress import PAUSED
-
-    return PAUSED if is_paused else None
 
 
 def _lines_of(run: Looked) -> list[str]:

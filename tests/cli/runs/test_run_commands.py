@@ -471,6 +471,18 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
     assert "  not started   9,999,942   the same command continues it" in lines
 
 
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("paused", [True, False])
+async def test_a_run_that_is_paused_is_said_to_be_while_it_is_running(
+    running: bool, paused: bool, recorded: Path
+) -> None:
+    notes = {ANSWER: {"number": 1, "paused": paused}}
+    summary = replace(read(lambda run: run.summary()), running=running, notes=notes)
+    lines = summary_lines(summary, [], sample=None, now=0.0, width=80)
+    is_said = "paused: asyncinvoke runs unpause continues it" in lines
+    assert is_said == (running and paused)
+
+
 @pytest.mark.parametrize(("columns", "widest"), [("24", 24), ("0", 68), ("", 68), ("many", 68)])
 async def test_the_columns_are_those_that_the_environment_says(
     recorded: Path,
@@ -626,13 +638,16 @@ def test_line_numbers_take_no_memory_however_many_empty_lines_there_are() -> Non
     [
         (None, Place(path=""), False, None),
         (None, Place(path="", offset=9, ends=3, is_known=True), False, None),
-        (9, Place(path="", offset=9, ends=3, is_known=True), False, None),
-        (20, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (9, Place(path="", offset=9, ends=3, is_known=True), False, "no line ends at byte 9"),
+        (20, Place(path="", offset=10, ends=3, is_known=True), False, None),
         (8, Place(path="", offset=9, ends=3, is_known=True), False, "has 8 bytes, but had 9 when"),
         (8, Place(path=""), False, "does not belong to this run: --force replaces it"),
         (8, Place(path=""), True, None),
         (0, Place(path=""), False, None),
         (8, Place(path="", is_known=True), False, None),
+        (10, Place(path="", offset=10, ends=3, is_known=True), False, None),
+        (99, Place(path="", offset=20, ends=3, is_known=True), True, None),
+        (99, Place(path="", offset=19, ends=3, is_known=True), True, "no line ends at byte 19"),
     ],
 )
 def test_an_output_is_continued_only_where_it_is_what_it_was(
@@ -640,7 +655,7 @@ def test_an_output_is_continued_only_where_it_is_what_it_was(
 ) -> None:
     path = tmp_path / "out.jsonl"
     if size is not None:
-        path.write_bytes(b"x" * size)
+        path.write_bytes((b"x" * 9 + b"\n") * (size // 10) + b"x" * (size % 10))
     if says is None:
         check_output(str(path), place, force=force)
         return
