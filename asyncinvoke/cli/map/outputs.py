@@ -13,7 +13,7 @@ import click
 
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs import files, parquet
-from asyncinvoke._outputs.files import Kind, OutputError, kind_of, local_name
+from asyncinvoke._outputs.files import Kind, OutputError, kind_of, local_name, real_name
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map.ending import left_out
@@ -116,7 +116,7 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
         return _gathered(bulk, target, kind, work)
     known = _is_of_run(bulk.journal, target)
     check_whole(target, kind, force=bulk.force or known)
-    status = work(replace(bulk, output=None, whole_output=absolute(target)))
+    status = work(replace(bulk, output=None, whole_output=real_name(target)))
     if not _is_begun(bulk.journal):
         return status  # nothing was sent, and why has been said
     with open_run(bulk.journal) as run:
@@ -204,11 +204,6 @@ def check_whole(target: str, kind: Kind, *, force: bool) -> None:
         raise CommandError(str(error)) from error
 
 
-def absolute(target: str) -> str:
-    """Return what an output is known by from any folder."""
-    return target if "://" in target else str(Path(target).absolute())
-
-
 def write_lines(lines: Iterable[bytes], target: str, kind: Kind) -> int:
     """Write outcomes that are lines of JSON; return how many there are.
 
@@ -237,7 +232,7 @@ def _is_of_run(journal: str, target: str) -> bool:
         return False
     with open_run(journal) as run:
         command = run.summary().notes.get(COMMAND)
-    return isinstance(command, dict) and command.get("whole_output") == absolute(target)
+    return isinstance(command, dict) and command.get("whole_output") == real_name(target)
 
 
 def _is_begun(journal: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from asyncinvoke import InvalidRequestError, Journal, MapRun
+from asyncinvoke._outputs.files import real_name
 from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.map.bulk_parts import (
@@ -171,7 +172,7 @@ def _found(bulk: Bulk, noted: Mapping[str, object]) -> tuple[Place, LineNumbers]
     output = bulk.output
     if output is None or not _is_file(output):
         return Place(path=""), LineNumbers()
-    place = Place.from_note(note, str(Path(output).absolute()))
+    place = Place.from_note(note, real_name(output))
     check_output(output, place, force=bulk.force)
     lines = note.get("lines") if isinstance(note, dict) else None
     return place, LineNumbers.from_note(lines)
