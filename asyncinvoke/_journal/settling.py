@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from asyncinvoke._journal.committing import copy_to_earlier, keep_notes, move_to_earlier
 from asyncinvoke._journal.damage import damage_told
@@ -62,10 +63,14 @@ def _settle(journal: Path, marks: Marks, name: object, *, is_key: bool, ran: boo
         with damage_told(journal), sql.transaction():
             if marks.is_new and not has_ended_in_order(sql.all):
                 raise JournalError(without_marks(journal))
-            is_keyed, _ = _about(sql)
+            is_keyed = _identity(sql)["key"]
             if is_key and not is_keyed:  # its requests may have keys, which need not be unique
                 raise JournalError(
                     f"{journal}: item {name!r}: the run has no keys: name the item by its position"
+                )
+            if is_keyed and not is_key:  # it is recorded in the next free row
+                raise JournalError(
+                    f"{journal}: item {name!r}: the run has keys: name the item by its key"
                 )
             flight = next(
                 (
@@ -106,15 +111,18 @@ def _settle_item(journal: Path, sql: Statements, name: object, *, is_key: bool, 
     _count(sql, may_have_run=-1, settled=1)
 
 
-def _about(sql: Statements) -> tuple[bool, int | None]:
-    """Return whether the run has keys, and the number of items in its input, if known."""
-    about = dict(sql.all("SELECT name, value FROM run"))
-    return json.loads(about["identity"])["key"], about.get("total")
+_FUNCTION = ("function_name", "qualifier")
+
+
+def _identity(sql: Statements) -> dict[str, Any]:
+    """Return the settings of the run that its sessions have in common."""
+    ((identity,),) = sql.all("SELECT value FROM run WHERE name = 'identity'")
+    return dict(json.loads(identity))
 
 
 def _why_not_recorded(sql: Statements, name: object) -> str:
-    is_keyed, total = _about(sql)
-    if total is not None and isinstance(name, int) and not is_keyed and name >= total:
+    total = next((each for (each,) in sql.all("SELECT value FROM run WHERE name = 'total'")), None)
+    if total is not None and isinstance(name, int) and name >= total:
         return f": the input has {total:,} items"
     return (
         " surely did not run: nothing is recorded of it, and the next session of the run "
@@ -136,7 +144,8 @@ def _settle_flight(sql: Statements, flight: Flight, *, ran: bool) -> None:
         *(row, flight.digest, flight.key, State.SETTLED, _lost_cause(sql), flight.take),
         flight.session,
     )
-    sql.do("INSERT INTO result VALUES (?, NULL, ?)", row, json.dumps({"message": LOST}))
+    facts = {"message": LOST, **{name: _identity(sql).get(name) for name in _FUNCTION}}
+    sql.do("INSERT INTO result VALUES (?, NULL, ?)", row, json.dumps(facts))
     _count(sql, settled=1, attempts=1, seq=1)
 
 

@@ -211,7 +211,8 @@ class RecordedItem:
     """One item of a run, without its response."""
 
     position: int
-    """Its index in the input; in a run with keys, the index at which it was first seen."""
+    """Its index in the input; in a run with keys, the number of its row, which is often the index
+    at which it was first seen, but another if a process has died."""
 
     key: str | None
     """Its key, in a run with keys."""

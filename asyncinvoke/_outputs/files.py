@@ -61,6 +61,11 @@ def local_name(target: str) -> str:
     return target[len(prefix) :]
 
 
+def real_name(target: str) -> str:
+    """Return what an output is known by in any folder: without links and `..` if it is a path."""
+    return target if "://" in target else os.path.realpath(target)
+
+
 class OutputError(Exception):
     """An output cannot be written; an existing file is left unchanged."""
 

@@ -1,10 +1,11 @@
 """The progress of a run, from its counts and the notes of the command line. Does no I/O."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence, Sized
 from typing import Any
 
 from asyncinvoke._engine.causes import OTHERS
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
 from asyncinvoke._journal.rows import CauseKey, cause_of
 from asyncinvoke._journal.shards import (
     PARTS,
@@ -21,6 +22,10 @@ TOTAL = "total"
 
 UNRECORDED = "unrecorded"
 """The name of the note with the number of items that the journal cannot record."""
+
+
+NO_CAUSE = 0
+"""The number, in place of that of a cause, for items that have no outcome yet."""
 
 
 def total_of(summary: RunSummary) -> int | None:
@@ -80,6 +85,12 @@ def idempotent_of(summary: RunSummary) -> bool | None:
         case {"shared": {"idempotent": bool(is_idempotent)}}:
             return is_idempotent
     return None
+
+
+def causes_of_lost(lost: Sized) -> tuple[RecordedCause, ...]:
+    """Return the cause that the next session records for items that were in progress at a kill."""
+    cause = RecordedCause(number=NO_CAUSE, **LOST_CAUSE._asdict(), example=LOST, count=len(lost))
+    return (cause,) if lost else ()
 
 
 def key_of(cause: RecordedCause) -> CauseKey:

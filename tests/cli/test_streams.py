@@ -4,9 +4,11 @@ import errno
 import os
 from pathlib import Path
 
+import anyio
 import pytest
 
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.map.outputs import awaited_output
 from asyncinvoke.cli.streams import Output
 
 pytestmark = pytest.mark.anyio
@@ -74,3 +76,22 @@ async def test_a_pipe_gets_everything_and_the_lines_are_counted() -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+async def test_a_pipe_with_a_name_is_opened_once_somebody_reads_it_and_a_signal_ends_the_wait(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with anyio.move_on_after(0.1) as waiting:  # as a signal cancels it
+        async with awaited_output(str(path)):
+            pytest.fail("nobody reads it")
+    assert waiting.cancelled_caught
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        async with awaited_output(str(path)) as output:
+            await output.write(b"one\n")
+            assert os.read(reader, 9) == b"one\n"
+        assert os.read(reader, 9) == b""  # nobody writes to it any more
+    finally:
+        os.close(reader)

@@ -350,6 +350,9 @@ class TestSettling:
         anyio.run(lambda: World(lost=[3]).map(keyed, range(8), key=str))
         with pytest.raises(JournalError, match="item 'a' surely did not run: nothing is recorded"):
             settle(keyed, key="a", ran=True)
+        # The numbers of rows are those of the input only until a process has died.
+        with pytest.raises(JournalError, match="item 3: the run has keys: name the item by its"):
+            settle(keyed, position=3, ran=True)
         settle(keyed, key="3", ran=True)
 
     def test_it_is_refused_where_the_marks_are_missing(self, path: Path) -> None:

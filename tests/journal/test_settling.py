@@ -106,6 +106,18 @@ async def test_a_redrive_that_died_is_settled(
         assert [take.number for take in item.earlier] == [1]
 
 
+async def test_the_outcome_of_one_that_no_session_has_met_again_names_the_function(
+    path: Path,
+) -> None:
+    await World().map(path, range(LOST), qualifier="live")
+    crash(path, sent=[LOST])
+    settle(path, ran=True, position=LOST)
+    with open_run(path) as recorded:
+        outcome = recorded.outcome(position=LOST)
+    assert outcome is not None
+    assert str(outcome.error).startswith("work:live: ProcessLost: its process died")
+
+
 @pytest.mark.parametrize("is_merged", [False, True])
 @pytest.mark.parametrize("redrive", [Redrive.NONE, Redrive.FAILED | Redrive.MAY_HAVE_RUN])
 async def test_what_was_settled_is_redriven_or_continued_with_its_own_takes(

@@ -17,7 +17,7 @@ from asyncinvoke.cli.map.output_checks import (
     check_not_the_input,
     check_not_the_journal,
 )
-from asyncinvoke.cli.map.outputs import opened_output
+from asyncinvoke.cli.map.outputs import awaited_output
 from asyncinvoke.cli.map.recorded_run import run_recorded
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.running import Interrupt, run
@@ -58,6 +58,5 @@ async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
             return 0
         if source.is_empty:
             display.note(no_items(source))
-        with opened_output(bulk.output) as writes:
-            async with block as map_run:
-                return await job.work(map_run, writes, interrupt)
+        async with awaited_output(bulk.output) as writes, block as map_run:
+            return await job.work(map_run, writes, interrupt)

@@ -1,5 +1,6 @@
 """The output file of a recorded run: continued where the journal says, with each line in it once."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -99,10 +100,27 @@ def check_output(path: str, place: Place, *, force: bool) -> None:
             f"output {path} has {size:,} bytes, but had {place.offset:,} when last written: "
             "restore it, or remove it to have it rewritten"
         )
+    if not _ends_a_line(file, place.offset):
+        raise CommandError(
+            f"output {path} was changed by another program: no line ends at byte {place.offset:,}, "
+            "where it was last written: restore it, or remove it to have it rewritten"
+        )
     if not place.is_known and size and not force:
         raise CommandError(
             f"output {path} exists, and does not belong to this run: --force replaces it"
         )
+
+
+def _ends_a_line(file: Path, offset: int) -> bool:
+    """Return whether a line ends at this byte, as far as the file can be read.
+
+    It does not if another program has truncated the file and written on, nor if a power failure has
+    left zeros: the journal is synced to the disk, and the output is not.
+    """
+    with contextlib.suppress(OSError), file.open("rb") as opened:
+        opened.seek(max(offset - 1, 0))
+        return not offset or opened.read(1) == b"\n"
+    return True
 
 
 def open_output(path: str, place: Place) -> tuple[Output, Place]:

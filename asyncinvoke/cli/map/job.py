@@ -230,6 +230,7 @@ class MapJob:
                 working=standing.working,
                 done=self._tally.done,
                 statistics=self._invoker.statistics(),
+                recorded=standing.recorded,
                 waiting_for=standing.waiting_for,
             )
             said = watch.look(moment)

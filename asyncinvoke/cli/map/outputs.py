@@ -1,16 +1,19 @@
 """Outputs of a run: written as outcomes arrive, or as a whole at the end."""
 
 import contextlib
+import errno
+import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import click
 
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs import files, parquet
-from asyncinvoke._outputs.files import Kind, OutputError, kind_of, local_name
+from asyncinvoke._outputs.files import Kind, OutputError, kind_of, local_name, real_name
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map.ending import left_out
@@ -45,6 +48,41 @@ def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[
         yield streams.Output(file.fileno(), output, is_ours=True)
 
 
+@contextlib.asynccontextmanager
+async def awaited_output(output: str | None) -> AsyncIterator[streams.Output]:
+    """Open an output as `opened_output` does, once somebody reads it if it is a named pipe.
+
+    Opening a pipe blocks until then, and the event loop with it, so that no signal would be heard.
+
+    Raises:
+        CommandError: It cannot be opened.
+    """
+    with contextlib.ExitStack() as stack:
+        reader = await _reader_of(output)
+        if reader is not None:
+            stack.callback(os.close, reader)
+        yield stack.enter_context(opened_output(output))
+
+
+async def _reader_of(output: str | None) -> int | None:
+    """Wait until somebody reads a named pipe; return a descriptor that keeps it open."""
+    while _is_named_pipe(output):
+        try:
+            return os.open(str(output), os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                break  # said when it is opened
+        await anyio.sleep(LOOKS)
+    return None
+
+
+def _is_named_pipe(output: str | None) -> bool:
+    return output is not None and Path(output).is_fifo()
+
+
+LOOKS = 0.05
+"""Seconds between two checks whether somebody reads a named pipe."""
+
 LINES = ".lines"
 """What is behind the name of an output while the outcomes of a run without a journal are gathered."""
 
@@ -78,7 +116,7 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
         return _gathered(bulk, target, kind, work)
     known = _is_of_run(bulk.journal, target)
     check_whole(target, kind, force=bulk.force or known)
-    status = work(replace(bulk, output=None, whole_output=absolute(target)))
+    status = work(replace(bulk, output=None, whole_output=real_name(target)))
     if not _is_begun(bulk.journal):
         return status  # nothing was sent, and why has been said
     with open_run(bulk.journal) as run:
@@ -166,11 +204,6 @@ def check_whole(target: str, kind: Kind, *, force: bool) -> None:
         raise CommandError(str(error)) from error
 
 
-def absolute(target: str) -> str:
-    """Return what an output is known by from any folder."""
-    return target if "://" in target else str(Path(target).absolute())
-
-
 def write_lines(lines: Iterable[bytes], target: str, kind: Kind) -> int:
     """Write outcomes that are lines of JSON; return how many there are.
 
@@ -199,7 +232,7 @@ def _is_of_run(journal: str, target: str) -> bool:
         return False
     with open_run(journal) as run:
         command = run.summary().notes.get(COMMAND)
-    return isinstance(command, dict) and command.get("whole_output") == absolute(target)
+    return isinstance(command, dict) and command.get("whole_output") == real_name(target)
 
 
 def _is_begun(journal: str) -> bool:

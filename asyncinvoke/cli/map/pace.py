@@ -123,6 +123,9 @@ class Moment:
     statistics: InvokerStatistics
     """The invoker's."""
 
+    recorded: int = 0
+    """Lines found to have ended in earlier sessions so far."""
+
     waiting_for: str | None = None
     """What the run waits for, as far as it knows."""
 
@@ -161,7 +164,8 @@ def _is_alive(last: Moment, now: Moment) -> bool:
     before, after = last.statistics, now.statistics
     connected = after.in_flight - sum(after.connecting.values())
     stayed_in_flight = connected > 0 and after.attempts == before.attempts
-    return not now.working or now.done != last.done or stayed_in_flight
+    moved = (now.done, now.recorded) != (last.done, last.recorded)
+    return not now.working or moved or stayed_in_flight
 
 
 def _why(before: InvokerStatistics, now: InvokerStatistics, held_back: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from asyncinvoke import InvalidRequestError, Journal, MapRun
+from asyncinvoke._outputs.files import real_name
 from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.map.bulk_parts import (
@@ -29,7 +30,7 @@ from asyncinvoke.cli.map.continued import (
     is_stream,
     open_output,
 )
-from asyncinvoke.cli.map.outputs import opened_output
+from asyncinvoke.cli.map.outputs import awaited_output
 from asyncinvoke.cli.map.recorded_job import RecordedJob
 from asyncinvoke.cli.map.sampling import Reports
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
@@ -81,8 +82,9 @@ async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrup
         error: Exception | None = None
         is_begun = False
         try:
-            async with block as map_run:
+            async with _stream_of(bulk) as stream, block as map_run:
                 is_begun = True
+                job.writes_to(None, stream)
                 if source.status is not None:
                     map_run.note(FILE, file_note(source.status))
                 await _work(bulk, path, job, map_run, interrupt, place, lines)
@@ -113,12 +115,8 @@ async def _work(
         job.continues(summary.ended)
         if bulk.sample_logs is not None:
             job.reads_logs(Reports(summary.notes.get(LOGS)))
-        if bulk.output == "-":
-            job.writes_to(None, streams.standard_output())
-        elif bulk.output is not None and is_stream(bulk.output):
-            job.writes_to(None, stack.enter_context(opened_output(bulk.output)))
-        elif bulk.output is not None:
-            output, place = open_output(bulk.output, place)
+        if _is_file(bulk.output):
+            output, place = open_output(str(bulk.output), place)
             stack.callback(os.close, output.descriptor)
             file = ContinuedWriter(
                 output,
@@ -132,6 +130,21 @@ async def _work(
             )
             job.writes_to(file, None)
         await job.session(map_run, interrupt, number=summary.sessions[-1].number)
+
+
+def _is_file(output: str | None) -> bool:
+    """Return whether an output is a file, which is continued."""
+    return output not in (None, "-") and not is_stream(str(output))
+
+
+@contextlib.asynccontextmanager
+async def _stream_of(bulk: Bulk) -> AsyncIterator[streams.Output | None]:
+    """Open the output before anything is sent, if it is a stream."""
+    if bulk.output is None or _is_file(bulk.output):
+        yield None
+        return
+    async with awaited_output(bulk.output) as stream:
+        yield stream
 
 
 def _notes(path: str) -> Mapping[str, object]:
@@ -157,9 +170,9 @@ def _found(bulk: Bulk, noted: Mapping[str, object]) -> tuple[Place, LineNumbers]
     """Return how far the output is, as the journal has it, once both are looked at."""
     note = noted.get(NOTE)
     output = bulk.output
-    if output is None or output == "-" or is_stream(output):
+    if output is None or not _is_file(output):
         return Place(path=""), LineNumbers()
-    place = Place.from_note(note, str(Path(output).absolute()))
+    place = Place.from_note(note, real_name(output))
     check_output(output, place, force=bulk.force)
     lines = note.get("lines") if isinstance(note, dict) else None
     return place, LineNumbers.from_note(lines)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from asyncinvoke import JournalError
-from asyncinvoke._outputs.files import Kind, OutputError
+from asyncinvoke._outputs.files import Kind, OutputError, real_name
 from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map import ending, summary
@@ -129,7 +129,7 @@ def _place(bulk: Bulk) -> Place | None:
     if _is_there(bulk.journal) and Path(bulk.journal).stat().st_size:
         with open_run(bulk.journal) as recorded:
             note = recorded.summary().notes.get(NOTE)
-    return Place.from_note(note, str(Path(output).absolute()))
+    return Place.from_note(note, real_name(output))
 
 
 def _check_output(bulk: Bulk) -> None:

@@ -4,21 +4,22 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
 from asyncinvoke import Outcome, Redrive
-from asyncinvoke._report.standing import cause_among, key_of
+from asyncinvoke._report.standing import NO_CAUSE, cause_among, causes_of_lost, key_of
 from asyncinvoke.cli.errors import CommandError, printable
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
-from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.runs.group import check_named, opened_run, run_argument, runs
 from asyncinvoke.cli.runs.parts import check_whole, found_parts
 from asyncinvoke.cli.streams import STDIN
 from asyncinvoke.cli.values import WholeNumber
-from asyncinvoke.runs import RecordedCause, RunSummary
+from asyncinvoke.runs import RecordedCause, RecordedRun, RunSummary
 from asyncinvoke.runs import settle as record
 
 
@@ -105,15 +106,16 @@ def redrive(
     choice = Choice(**filters)
     check_whole(path)
     with opened_run(path) as run:
-        summary, causes = run.summary(), run.causes()
+        summary = run.summary()
+        check_named(path, summary, choice.positions)
+        causes = (*run.causes(), *causes_of_lost(run.lost()))
+        number = choice.count(run, summary, choice.chosen(causes))
     bulk = _bulk_of(summary, path)
-    chosen = choice.chosen(causes)
-    number = choice.count(summary, chosen)
     if not number and choice.is_all:
         nothing = f"nothing {'may have run' if choice.may_have_run else 'failed'}"
         click.echo(printable(f"{path}: {nothing}"), err=True)
         return 0
-    if not chosen and not choice.is_all:
+    if not number:
         raise CommandError(f"{path}: no failed item matches: see asyncinvoke runs show {path}")
     if batch is not None and bulk.batch is None:
         raise CommandError(f"{path}: --batch does not apply: the run was not batched")
@@ -209,11 +211,22 @@ class Choice:
         of_causes = self.causes or self.errors or self.error_types or self.codes
         return not (of_causes or self.keys or self.positions)
 
-    def count(self, summary: RunSummary, chosen: Sequence[RecordedCause]) -> int:
-        """Return the number of items that run again, as far as their causes tell."""
+    def count(self, run: RecordedRun, summary: RunSummary, chosen: Sequence[RecordedCause]) -> int:
+        """Return the number of items that run again, of those that have ended or may have run."""
         if self.is_all and self.may_have_run:
             return summary.may_have_run
-        return sum(cause.count for cause in chosen)
+        if not (self.keys or self.positions):
+            return sum(cause.count for cause in chosen)
+        states = {"may_have_run"} if self.may_have_run else {"not_run", "failed"}
+        numbers = {cause.number for cause in chosen}
+        named = chain(
+            (run.item(key=key) for key in set(self.keys)),
+            (run.item(position=position) for position in set(self.positions)),
+        )
+        return sum(
+            item is not None and item.state in states and (item.cause or NO_CAUSE) in numbers
+            for item in named
+        )
 
     def chosen(self, causes: Sequence[RecordedCause]) -> tuple[RecordedCause, ...]:
         """Return the causes that match, ignoring the filters by key and position.
@@ -225,7 +238,7 @@ class Choice:
         for number in self.causes:
             cause = known.get(number)
             if cause is None:
-                numbers = ", ".join(map(str, sorted(known))) or "none"
+                numbers = ", ".join(map(str, sorted(known.keys() - {NO_CAUSE}))) or "none"
                 raise CommandError(f"--cause {number}: no such cause; the causes are {numbers}")
             if (cause.delivery == "unknown") != self.may_have_run:
                 raise CommandError(

@@ -1,14 +1,14 @@
 """The group `runs`, and what its commands share: the argument that names a run."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
 import click
 
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.habits import Group
-from asyncinvoke.runs import RecordedRun, open_run
+from asyncinvoke.runs import RecordedRun, RunSummary, open_run
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,3 +37,15 @@ def opened_run(path: str) -> Iterator[RecordedRun]:
         raise CommandError("RUN must be the journal of a recorded run")
     with open_run(path) as run:
         yield run
+
+
+def check_named(path: str, summary: RunSummary, positions: Collection[int]) -> None:
+    """Check that no item of a run with keys is named by a position.
+
+    There, an item is recorded in the next free row, which need not be its position in the input.
+
+    Raises:
+        CommandError: One is.
+    """
+    if positions and summary.keyed:
+        raise CommandError(f"{path}: the run has keys: use --key in place of --item")

@@ -16,10 +16,9 @@ from asyncinvoke._inputs.files import name_of
 from asyncinvoke._report.standing import pending_of, total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.settings import COMMAND
-from asyncinvoke.cli.runs.group import run_argument, runs
-from asyncinvoke.cli.runs.obeying import ANSWER
+from asyncinvoke.cli.runs.group import check_named, run_argument, runs
 from asyncinvoke.cli.runs.parts import Looked, looked_at
-from asyncinvoke.cli.runs.view import item_lines, summary_lines
+from asyncinvoke.cli.runs.view import held_back, item_lines, summary_lines
 from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RecordedItem, RunSummary, Sample
 
@@ -45,6 +44,7 @@ def show(path: str, item: int | None, key: str | None, as_json: bool, check: boo
         if item is None and key is None:
             said = _json_of(run) if as_json else "\n".join(_lines_of(run))
         else:
+            check_named(path, run.summary(), () if item is None else (item,))
             recorded = run.item(position=item, key=key)
             if recorded is None:
                 named = f"key {key!r}" if item is None else f"item {item}"
@@ -82,7 +82,7 @@ def watch(path: str) -> None:
                         total=total_of(summary),
                         rate=rate,
                         pace=expected,
-                        held_back=_held_back(run) if summary.running else None,
+                        held_back=held_back(summary),
                     )
                 )
                 if not summary.running:
@@ -104,14 +104,6 @@ def _elapsed(summary: RunSummary, sample: Sample | None, now: float) -> float:
     elif until is None:  # it was killed some time after its last sample
         until = last.started if sample is None else sample.at
     return max(until - last.started, 0.0)
-
-
-def _held_back(run: Looked) -> str | None:
-    answer = run.summary().notes.get(ANSWER)
-    is_paused = isinstance(answer, dict) and answer.get("paused") is True
-    from asyncinvoke.cli.map.progress import PAUSED
-
-    return PAUSED if is_paused else None
 
 
 def _lines_of(run: Looked) -> list[str]:
@@ -162,7 +154,7 @@ def _name_all(kept: dict[str, Any], names: Iterable[str]) -> None:
 def _item(run: Looked, item: RecordedItem, outcome: Outcome[Any] | None, *, as_json: bool) -> str:
     cause = next((each for each in run.causes() if each.number == item.cause), None)
     if not as_json:
-        return "\n".join(item_lines(item, outcome, cause))
+        return "\n".join(item_lines(item, outcome, cause, keyed=run.summary().keyed))
     error = None if outcome is None or outcome.error is None else str(outcome.error)
     return json.dumps(
         {

@@ -7,8 +7,9 @@ from asyncinvoke import Outcome
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._report.standing import idempotent_of, pending_of, total_of, unrecorded_of
 from asyncinvoke.cli.errors import one_line, printable
-from asyncinvoke.cli.map.progress import counted
+from asyncinvoke.cli.map.progress import PAUSED, counted
 from asyncinvoke.cli.map.settings import COMMAND
+from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.runs import RecordedCause, RecordedItem, RunSummary, Sample
 
 SHOWN = 20
@@ -37,6 +38,8 @@ def summary_lines(
     lines = [_what(summary), _who(summary, now)]
     if summary.running and sample is not None:
         lines.append(_pace(sample))
+    if (held := held_back(summary)) is not None:
+        lines.append(held)
     pending = pending_of(summary)
     rows: list[tuple[str, int | None, str]] = [
         ("succeeded" if summary.invocation_type != "Event" else "accepted", summary.succeeded, ""),
@@ -68,6 +71,13 @@ def summary_lines(
     return [printable(line, longest=width) for line in lines]
 
 
+def held_back(summary: RunSummary) -> str | None:
+    """Return what holds a running run back, if somebody has paused it."""
+    answer = summary.notes.get(ANSWER)
+    is_paused = isinstance(answer, dict) and answer.get("paused") is True
+    return PAUSED if summary.running and is_paused else None
+
+
 def cause_lines(
     causes: Sequence[RecordedCause], path: str, *, digits: int, hints: bool = True
 ) -> list[str]:
@@ -88,10 +98,11 @@ def cause_lines(
 
 
 def item_lines(
-    item: RecordedItem, outcome: Outcome | None, cause: RecordedCause | None
+    item: RecordedItem, outcome: Outcome | None, cause: RecordedCause | None, *, keyed: bool
 ) -> list[str]:
-    """Return the lines that `runs show --item` prints for an item."""
-    named = f"item {item.position:,}" + ("" if item.key is None else f", key {item.key!r}")
+    """Return the lines that `runs show --item` and `--key` print for an item."""
+    numbered, key = f"item {item.position:,}", f"key {item.key!r}"
+    named = key if keyed else numbered if item.key is None else f"{numbered}, {key}"
     lines = [f"{named}: {_STATES.get(item.state, item.state)}"]
     if item.started is not None:
         lines.append(

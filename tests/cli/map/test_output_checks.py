@@ -214,6 +214,24 @@ async def test_a_file_that_somebody_takes_away_meanwhile_is_told_and_is_no_wrong
         assert output.read_bytes() == b""  # no hole
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
+async def test_an_output_is_that_of_the_run_however_its_path_is_written(
+    output: str, endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(".")
+    words = ("map", "echo", "in.jsonl", "-j", "e.run", "--endpoint-url", endpoint.url)
+    for path in (output, f"link/folder/../{output}"):
+        ended = await run(*words, "-o", path)
+        assert ended.status == 0, ended.err
+    (tmp_path / f"other-{output}").write_text("another's\n")
+    ended = await run(*words, "-o", f"other-{output}")
+    assert ended.status == 2
+    assert "--force replaces it" in ended.err
+
+
 def refused(asked: Bulk) -> int:
     raise CommandError("no such region")
 

@@ -81,6 +81,7 @@ def moment(
     scope: ThrottleScope = ThrottleScope.FUNCTION,
     waiting_for: str | None = None,
     connecting: Mapping[str, int] = MappingProxyType({}),
+    recorded: int = 0,
 ) -> Moment:
     shown = ScopeStatistics(
         scope=scope,
@@ -96,6 +97,7 @@ def moment(
         elapsed=elapsed,
         working=working,
         done=done,
+        recorded=recorded,
         statistics=InvokerStatistics(
             limit=20,
             in_flight=in_flight,
@@ -129,6 +131,13 @@ def test_it_is_said_within_five_seconds_and_once() -> None:
 
 def test_a_run_that_goes_on_says_nothing() -> None:
     assert not said([moment(n * INTERVAL, attempts=n, done=n) for n in range(600)])
+
+
+def test_a_run_that_compares_its_input_with_what_is_recorded_says_nothing() -> None:
+    comparing = [moment(n * INTERVAL, recorded=9 * n) for n in range(600)]
+    assert not said(comparing)
+    stuck = [moment(300 + n * INTERVAL, recorded=9 * 599) for n in range(20)]
+    assert len(said([*comparing, *stuck])) == 1
 
 
 def test_a_function_that_takes_long_is_not_waited_for() -> None:

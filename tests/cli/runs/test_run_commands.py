@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from asyncinvoke import Invoker, Journal, Outcome, Redrive, Shard
 from asyncinvoke._model.response import Reply
 from asyncinvoke._outputs.parts import remove_abandoned
+from asyncinvoke._report.standing import causes_of_lost
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import Place, check_output
@@ -362,6 +363,59 @@ async def test_a_redrive_runs_what_was_chosen_and_nothing_else(
     assert [outcome.index for outcome in outcomes if is_chosen(outcome)] == runs
 
 
+@pytest.mark.parametrize(
+    ("choice", "runs"),
+    [
+        (Choice(positions=(4, 99)), [4]),
+        (Choice(positions=(0, 11, 99)), []),
+        (Choice(positions=(4, 7), error_types=("KeyError",)), [7]),
+        (Choice(keys=("4",)), []),
+        (Choice(may_have_run=True, positions=(11, 4)), [11]),
+        (Choice(may_have_run=True, positions=(11,), codes=("ProcessLost",)), [11]),
+        (Choice(may_have_run=True, codes=("ProcessLost",)), [11, 12]),
+        (Choice(may_have_run=True, errors=("FunctionError",)), []),
+        (Choice(may_have_run=True), [11, 12]),
+    ],
+)
+async def test_as_many_are_counted_as_run_also_of_those_that_no_session_has_met_since_a_kill(
+    choice: Choice, runs: list[int], recorded: Path
+) -> None:
+    crash(recorded, sent=[11, 12])
+    with open_run(recorded) as run:
+        causes = (*run.causes(), *causes_of_lost(run.lost()))
+        assert choice.count(run, run.summary(), choice.chosen(causes)) == len(runs)
+    sent: list[int] = []
+    async with (
+        Invoker(transport=FakeLambda({"charge": lambda event, _: sent.append(event)})) as invoker,
+        invoker.map(
+            "charge", range(13), journal=Journal(recorded, redrive=choice.matches(causes))
+        ) as redrive,
+    ):
+        async for _ in redrive:
+            pass
+    assert sorted(sent) == sorted([*runs, 10])  # item 10 was never started
+
+
+@pytest.mark.parametrize("words", [["show"], ["redrive"], ["settle", "--ran"]], ids=" ".join)
+async def test_an_item_of_a_run_with_keys_is_named_by_its_key_alone(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with (
+        Invoker(transport=FakeLambda({"charge": charge})) as invoker,
+        invoker.map("charge", range(5), key=str, journal="o.run") as run,
+    ):
+        async for _ in run:
+            pass
+    assert command(["runs", *words, "o.run", "--item", "4"]) == 2
+    assert "the run has keys: " in capfd.readouterr().err
+    assert command(["runs", "show", "o.run", "--key", "4"]) == 0
+    assert capfd.readouterr().out.startswith("key '4': ran and failed\n")
+
+
 async def test_what_may_have_run_is_chosen_only_where_that_was_said(recorded: Path) -> None:
     causes = read(lambda run: run.causes())
     doubtful = replace(causes[0], number=9, delivery="unknown")
@@ -417,6 +471,18 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
     assert "  not started   9,999,942   the same command continues it" in lines
 
 
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("paused", [True, False])
+async def test_a_run_that_is_paused_is_said_to_be_while_it_is_running(
+    running: bool, paused: bool, recorded: Path
+) -> None:
+    notes = {ANSWER: {"number": 1, "paused": paused}}
+    summary = replace(read(lambda run: run.summary()), running=running, notes=notes)
+    lines = summary_lines(summary, [], sample=None, now=0.0, width=80)
+    is_said = "paused: asyncinvoke runs unpause continues it" in lines
+    assert is_said == (running and paused)
+
+
 @pytest.mark.parametrize(("columns", "widest"), [("24", 24), ("0", 68), ("", 68), ("many", 68)])
 async def test_the_columns_are_those_that_the_environment_says(
     recorded: Path,
@@ -434,10 +500,12 @@ SURROGATE = "\ud800"
 EVIL = "\x1b[31m\x9b2J\u202e\r\n" + SURROGATE + "long " * 20_000
 """What a function, or who answers in its place, may say."""
 
+EVIL_KEY = EVIL.replace(SURROGATE, "")
+
 SHOWING = {
     "summary": (["show", "o.run"], 0),
-    "an item that succeeded": (["show", "o.run", "--item", "0"], 0),
-    "an item with an earlier take": (["show", "o.run", "--item", "1"], 0),
+    "an item that succeeded": (["show", "o.run", "--key", f"0{EVIL_KEY}"], 0),
+    "an item with an earlier take": (["show", "o.run", "--key", f"1{EVIL_KEY}"], 0),
     "no such item": (["show", "o.run", "--key", EVIL], 2),
     "watch": (["watch", "o.run"], 0),
     "merge": (["merge", "m.run", "o.run", "o2.run"], 4),
@@ -466,7 +534,7 @@ async def test_nothing_from_outside_floods_or_steers_the_terminal(
                 invoker.map(
                     "charge",
                     range(4),
-                    key=lambda number: f"{number}{EVIL.replace(SURROGATE, '')}",
+                    key=lambda number: f"{number}{EVIL_KEY}",
                     journal=Journal(path, redrive=redrive),
                 ) as run,
             ):
@@ -570,13 +638,16 @@ def test_line_numbers_take_no_memory_however_many_empty_lines_there_are() -> Non
     [
         (None, Place(path=""), False, None),
         (None, Place(path="", offset=9, ends=3, is_known=True), False, None),
-        (9, Place(path="", offset=9, ends=3, is_known=True), False, None),
-        (20, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (9, Place(path="", offset=9, ends=3, is_known=True), False, "no line ends at byte 9"),
+        (20, Place(path="", offset=10, ends=3, is_known=True), False, None),
         (8, Place(path="", offset=9, ends=3, is_known=True), False, "has 8 bytes, but had 9 when"),
         (8, Place(path=""), False, "does not belong to this run: --force replaces it"),
         (8, Place(path=""), True, None),
         (0, Place(path=""), False, None),
         (8, Place(path="", is_known=True), False, None),
+        (10, Place(path="", offset=10, ends=3, is_known=True), False, None),
+        (99, Place(path="", offset=20, ends=3, is_known=True), True, None),
+        (99, Place(path="", offset=19, ends=3, is_known=True), True, "no line ends at byte 19"),
     ],
 )
 def test_an_output_is_continued_only_where_it_is_what_it_was(
@@ -584,7 +655,7 @@ def test_an_output_is_continued_only_where_it_is_what_it_was(
 ) -> None:
     path = tmp_path / "out.jsonl"
     if size is not None:
-        path.write_bytes(b"x" * size)
+        path.write_bytes((b"x" * 9 + b"\n") * (size // 10) + b"x" * (size % 10))
     if says is None:
         check_output(str(path), place, force=force)
         return
