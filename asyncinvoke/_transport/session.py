@@ -68,11 +68,14 @@ async def open_client(
         check_config(config)
     check_configured_endpoint(endpoint_url, ignored=True)
     session = as_session(session)
-    # `config` overrides the session's default configuration.
-    usual = session.get_default_client_config()
-    if usual is not None:
-        config = usual if config is None else usual.merge(config)
-    merged = _merge(config, max_pool_connections)
+    try:
+        # `config` overrides the session's default configuration.
+        usual = session.get_default_client_config()
+        if usual is not None:
+            config = usual if config is None else usual.merge(config)
+        merged = _merge(config, max_pool_connections)
+    except botocore_errors.ParamValidationError as error:  # connector_args that httpx does not have
+        raise ConfigurationError(" ".join(str(error).split())) from shown(error)
     async with contextlib.AsyncExitStack() as stack:
         try:
             if endpoint_url is None:
@@ -133,6 +136,8 @@ async def open_connector(client: Any) -> None:
             client_cert=client.meta.config.client_cert,
             proxies_config=client.meta.config.proxies_config,
         )
+        if flaw is None and type(error) is ValueError:  # connector_args that exclude each other
+            flaw = f"no connection can be made as configured: {error}"
         raise ConfigurationError(flaw or key_log_flaw(error) or described(error)) from shown(error)
 
 

@@ -503,6 +503,9 @@ SETUPS: dict[str, Setup] = {
     "client certificate is missing": Setup(
         names="nobody.pem", options={"config": AioConfig(client_cert="/nowhere/nobody.pem")}
     ),
+    "connector arguments exclude each other": Setup(
+        names="force_close", options={"config": AioConfig(connector_args={"force_close": True})}
+    ),
     "signature version is unknown": Setup(
         names="v99", options={"config": AioConfig(signature_version="v99")}
     ),
