@@ -69,11 +69,7 @@ async def open_client(
     check_configured_endpoint(endpoint_url, ignored=True)
     session = as_session(session)
     try:
-        # `config` overrides the session's default configuration.
-        usual = session.get_default_client_config()
-        if usual is not None:
-            config = usual if config is None else usual.merge(config)
-        merged = _merge(config, max_pool_connections)
+        merged = _merge(config, max_pool_connections, session.get_default_client_config())
     except botocore_errors.ParamValidationError as error:  # connector_args that httpx does not have
         raise ConfigurationError(" ".join(str(error).split())) from shown(error)
     async with contextlib.AsyncExitStack() as stack:
@@ -210,7 +206,9 @@ def asked_pool_size(config: object) -> int | None:
     return int(size)
 
 
-def _merge(config: Any, max_pool_connections: int) -> AioConfig:
+def _merge(config: Any, max_pool_connections: int, usual: Any = None) -> AioConfig:
+    if usual is not None:  # the session's own, which `config` overrides
+        config = usual if config is None else usual.merge(config)
     retries = getattr(config, "retries", None) or {}
     attempts = retries.get("total_max_attempts", retries.get("max_attempts", 0) + 1)
     if attempts != 1:
