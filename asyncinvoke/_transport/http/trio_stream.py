@@ -23,6 +23,9 @@ _PIECE = 65_536
 _LARGE_PIECE = 524_288
 """The read size: most answers are short, and for long ones each wake-up is costly."""
 
+_MOST_READS = 8
+"""How often a new TLS connection is read before its first use; tickets take one or two."""
+
 _RECORD = 16_384
 """The maximum size of a TLS record; each read returns one."""
 
@@ -174,13 +177,13 @@ class TlsStream(TrioStream):
         """
         cause: OSError | None = None
         try:
-            while not super().is_quiet():
+            for _ in range(_MOST_READS):
+                if super().is_quiet():
+                    return
                 arrived = self._socket.recv(_PIECE)
                 self._incoming.write(arrived)
                 if not arrived or self._decode() or self._has_ended:
                     break
-            else:
-                return
         except OSError as error:
             cause = error
         try:
