@@ -119,6 +119,8 @@ def failure_from(error: Exception, phase: Phase) -> Failure:
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else None
         return Failure(fault=error.fault, phase=error.phase, message=error.message, cause=cause)
     fault = TransportFault.FILES if out_of_files(error) else _fault(error, inner_error(error))
+    if fault is TransportFault.READ_TIMEOUT and phase is Phase.CONNECTING:
+        fault = TransportFault.CONNECT_TIMEOUT  # what was waited for is the answer of a proxy
     if phase < Phase.HEAD_READ:
         phase = min(phase, _PHASES.get(fault, phase))
     failure = Failure(fault=fault, phase=phase, message=_described(error), cause=shown(error))

@@ -114,6 +114,10 @@ class KeepaliveHttpxSession(HttpxSession):  # type: ignore[misc]
                 pool._socket_options = self.keepalive  # noqa: SLF001
             if pool is not None:
                 close_unfinished_tunnels(pool)
+            if hasattr(pool, "_proxy_headers"):
+                # aiobotocore gives a proxy's credentials twice: in its URL and in a header.
+                given = {name.lower(): (name, value) for name, value in pool._proxy_headers}  # noqa: SLF001
+                pool._proxy_headers = list(given.values())  # noqa: SLF001
         return client
 
 

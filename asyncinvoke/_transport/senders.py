@@ -116,9 +116,16 @@ class _Traced:
             if not isinstance(info["exception"], Exception):  # else httpcore closes it
                 with anyio.CancelScope(shield=True):
                     await stream.aclose()
-        # A tunnel through a proxy is opened by a request of its own.
-        begins = event.endswith("send_request_headers.started")
-        if begins and info["request"].method != b"CONNECT":
+        if not event.endswith("send_request_headers.started"):
+            return
+        request = info["request"]
+        if request.method == b"CONNECT":
+            # A tunnel through a proxy is opened by a request of its own, for whose answer httpcore
+            # would wait as long as for that of Lambda.
+            timeouts = request.extensions.get("timeout", {})
+            timeouts = {**timeouts, "read": timeouts.get("connect")}
+            request.extensions = {**request.extensions, "timeout": timeouts}
+        else:
             self._stream = None
             self._progress.phase = Phase.WRITTEN
 

@@ -68,11 +68,10 @@ async def open_client(
         check_config(config)
     check_configured_endpoint(endpoint_url, ignored=True)
     session = as_session(session)
-    # `config` overrides the session's default configuration.
-    usual = session.get_default_client_config()
-    if usual is not None:
-        config = usual if config is None else usual.merge(config)
-    merged = _merge(config, max_pool_connections)
+    try:
+        merged = _merge(config, max_pool_connections, session.get_default_client_config())
+    except botocore_errors.ParamValidationError as error:  # connector_args that httpx does not have
+        raise ConfigurationError(" ".join(str(error).split())) from shown(error)
     async with contextlib.AsyncExitStack() as stack:
         try:
             if endpoint_url is None:
@@ -133,6 +132,8 @@ async def open_connector(client: Any) -> None:
             client_cert=client.meta.config.client_cert,
             proxies_config=client.meta.config.proxies_config,
         )
+        if flaw is None and type(error) is ValueError:  # connector_args that exclude each other
+            flaw = f"no connection can be made as configured: {error}"
         raise ConfigurationError(flaw or key_log_flaw(error) or described(error)) from shown(error)
 
 
@@ -205,7 +206,9 @@ def asked_pool_size(config: object) -> int | None:
     return int(size)
 
 
-def _merge(config: Any, max_pool_connections: int) -> AioConfig:
+def _merge(config: Any, max_pool_connections: int, usual: Any = None) -> AioConfig:
+    if usual is not None:  # the session's own, which `config` overrides
+        config = usual if config is None else usual.merge(config)
     retries = getattr(config, "retries", None) or {}
     attempts = retries.get("total_max_attempts", retries.get("max_attempts", 0) + 1)
     if attempts != 1:

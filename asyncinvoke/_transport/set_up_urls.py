@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from asyncinvoke._transport.process import on_asyncio
 from asyncinvoke.errors import ConfigurationError
 
 
@@ -83,8 +84,10 @@ def check_proxy(url: str, scheme: str) -> None:
     if flaw is None:
         parts = urlsplit(whole)
         said = unquote(f"{parts.username or ''}{parts.password or ''}")
-        if any(ord(character) > 0xFF for character in said):
-            flaw = "has a user or a password that the header of a proxy cannot carry (Latin-1)"
+        # aiohttp makes the header itself; for httpx botocore does.
+        name, most = ("Latin-1", 0xFF) if on_asyncio() else ("ASCII", 0x7F)
+        if any(ord(character) > most for character in said):
+            flaw = f"has a user or a password that the header of a proxy cannot carry ({name})"
     _refuse(whole, f"proxy for {scheme}", flaw)
 
 

@@ -228,6 +228,7 @@ class Wires:
         opener = self.opener(origin)
         session = self._http_session
         arguments, timeout = session._connector_args or {}, session._timeout  # noqa: SLF001
+        idle = arguments.get("keepalive_timeout")  # 0 for no reuse
         if type(session) in _OF_AIOHTTP:
             read, write = timeout.sock_read, _WRITE_TIMEOUT
         else:
@@ -237,7 +238,7 @@ class Wires:
             most_body=MOST,
             read_timeout=math.inf if read is None else read,
             write_timeout=math.inf if write is None else write,
-            most_idle=min(_MOST_IDLE, arguments.get("keepalive_timeout") or _MOST_IDLE),
+            most_idle=_MOST_IDLE if idle is None else min(_MOST_IDLE, idle),
         )
         if self._is_closed:
             connections.end()  # it would not be closed later

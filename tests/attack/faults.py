@@ -184,7 +184,9 @@ def no_handshake(arrival: Any, **call: Any) -> Prepare:
     return prepare
 
 
-def proxy(manners: Manners, credentials: str | None = None, **call: Any) -> Prepare:
+def proxy(
+    manners: Manners, credentials: str | None = None, connect_timeout: float = 60, **call: Any
+) -> Prepare:
     """There is an HTTP proxy on the way, which behaves so."""
 
     @contextlib.contextmanager
@@ -198,7 +200,9 @@ def proxy(manners: Manners, credentials: str | None = None, **call: Any) -> Prep
             yield Scene(
                 url=server.url,
                 server=server,
-                options={"config": AioConfig(proxies={"https": url})},
+                options={
+                    "config": AioConfig(proxies={"https": url}, connect_timeout=connect_timeout)
+                },
                 call=call,
             )
 
@@ -318,6 +322,9 @@ FAULTS: dict[str, Fault] = {
     "proxy: 407": unsent(proxy("tunnel"), "ProxyFailed", says="the proxy answered 407"),
     "proxy: 407, wrong password": unsent(
         proxy("tunnel", "ann:wrong"), "ProxyFailed", says="the proxy answered 407"
+    ),
+    "proxy: stalls, connect timeout": unsent(
+        proxy("stall", connect_timeout=SOON), "ConnectTimeout", repeated=None
     ),
     "proxy: stalls, deadline": late(proxy("stall", timeout=SOON), NOT_SENT),
     # writing
@@ -495,6 +502,9 @@ SETUPS: dict[str, Setup] = {
     "CA bundle is junk": Setup(names="junk.pem", environment={"AWS_CA_BUNDLE": "{}/junk.pem"}),
     "client certificate is missing": Setup(
         names="nobody.pem", options={"config": AioConfig(client_cert="/nowhere/nobody.pem")}
+    ),
+    "connector arguments exclude each other": Setup(
+        names="force_close", options={"config": AioConfig(connector_args={"force_close": True})}
     ),
     "signature version is unknown": Setup(
         names="v99", options={"config": AioConfig(signature_version="v99")}

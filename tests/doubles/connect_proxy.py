@@ -56,7 +56,8 @@ class ConnectProxy(LoopbackServer):
             return stall(connection)
         if self._manners == "refuse":
             return self._answer(connection, b"502 Bad Gateway")
-        if not self._is_let_in(request):
+        # Of two, each proxy reads another one, or both as one.
+        if head.lower().count(b"\r\nproxy-authorization:") > 1 or not self._is_let_in(request):
             return self._answer(connection, b"407 Proxy Authentication Required")
         return self._tunnel(connection, request)
 

@@ -423,6 +423,19 @@ async def test_a_setting_with_which_every_call_would_fail_is_named_on_opening(
     assert "secret" not in refused
 
 
+@pytest.mark.anyio
+async def test_a_password_of_a_proxy_that_is_latin_1_is_one_for_aiohttp_alone(
+    anyio_backend: str,
+) -> None:
+    config = AioConfig(proxies={"https": "http://u:secret%C3%B6@127.0.0.1:9"})
+    given = {"session": SESSION, "endpoint_url": NOWHERE, "config": config}
+    if anyio_backend == "trio":
+        assert "header of a proxy cannot carry (ASCII)" in await refusal(**given)
+    else:
+        async with Invoker(**given):
+            pass
+
+
 PROXIES = [
     ("socks5://proxy:1080", "must begin with http:// or https://"),
     ("ftp://proxy", "must begin with http:// or https://"),

@@ -187,7 +187,7 @@ async def test_what_is_not_for_connections_of_ours_is_told_once(
 
 
 async def test_how_long_a_connection_may_be_idle_is_what_the_client_says_or_less() -> None:
-    for given, expected in ((5.0, 5.0), (90.0, 12.0)):
+    for given, expected in ((5.0, 5.0), (90.0, 12.0), (0, 0), (None, 12.0)):
         arguments = {"keepalive_timeout": given}
         cls = HttpxSession if on_trio() else AIOHTTPSession
         async with wires_of(cls(connector_args=arguments)) as wires:

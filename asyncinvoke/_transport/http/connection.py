@@ -135,6 +135,19 @@ def look_at(descriptor: int) -> Callable[[], list[Any]]:
     return partial(poll.poll, 0)
 
 
+def has_hung_up(descriptor: int) -> bool:
+    """Return whether the peer of a socket has closed it, whatever there is to read before that.
+
+    In TLS 1.3 session tickets follow the handshake, so a new connection is seldom quiet, and the
+    peer's end may stand behind them if the event loop was busy. False where this cannot be seen.
+    """
+    if not hasattr(select, "POLLRDHUP"):  # only Linux has it
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
 def note_head(progress: Progress, status: int, head: bytes) -> None:
     """Record the head of an answer whose body is incomplete."""
     if progress.head is None:

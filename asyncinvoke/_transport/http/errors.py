@@ -10,6 +10,9 @@ from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.answer import Answer
 from asyncinvoke._transport.process import is_for_want_of_a_file
 
+TOO_EARLY = "the peer was gone, or spoke, too early"
+"""Of a new connection, before anything was written."""
+
 _LOST = (TransportFault.CONNECTION_LOST, TransportFault.TRUNCATED)
 
 _OF_OUR_CERTIFICATE = (
@@ -69,7 +72,7 @@ def ended(
         message: A description that quotes no data.
         cause: The operating system's error, if any.
     """
-    if _is_of_our_certificate(cause) and Phase.CONNECTED <= phase <= Phase.WRITTEN:
+    if _is_of_our_certificate(cause) and Phase.CONNECTING <= phase <= Phase.WRITTEN:
         fault, phase = TransportFault.TLS, Phase.CONNECTING
         message = f"the peer does not take our client certificate, or the lack of one: {cause}"
     elif phase is Phase.WRITTEN_IN_PART and fault in _LOST:

@@ -18,8 +18,8 @@ from yarl import URL
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.asyncio_driver import AsyncioConnection
-from asyncinvoke._transport.http.connection import Connection, Opener
-from asyncinvoke._transport.http.errors import NotOursError, WireError
+from asyncinvoke._transport.http.connection import Connection, Opener, has_hung_up
+from asyncinvoke._transport.http.errors import TOO_EARLY, NotOursError, WireError
 
 
 def open_aiohttp(http_session: Any, url: str) -> Opener:
@@ -89,13 +89,17 @@ async def _connect(
     connection = await connector.connect(request, [], timeout)
     handler = connection.protocol
     transport = None if handler is None else handler.transport
-    if handler is None or transport is None or transport.is_closing() or handler.should_close:
+    if (
+        handler is None
+        or transport is None
+        or transport.is_closing()
+        or handler.should_close
+        or has_hung_up(transport.get_extra_info("socket").fileno())
+    ):
         if transport is not None:
             transport.abort()  # a graceful TLS shutdown would outlive the socket, which is closed next
         connection.close()
-        raise WireError(
-            TransportFault.CONNECT, Phase.CONNECTING, "the peer was gone, or spoke, too early"
-        )
+        raise WireError(TransportFault.CONNECT, Phase.CONNECTING, TOO_EARLY)
     taken = AsyncioConnection(transport)
     handler.connection_lost(None)
     connection.close()
@@ -217,9 +221,9 @@ def open_anyio(
                     connected.setsockopt(*option)
                 if context is None:
                     return TrioConnection(TrioStream(connected))
-                return TrioConnection(
-                    TlsStream(connected, *await _shake_hands(stream, context, host))
-                )
+                secured = TlsStream(connected, *await _shake_hands(stream, context, host))
+                secured.check_new()
+                return TrioConnection(secured)
             except BaseException:
                 await anyio.aclose_forcefully(stream)
                 raise

@@ -9,7 +9,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.answer import Answer, Headers
 from asyncinvoke._transport.http.connection import CONNECTED, Connection, Limits, Opener
-from asyncinvoke._transport.http.errors import NotOursError, WireError, opening_error
+from asyncinvoke._transport.http.errors import TOO_EARLY, NotOursError, WireError, opening_error
 
 
 class StreamedAnswer:
@@ -232,11 +232,10 @@ class Connections:
         connection.on_end = self._forget
         self._connections.add(connection)
         # An overloaded peer may accept and close at once: the kernel would accept the request, but
-        # nobody would read it. With TLS there is always data to read, because of session tickets.
+        # nobody would read it. With TLS, session tickets come first: the opener looks behind them.
         if connection.tls() is None and not connection.is_quiet():
             connection.abort()
-            message = "the peer was gone, or spoke, too early"
-            raise WireError(TransportFault.CONNECT, Phase.CONNECTING, message)
+            raise WireError(TransportFault.CONNECT, Phase.CONNECTING, TOO_EARLY)
         return connection
 
     def _refusal(self, phase: Phase) -> WireError:

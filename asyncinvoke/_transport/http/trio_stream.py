@@ -6,6 +6,7 @@ import ssl
 import trio
 
 from asyncinvoke._model.delivery import Phase
+from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.connection import (
     CONNECTED,
     SLICE,
@@ -13,6 +14,7 @@ from asyncinvoke._transport.http.connection import (
     WRITTEN_IN_PART,
     look_at,
 )
+from asyncinvoke._transport.http.errors import TOO_EARLY, ended
 
 LOST = (trio.ClosedResourceError, OSError)
 """The exceptions raised for a lost connection; TLS errors are `OSError`s too."""
@@ -20,6 +22,9 @@ LOST = (trio.ClosedResourceError, OSError)
 _PIECE = 65_536
 _LARGE_PIECE = 524_288
 """The read size: most answers are short, and for long ones each wake-up is costly."""
+
+_MOST_READS = 8
+"""How often a new TLS connection is read before its first use; tickets take one or two."""
 
 _RECORD = 16_384
 """The maximum size of a TLS record; each read returns one."""
@@ -159,6 +164,32 @@ class TlsStream(TrioStream):
             return False
         waits = self._incoming.pending or self._tls.pending()
         return not waits and super().is_quiet()
+
+    def check_new(self) -> None:
+        """Check that the peer of a new connection is still there and has sent no data.
+
+        In TLS 1.3 session tickets follow the handshake, so a new connection is seldom quiet. Behind
+        them there may be the peer's end, if the event loop was busy: the kernel would accept a
+        request, but nobody would read it.
+
+        Raises:
+            WireError: It is not, or has. Nothing was sent.
+        """
+        cause: OSError | None = None
+        try:
+            for _ in range(_MOST_READS):
+                if super().is_quiet():
+                    return
+                arrived = self._socket.recv(_PIECE)
+                self._incoming.write(arrived)
+                if not arrived or self._decode() or self._has_ended:
+                    break
+        except OSError as error:
+            cause = error
+        try:
+            raise ended(TransportFault.CONNECT, Phase.CONNECTING, TOO_EARLY, cause)
+        finally:
+            del cause  # else it and this frame form a reference cycle
 
     def encode(self, data: bytes | memoryview) -> bytes | memoryview:
         """Return the bytes to send for it: TLS records, and any pending TLS messages."""

@@ -5,7 +5,7 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Container, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ import anyio
 import pytest
 import sniffio
 from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp import TCPConnector
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._transport.http import connection as timed
+from asyncinvoke._transport.http import opening
 from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.opening import open_aiohttp, open_anyio
 from asyncinvoke._transport.http.pool import Connections
@@ -168,3 +170,25 @@ class Noted(Progress):
 
 def request(body: bytes = b"abc") -> tuple[bytes, bytes]:
     return b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body), body
+
+
+def stand_still_after_handshakes(
+    monkeypatch: pytest.MonkeyPatch, peer: Callable[[], Peer], begin: Callable[[], object] = bool
+) -> None:
+    """Let the loop stand still between a handshake and the task that waits for it, until an end.
+
+    Not on uvloop, which sends the last of a handshake only after that.
+    """
+
+    def slowed(opens: Any) -> Any:
+        async def slowly(*args: Any) -> Any:
+            opened = await opens(*args)
+            begin()
+            assert peer().ended.wait(60)
+            time.sleep(0.005)  # until it has crossed the loopback
+            return opened
+
+        return slowly
+
+    monkeypatch.setattr(opening, "_shake_hands", slowed(opening._shake_hands))
+    monkeypatch.setattr(TCPConnector, "connect", slowed(TCPConnector.connect))

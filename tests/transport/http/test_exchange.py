@@ -14,7 +14,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError
 from tests.doubles.waiting import until
-from tests.transport.http.conftest import Noted, Way, request
+from tests.transport.http.conftest import Noted, Way, request, stand_still_after_handshakes
 from tests.transport.http.peers import OK, Peer, Wire, answering
 
 pytestmark = pytest.mark.anyio
@@ -312,9 +312,16 @@ async def test_an_answer_that_ends_early_or_is_none_is_told_apart(
 
 
 @pytest.mark.parametrize("scheme", ["tls"], indirect=True)
+@pytest.mark.parametrize("is_written", [True, False], ids=["written", "nothing written yet"])
 async def test_a_peer_that_wants_a_certificate_of_ours_has_taken_nothing_and_says_why(
-    way: Way, certificate: tuple[Path, Path]
+    way: Way,
+    certificate: tuple[Path, Path],
+    is_written: bool,
+    anyio_backend: object,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if not is_written and anyio_backend != "trio":
+        return  # asyncio reads it, and knows the reason too late
     wanting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     wanting.load_cert_chain(*certificate)
     wanting.load_verify_locations(certificate[0])
@@ -333,9 +340,12 @@ async def test_a_peer_that_wants_a_certificate_of_ours_has_taken_nothing_and_say
         with pytest.raises(ssl.SSLError, match="peer did not return a certificate"):
             tls.do_handshake()
         wire.send(outgoing.read())
+        wire.peer.ended.set()
         wire.wait_end()
 
     with Peer(script) as peer:
+        if not is_written:
+            stand_still_after_handshakes(monkeypatch, lambda: peer, peer.released.set)
         async with way.connections(peer) as connections, anyio.create_task_group() as tasks:
             progress = Progress()
 
@@ -343,7 +353,8 @@ async def test_a_peer_that_wants_a_certificate_of_ours_has_taken_nothing_and_say
                 await until(lambda: progress.phase is Phase.WRITTEN)
                 peer.released.set()
 
-            tasks.start_soon(release)
+            if is_written:
+                tasks.start_soon(release)
             with pytest.raises(WireError, match="client certificate") as raised:
                 await connections.exchange(*request(), progress)
             assert raised.value.fault is TransportFault.TLS
