@@ -196,9 +196,10 @@ SHARED_BEND = 0.002
 """How fast that speed grows, in attempts per round cubed, for ceilings up to `MODEST`. It must be
 small: a client that happens not to be throttled for a while would take the share of the others."""
 
-MOST_SHARED_BEND = 0.1
-"""The upper bound of that growth, reached at ceilings of about 180; up to there it rises with their
-square. Growing by a large fraction of a high ceiling should take time."""
+MOST_SHARED_BEND = 0.2
+"""The upper bound of that growth, reached at ceilings of 250; up to there it rises with their square.
+Growing by a large fraction of a high ceiling should take time, but not so much that a limit that
+rises by a tenth of itself in each round is left unused."""
 
 
 class ConcurrencyLimit:

@@ -211,7 +211,9 @@ class Permit(Claim):
     def _slowed(self, scope: ThrottleScope) -> tuple[Gate, int]:
         """Return the gate whose limit was hit, and how many attempts were in flight there."""
         if scope is ThrottleScope.ACCOUNT:
-            return self.gate.account, self.ahead_in_account
+            # If it was thought to have a reserve, its own attempts were not counted there.
+            own = self.ahead if self.gate.reserved else 0
+            return self.gate.account, self.ahead_in_account + own
         if scope is ThrottleScope.CALLER:
             return self._dispatcher.books.scopes.caller, self.ahead
         return self.gate, self.ahead

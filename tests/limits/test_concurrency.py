@@ -274,6 +274,19 @@ def test_shared_growth_is_the_same_for_a_large_part_and_a_small_one() -> None:
     assert grown[0] >= 3
 
 
+def test_a_large_part_of_a_shared_limit_that_rises_gains_a_quarter_in_twelve_rounds() -> None:
+    limit = ConcurrencyLimit(initial=2000, minimum=1, maximum=5000)
+    now = 0.0
+    for found in (2000, 2000, 1000, 1000):
+        limit.throttled(in_flight=found)
+        before = limit.limit
+        for _ in range(12):
+            for _ in range(limit.limit):
+                now += 1e-5
+                limit.succeeded(now=now, in_flight=limit.limit)
+    assert 1.25 * before <= limit.limit <= 2 * before
+
+
 @given(
     events=st.lists(
         st.tuples(st.sampled_from("stg"), st.floats(0, 10), st.integers(0, 500)), max_size=200

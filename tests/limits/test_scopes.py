@@ -68,6 +68,26 @@ async def test_a_function_with_a_reserve_does_not_count_against_its_account() ->
     assert {each.in_flight for each in limiter.statistics()} == {0}
 
 
+@pytest.mark.parametrize(("others", "limit"), [(0, 8), (5, 12)])
+@pytest.mark.anyio
+async def test_a_function_that_lost_its_reserve_is_a_part_of_the_ceiling_that_it_finds(
+    others: int, limit: int
+) -> None:
+    limiter = Limiter(AdaptiveLimit(initial=40), clock=HeldClock())
+    *hogs, refused = await take(limiter, HOG, 11)
+    refused.throttled(RESERVED)
+    for permit in hogs:
+        permit.admitted()
+    *held, refused = [*await take(limiter, CALM, others), *await take(limiter, HOG, 9)]
+    refused.throttled(ACCOUNT)
+    account = scope_of(limiter, ThrottleScope.ACCOUNT)
+    # The other eight of the hog, and what others had in flight, less the first cut.
+    assert (account.limit, account.in_flight) == (limit, 8 + others)
+    for permit in held:
+        permit.admitted()
+    assert {each.in_flight for each in limiter.statistics()} == {0}
+
+
 @pytest.mark.anyio
 async def test_a_throttle_of_the_account_lowers_what_all_functions_have_together() -> None:
     limiter = Limiter(LIMIT, clock=HeldClock())
