@@ -78,7 +78,8 @@ class FrameReader:
         except _ChecksumError as error:
             self.end = _damaged(TransportFault.CHECKSUM, str(error))
         except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
-            self.end = _damaged(TransportFault.PROTOCOL, type(error).__name__)
+            message = f"a frame cannot be read: {type(error).__name__}"
+            self.end = _damaged(TransportFault.PROTOCOL, message)
         return chunks
 
     def _read_piece(self, data: bytes, chunks: list[bytes]) -> None:
