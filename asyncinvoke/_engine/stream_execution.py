@@ -14,7 +14,7 @@ from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Attempt, Reply, Response, StreamEnd, StreamHead
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
-from asyncinvoke._transport.base import Stream, StreamingTransport
+from asyncinvoke._transport.base import BufferedStream, StreamingTransport
 from asyncinvoke.errors import InvocationError
 
 
@@ -78,7 +78,7 @@ class StreamExecution:
         self._progress = engine.progress(history.deadline)
         self._started, self._sent = engine.clock.time(), engine.clock.monotonic()
         self._call = call
-        self._stream: Stream | None = None
+        self._stream: BufferedStream | None = None
         self.chunks: deque[bytes] = deque()
         """The chunks that have arrived; taking one of them needs no wait, so no deadline."""
         self._first_end: StreamEnd | None = None
@@ -114,9 +114,7 @@ class StreamExecution:
                 self._permit, opened, self._call, is_retry=self._history.number > 0
             )
         self._stream = opened
-        # Streams of our own transports have it. Those of a caller's transport are guarded, which
-        # gives them one.
-        self.chunks = getattr(opened, "chunks", self.chunks)
+        self.chunks = opened.chunks
         try:
             first = await opened.receive()
         except BaseException:

@@ -13,7 +13,12 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply, StreamEnd
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._transport.base import ClosingTransport, Stream, WholeTransport
+from asyncinvoke._transport.base import (
+    BufferedStream,
+    ClosingTransport,
+    Stream,
+    WholeTransport,
+)
 from asyncinvoke.errors import ConfigurationError
 
 
@@ -115,7 +120,7 @@ class GuardedTransport:
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
-    ) -> Stream | Failure:
+    ) -> BufferedStream | Failure:
         """Open a stream, until the deadline or until the invoker is closed."""
         opening = self._transport.open(parameters, payload, progress)
         payload = b""

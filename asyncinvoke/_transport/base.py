@@ -1,5 +1,6 @@
 """What the engine requires of a transport: a single attempt."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -45,8 +46,17 @@ class Stream(Protocol):
         ...
 
 
-class StreamingTransport(Protocol):
-    """Opens a response stream once."""
+class BufferedStream(Stream, Protocol):
+    """A stream that reads ahead, and whose chunks can be taken without a wait once they are there."""
+
+    @property
+    def chunks(self) -> deque[bytes]:
+        """The chunks that have arrived, and have not been taken: always the same object."""
+        ...
+
+
+class WholeTransport(Transport, Protocol):
+    """Sends and streams: the protocol of a caller's own transport."""
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -55,11 +65,17 @@ class StreamingTransport(Protocol):
         ...
 
 
-class WholeTransport(Transport, StreamingTransport, Protocol):
-    """Sends and streams: the protocol of a caller's own transport."""
+class StreamingTransport(Protocol):
+    """Opens a response stream once, and keeps its deadline."""
+
+    async def open(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> BufferedStream | Failure:
+        """Deliver a request at most once, and read the head of the response."""
+        ...
 
 
-class ClosingTransport(WholeTransport, Protocol):
+class ClosingTransport(Transport, StreamingTransport, Protocol):
     """Sends and streams over its own connections, until it is closed."""
 
     async def aclose(self) -> None:

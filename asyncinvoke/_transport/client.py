@@ -19,7 +19,6 @@ from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply, StreamHead, decode_log_result
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.answers import ACCEPTED, as_text, read_failure
-from asyncinvoke._transport.base import Stream
 from asyncinvoke._transport.credentials import KeptCredentials
 from asyncinvoke._transport.noting import NotingSession
 from asyncinvoke._transport.sdk_request import client_arguments, stream_arguments
@@ -63,7 +62,7 @@ class ClientTransport:
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
-    ) -> Stream | Failure:
+    ) -> OpenStream | Failure:
         """Invoke once, and read the head of the response; failures are returned, not raised."""
         return await self._under_way.wait_for(self._open(parameters, payload, progress), progress)
 
@@ -101,7 +100,7 @@ class ClientTransport:
 
     async def _open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
-    ) -> Stream | Failure:
+    ) -> OpenStream | Failure:
         failed = await self._ask_for_credentials(progress)
         if failed is not None:
             return failed

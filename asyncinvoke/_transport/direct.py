@@ -18,7 +18,6 @@ from asyncinvoke._model.response import Reply
 from asyncinvoke._recent import Recent
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.answers import ACCEPTED, read_answer, read_failure, read_stream_head
-from asyncinvoke._transport.base import Stream
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
 from asyncinvoke._transport.http.errors import NotOursError, WireError
@@ -96,7 +95,7 @@ class DirectTransport:
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
-    ) -> Stream | Failure:
+    ) -> OpenStream | Failure:
         """Send once, and read the head of the response; failures are returned, not raised."""
         if self._steps_aside():
             return await self._reference.open(parameters, payload, progress)
@@ -139,7 +138,7 @@ class DirectTransport:
 
     async def _open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
-    ) -> Stream | Failure:
+    ) -> OpenStream | Failure:
         filled = await self._fill(STREAM, parameters, payload, progress)
         if isinstance(filled, Failure):
             return filled

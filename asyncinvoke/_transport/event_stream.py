@@ -43,7 +43,8 @@ class FrameReader:
     test compares this class with botocore's `EventStreamBuffer`.
 
     Most chunks of a stream have the same length too. A frame that begins with the same bytes as the
-    last chunk is known up to its payload: nothing of that is parsed or hashed again.
+    last chunk is known up to its payload: nothing of that is parsed or hashed again. If it is also a
+    piece of its own, since it was sent as one chunk of HTTP, only its checksum is left to check.
 
     Frames are parsed in place. Only payloads, which are returned, and incomplete frames are copied;
     a frame is joined when its last piece arrives.
@@ -64,22 +65,36 @@ class FrameReader:
             for data in pieces:
                 if self.end is not None:
                     break
-                if self._pieces:
-                    self._pieces.append(data)
-                    self._size += len(data)
-                    if self._size < self._needed:
-                        continue
-                    data = b"".join(self._pieces)  # noqa: PLW2901  # continues the last one
-                    self._pieces.clear()
-                at = self._read_whole_frames(data, chunks)
-                if at < len(data):
-                    self._pieces.append(data[at:])
-                    self._size = len(data) - at
+                last = self._last_chunk
+                if (
+                    last is not None
+                    and len(data) == last.length
+                    and not self._pieces
+                    and data.startswith(last.content)
+                ):
+                    chunks.append(_read_payload(data, 0, last))
+                else:
+                    self._read_piece(data, chunks)
         except _ChecksumError as error:
             self.end = _damaged(TransportFault.CHECKSUM, str(error))
         except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
-            self.end = _damaged(TransportFault.PROTOCOL, type(error).__name__)
+            message = f"a frame cannot be read: {type(error).__name__}"
+            self.end = _damaged(TransportFault.PROTOCOL, message)
         return chunks
+
+    def _read_piece(self, data: bytes, chunks: list[bytes]) -> None:
+        """Parse all frames that are complete with this piece, and keep the rest of it."""
+        if self._pieces:
+            self._pieces.append(data)
+            self._size += len(data)
+            if self._size < self._needed:
+                return
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+        at = self._read_whole_frames(data, chunks)
+        if at < len(data):
+            self._pieces.append(data[at:])
+            self._size = len(data) - at
 
     def _read_whole_frames(self, data: bytes, chunks: list[bytes]) -> int:
         """Parse all complete frames, and return the offset of the next one."""
@@ -92,28 +107,25 @@ class FrameReader:
             if end > size:
                 self._needed = opening.length
                 return at
-            payload = data[at + opening.size : end - 4]
-            (checksum,) = _unpack_checksum(data, end - 4)
-            found = crc32(payload, opening.checksum)
-            if found != checksum:
-                raise _ChecksumError(checksum, found)
+            payload = _read_payload(data, at, opening)
             at = end
             if opening is last_chunk or self._is_chunk(opening, payload):
-                if payload:  # an empty chunk could be mistaken for the end
-                    chunks.append(payload)
+                chunks.append(payload)
             elif self.end is not None:
                 return size
         self._needed = _PRELUDE
         return at
 
     def _is_chunk(self, opening: _Opening, payload: bytes) -> bool:
-        """Return whether a frame is a chunk; if it ends the stream, set `end`."""
+        """Return whether a frame is a chunk to return; if it ends the stream, set `end`."""
         headers, last = opening.content[_PRELUDE:], self._last_chunk
         if last is None or headers != last.content[_PRELUDE:]:
             read = _read_message(headers, payload)
             if not isinstance(read, bytes):
                 self.end = read
                 return False
+        if not payload:
+            return False  # an empty chunk could be mistaken for the end
         self._last_chunk = opening
         return True
 
@@ -134,6 +146,21 @@ def _read_opening(data: bytes, at: int) -> _Opening:
         raise ValueError(length)
     content = data[at : at + size]
     return _Opening(content, size, length, crc32(content))
+
+
+def _read_payload(data: bytes, at: int, opening: _Opening) -> bytes:
+    """Return the payload of a whole frame.
+
+    Raises:
+        _ChecksumError: The frame is damaged.
+    """
+    end = at + opening.length - 4
+    payload = data[at + opening.size : end]
+    (checksum,) = _unpack_checksum(data, end)
+    found = crc32(payload, opening.checksum)
+    if found != checksum:
+        raise _ChecksumError(checksum, found)
+    return payload
 
 
 def _read_message(raw: bytes, payload: bytes) -> bytes | StreamEnd | Failure | None:

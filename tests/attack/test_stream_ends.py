@@ -18,7 +18,7 @@ from asyncinvoke import (
     TransportError,
 )
 from asyncinvoke._transport import stream as transported
-from tests.doubles.counting_server import Act, CountingServer
+from tests.doubles.counting_server import Act, CountingServer, Ending
 from tests.doubles.messages import (
     HeaderValue,
     chunk_frame,
@@ -148,6 +148,36 @@ async def test_a_function_error_that_has_arrived_is_told_whatever_the_deadline(
     assert chunks == before
     assert isinstance(error, FunctionError), repr(error)
     assert error.error_type == "KeyError"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", LOOPS, indirect=True)
+@pytest.mark.parametrize("then", ["close", "reset"])
+async def test_wherever_a_stream_is_cut_it_has_not_ended_well(then: Ending, transport: str) -> None:
+    frames = [chunk_frame(b"alpha"), chunk_frame(b"beta!"), complete_frame()]
+    whole = stream_answer(*frames)
+    # Where each frame ends, if its chunk of HTTP needs none of its line ending.
+    ends = [len(stream_answer(*frames[:n], is_ended=False)) - 2 for n in (1, 2, 3)]
+    cuts = sorted({*range(0, len(whole), 11), *ends, *(end - 1 for end in ends)})
+    lies = []
+    with CountingServer(*(Act(sent=whole[:cut], then=then) for cut in cuts)) as server:
+        async with open_invoker(server.url, transport=transport) as invoker:
+            for cut in cuts:
+                chunks, ended = await consume(invoker)
+                arrived = [b"alpha", b"beta!"][: sum(cut >= end for end in ends[:2])]
+                if then == "reset":  # which may overtake what was sent
+                    is_true = chunks == arrived[: len(chunks)]
+                else:
+                    is_true = chunks == arrived and isinstance(ended, Response) == (cut >= ends[2])
+                if isinstance(ended, TransportError):
+                    is_true &= ended.delivery.may_have_run
+                else:
+                    is_true &= isinstance(ended, Response) and cut >= ends[2]
+                if not is_true:
+                    lies.append(f"{cut} of {len(whole)}: {chunks} {ended!r}")
+            assert invoker.statistics().in_flight == 0
+        assert server.whole == len(cuts)
+    assert not lies, "\n".join(lies)
 
 
 def message(**headers: HeaderValue) -> Mapping[str, HeaderValue]:

@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import pytest
 from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,13 +56,16 @@ def test_a_wrong_bit_never_changes_a_chunk_and_never_passes_for_an_end(
     )
 
 
-def test_no_wrong_bit_passes_in_frames_that_begin_alike() -> None:
+@pytest.mark.parametrize("are_apart", [False, True])
+def test_no_wrong_bit_passes_in_frames_that_begin_alike(are_apart: bool) -> None:
     pieces = [b"one", b"two", b"six"]
     body = encode(pieces)
-    for bit in range(8 * len(b"".join(map(event_stream.payload_chunk, pieces)))):
+    length = len(event_stream.payload_chunk(b"one"))
+    cuts = [length, 2 * length, 3 * length] if are_apart else []
+    for bit in range(8 * 3 * length):
         wrong = bytearray(body)
         wrong[bit // 8] ^= 1 << bit % 8
-        whole = [piece for piece in read(bytes(wrong), []) if isinstance(piece, bytes)]
+        whole = [piece for piece in read(bytes(wrong), cuts) if isinstance(piece, bytes)]
         assert whole == pieces[: len(whole)]
         assert len(whole) < 3
 
@@ -174,3 +178,6 @@ def test_after_an_end_or_a_failure_nothing_is_read_however_it_comes() -> None:
     for last in (end, bytes(broken), b"\x00" * 12):
         for cuts in ([], [len(last)], [len(last) + 5], [len(last), len(last) + len(more)]):
             assert len(read(last + more + end, cuts)) == 1
+        reader = FrameReader()
+        assert reader.feed([more, more, last, more, more]) == [b"more", b"more"]
+        assert reader.feed([more]) == []
