@@ -172,7 +172,7 @@ def other_kind(head: bytes, name: str, expected: str = "JSON in UTF-8") -> str |
 _READ_AS = {b"\x1f\x8b": "{}.gz", b"\x28\xb5\x2f\xfd": "{}.zst", b"PAR1": "parquet"}
 
 
-def other_format(head: bytes, format_: Format) -> str | None:
+def other_format(head: bytes, format_: InputFormat) -> str | None:
     """Return the format that reads an input of another kind, if there is one.
 
     Args:
