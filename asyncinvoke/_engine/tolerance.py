@@ -131,14 +131,14 @@ class Failures:
         error = outcome.error
         self._ended += 1
         hopeless = self._refusals.end(outcome.index, error)
-        if error is None:
-            return None
-        self._failed += 1
-        self._causes.add(error)
-        if hopeless is not None:
-            return self._error(f"stopped after {hopeless}")
-        if (unreachable := outlasted(error)) is not None:
-            return self._error(f"stopped: {unreachable}")
+        if error is not None:
+            self._failed += 1
+            self._causes.add(error)
+            if hopeless is not None:
+                return self._error(f"stopped after {hopeless}")
+            if (unreachable := outlasted(error)) is not None:
+                return self._error(f"stopped: {unreachable}")
+        # A success may be the item from which a share applies, or the first under a new tolerance.
         tolerance = self.tolerance
         if tolerance is None or not tolerance.is_exceeded(self._failed, self._ended):
             return None
