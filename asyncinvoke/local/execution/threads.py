@@ -1,7 +1,7 @@
-"""Threads for sync handlers: reused, and abandoned where a handler does not return.
+"""Threads for sync handlers: reused, and abandoned if a handler does not return in time.
 
-A `ThreadPoolExecutor` will not do: the interpreter waits for its threads at exit. A handler that never
-returns would time out, as it should, and then keep its test run from ending. These are daemon threads.
+They are daemon threads. The interpreter waits for the threads of a `ThreadPoolExecutor` at exit, so one
+handler that never returns would time out, and then keep its whole test run from ending.
 """
 
 import asyncio
@@ -78,5 +78,5 @@ class _Thread(threading.Thread):
             future.set_result(answer)
         else:
             future.set_exception(raised)
-            del call, future, raised  # its traceback holds this frame: together they were a cycle
+            del call, future, raised  # no cycle: its traceback refers to this frame
         return goes_on

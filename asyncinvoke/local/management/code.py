@@ -199,6 +199,8 @@ def _link(links: list[Path], directory: Path) -> None:
 
 def _resolved(path: Path) -> Path:
     try:
+        return path.resolve(strict=True)
+    except FileNotFoundError:
         return path.resolve()
     except (OSError, RuntimeError):  # a link to itself
         return Path(path.anchor)
