@@ -19,7 +19,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.asyncio_driver import AsyncioConnection
 from asyncinvoke._transport.http.connection import Connection, Opener, has_hung_up
-from asyncinvoke._transport.http.errors import TOO_EARLY, NotOursError, WireError
+from asyncinvoke._transport.http.errors import TOO_EARLY, NotOursError, ended, system_errors
 
 
 def open_aiohttp(http_session: Any, url: str) -> Opener:
@@ -76,6 +76,10 @@ def open_aiohttp(http_session: Any, url: str) -> Opener:
     return open_one
 
 
+_PATIENCE = 1.0
+"""How long to wait for the event loop to read what a peer said before it hung up, in seconds."""
+
+
 async def _connect(
     connector: TCPConnector, request: ClientRequest, timeout: ClientTimeout
 ) -> AsyncioConnection:
@@ -96,14 +100,30 @@ async def _connect(
         or handler.should_close
         or has_hung_up(transport.get_extra_info("socket").fileno())
     ):
-        if transport is not None:
-            transport.abort()  # a graceful TLS shutdown would outlive the socket, which is closed next
-        connection.close()
-        raise WireError(TransportFault.CONNECT, Phase.CONNECTING, TOO_EARLY)
+        cause: OSError | None = None
+        try:
+            if handler is not None and transport is not None and not transport.is_closing():
+                cause = await _reason_of_end(handler)
+        finally:
+            if transport is not None:
+                transport.abort()  # a graceful TLS shutdown would outlive the socket, which is closed next
+            connection.close()
+        raise ended(TransportFault.CONNECT, Phase.CONNECTING, TOO_EARLY, cause)
     taken = AsyncioConnection(transport)
     handler.connection_lost(None)
     connection.close()
     return taken
+
+
+async def _reason_of_end(handler: Any) -> OSError | None:
+    """Return why a peer has hung up, if it has said so: the event loop has not read it yet."""
+    closed: asyncio.Future[None] | None = getattr(handler, "closed", None)
+    if closed is None or handler.should_close:  # an older aiohttp, or the peer has spoken
+        return None
+    closed.add_done_callback(lambda each: each.cancelled() or each.exception())
+    await asyncio.wait([closed], timeout=_PATIENCE)
+    error = closed.exception() if closed.done() and not closed.cancelled() else None
+    return None if error is None else next(system_errors(error), None)
 
 
 _sockets: ContextVar[list[socket.socket] | None] = ContextVar("_sockets", default=None)

@@ -320,8 +320,8 @@ async def test_a_peer_that_wants_a_certificate_of_ours_has_taken_nothing_and_say
     anyio_backend: object,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if not is_written and anyio_backend != "trio":
-        return  # asyncio reads it, and knows the reason too late
+    if not is_written and anyio_backend not in ("asyncio", "trio"):
+        return
     wanting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     wanting.load_cert_chain(*certificate)
     wanting.load_verify_locations(certificate[0])
@@ -340,6 +340,7 @@ async def test_a_peer_that_wants_a_certificate_of_ours_has_taken_nothing_and_say
         with pytest.raises(ssl.SSLError, match="peer did not return a certificate"):
             tls.do_handshake()
         wire.send(outgoing.read())
+        wire.socket.shutdown(socket.SHUT_WR)
         wire.peer.ended.set()
         wire.wait_end()
 
