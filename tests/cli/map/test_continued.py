@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError, Outcome, Response
-from asyncinvoke.cli.map.continued import NOTE, ContinuedWriter, Place, open_output
+from asyncinvoke.cli.map.continued import ContinuedWriter
+from asyncinvoke.cli.map.place import NOTE, Place, open_output
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.runs import RecordedRun
 
@@ -92,20 +93,28 @@ async def play_all(
 ) -> None:
     """Play sessions until the last of them is complete."""
     for steps in crashed:
+        lost = []
         done = {each.index for each in journal.ends}
         left = [index for index in range(items) if index not in done]
         if not ordered:
             shuffle.shuffle(left)
             # A redrive: what has ended ends again, as another take.
             left += shuffle.sample(sorted(done), min(2, len(done)))
-        await play(path, journal, steps, left, shuffle if ordered else None)
+            # A redrive of what was in progress at the kill, which is recorded as lost first.
+            lost = shuffle.sample(left, min(2, len(left)))
+        await play(path, journal, steps, left, shuffle if ordered else None, lost)
         if steps is not crashed[-1]:
             with path.open("ab") as file:
                 file.write(b'{"index": 1, "ok": true, "line": 2'[:torn])
 
 
 async def play(
-    path: Path, journal: Journal, steps: list[str], left: list[int], shuffle: Any
+    path: Path,
+    journal: Journal,
+    steps: list[str],
+    left: list[int],
+    shuffle: Any,
+    lost: list[int],
 ) -> None:
     """Play a session: items end, commits hand their outcomes out, and they are taken.
 
@@ -116,6 +125,7 @@ async def play(
         left: The items that run, in their order.
         shuffle: Has them end in any order, though they are handed out in their own; `None` where
             they are handed out as they end.
+        lost: Items that end once more before that, which is not handed out.
     """
     due = list(left)
     before = len(journal.ends)
@@ -126,6 +136,7 @@ async def play(
         place,
         run=cast("RecordedRun", journal),
         before=before,
+        lost=len(lost),
         ordered=shuffle is not None,
         keyed=False,
         lines=LineNumbers(),
@@ -143,6 +154,10 @@ async def play(
                 # Some of those that are in flight; the first is not always the first to end.
                 first = 0 if shuffle is None else shuffle.randrange(min(3, len(left)))
                 index = left.pop(first)
+                if index in lost:
+                    lost.remove(index)
+                    takes[index] += 1
+                    journal.ends.append(outcome(index, takes[index]))
                 under_way.append(outcome(index, takes[index] + 1))
             elif step == "commit":
                 journal.commit()
@@ -177,6 +192,7 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
             place,
             run=cast("RecordedRun", journal),
             before=len(journal.ends),
+            lost=0,
             ordered=False,
             keyed=True,
             lines=LineNumbers(),
