@@ -25,7 +25,7 @@ class ContinuedWriter:
         place: Where it is continued.
         run: The journal, as it is read.
         before: How many ends the journal had when this session began.
-        lost: How many items were in progress at a kill, and are met in this session or later.
+        lost: How many items a redrive may record as lost before it runs them; see `Place.lost`.
         ordered: Whether outcomes come in the order of the input, and are written so.
         keyed: Whether items are known by keys.
         lines: The lines of items.
@@ -68,7 +68,7 @@ class ContinuedWriter:
 
     async def catch_up(self) -> None:
         """Write what earlier sessions have recorded and did not write, unless its turn is later."""
-        if not self._ordered:
+        if not self._ordered or self._place.lost:  # a redrive was not in the order of the input
             await self._write_behind(None)
             self._ends, self._following = self._before, 0
         self._say()

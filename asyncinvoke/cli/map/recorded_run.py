@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from asyncinvoke import InvalidRequestError, Journal, MapRun
+from asyncinvoke import InvalidRequestError, Journal, MapRun, Redrive
 from asyncinvoke._outputs.files import real_name
 from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke.cli import streams
@@ -117,7 +117,7 @@ async def _work(
                 place,
                 run=recorded,
                 before=before,
-                lost=len(recorded.lost()),
+                lost=0 if bulk.redrive == Redrive.NONE else len(recorded.lost()),
                 ordered=bulk.ordered,
                 keyed=bulk.key is not None,
                 lines=lines,
