@@ -19,7 +19,10 @@ from asyncinvoke import InvalidRequestError, Outcome, Response
 from asyncinvoke.cli.map.continued import ContinuedWriter
 from asyncinvoke.cli.map.place import NOTE, Place, open_output
 from asyncinvoke.cli.map.source import LineNumbers
+from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RecordedRun
+from tests.cli.processes import Run
+from tests.journal.crashes import crash
 
 STEPS = ["end", "take", "commit"] * 90
 """A session that comes to its end."""
@@ -207,3 +210,19 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
         os.close(output.descriptor)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["index"] for line in lines] == [3, 5]
+
+
+@pytest.mark.anyio
+async def test_what_is_redriven_right_after_a_kill_is_in_the_output_once(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(8)))
+    words = ("map", "echo", "in.jsonl", "-j", "e.run", "-o", "out.jsonl")
+    assert (await run(*words, "--endpoint-url", endpoint.url)).status == 0
+    crash(tmp_path / "e.run", sent=[1, 2])
+    redriven = await run("runs", "redrive", "e.run", "--may-have-run", "--yes")
+    assert redriven.status == 0, redriven.err
+    assert (await run(*words, "--endpoint-url", endpoint.url)).status == 0
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    written = [(line["index"], line.get("take", 1)) for line in lines]
+    assert sorted(written) == sorted([*((index, 1) for index in range(8)), (1, 3), (2, 3)])
