@@ -1,149 +1,16 @@
 """The output file of a recorded run: continued where the journal says, with each line in it once."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from asyncinvoke import Outcome
 from asyncinvoke._report.standing import is_recorded
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.outcomes import as_line
+from asyncinvoke.cli.map.place import NOTE, Place, last_written
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import RecordedRun
-
-NOTE = "output"
-"""The name of the note that says how far an output is written."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """How far an output is written, as the journal has it.
-
-    Written is what has ended up to `ends`, counted over the run, and of what has ended since
-    everything before `following`, which is how an output in the order of the input grows.
-    """
-
-    path: str
-    """The file, absolute."""
-
-    offset: int = 0
-    """Its bytes; what stands behind them was written after the journal's last commit."""
-
-    ends: int = 0
-    """All ends up to this one are in it."""
-
-    following: int = 0
-    """And so are all later ones of items before this one."""
-
-    unnamed: int = -1
-    """The last item in it of those that the journal does not have: a key that comes twice."""
-
-    is_known: bool = False
-    """Whether the journal knows of it at all."""
-
-    @classmethod
-    def from_note(cls, note: object, path: str) -> "Place":
-        """Return what the journal says of this file; nothing is written yet if it says nothing."""
-        match note:
-            case {
-                "path": str(noted),
-                "offset": int(offset),
-                "ends": int(ends),
-                "following": int(following),
-                "unnamed": int(unnamed),
-            } if noted == path:
-                return cls(
-                    path=path,
-                    offset=offset,
-                    ends=ends,
-                    following=following,
-                    unnamed=unnamed,
-                    is_known=True,
-                )
-        return cls(path=path)
-
-    def as_note(self, lines: LineNumbers) -> dict[str, object]:
-        """Return what the journal is to say, the lines of items included."""
-        kept = asdict(self)
-        del kept["is_known"]
-        return {**kept, "lines": lines.as_note()}
-
-
-def is_stream(path: str) -> bool:
-    """Return whether a path is a stream, which cannot be continued: a pipe, terminal or device."""
-    file = Path(path)
-    return file.exists() and not file.is_file() and not file.is_dir()
-
-
-def check_output(path: str, place: Place, *, force: bool) -> None:
-    """Check that a file can be continued or created, before anything is sent.
-
-    Raises:
-        CommandError: It is not what the journal says, not ours to replace, or cannot be written.
-    """
-    file = Path(path)
-    is_there = file.exists()
-    if file.is_dir():
-        raise CommandError(f"cannot write {path}: it is a folder")
-    if not file.absolute().parent.is_dir():
-        raise CommandError(f"cannot write {path}: its folder does not exist")
-    if not os.access(path if is_there else file.absolute().parent, os.W_OK):
-        raise CommandError(f"cannot write {path}: permission denied")
-    if not is_there:
-        return  # start a new file: the journal has all outcomes
-    size = file.stat().st_size
-    if place.offset and size < place.offset:
-        raise CommandError(
-            f"output {path} has {size:,} bytes, but had {place.offset:,} when last written: "
-            "restore it, or remove it to have it rewritten"
-        )
-    if not _ends_a_line(file, place.offset):
-        raise CommandError(
-            f"output {path} was changed by another program: no line ends at byte {place.offset:,}, "
-            "where it was last written: restore it, or remove it to have it rewritten"
-        )
-    if not place.is_known and size and not force:
-        raise CommandError(
-            f"output {path} exists, and does not belong to this run: --force replaces it"
-        )
-
-
-def _ends_a_line(file: Path, offset: int) -> bool:
-    """Return whether a line ends at this byte, as far as the file can be read.
-
-    It does not if another program has truncated the file and written on, nor if a power failure has
-    left zeros: the journal is synced to the disk, and the output is not.
-    """
-    with contextlib.suppress(OSError), file.open("rb") as opened:
-        opened.seek(max(offset - 1, 0))
-        return not offset or opened.read(1) == b"\n"
-    return True
-
-
-def open_output(path: str, place: Place) -> tuple[Output, Place]:
-    """Open a file after the last line recorded in the journal; the rest is truncated.
-
-    Returns:
-        The output, whose descriptor is the caller's to close, and the place that it is at.
-
-    Raises:
-        CommandError: It cannot be opened.
-    """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        if (
-            os.fstat(descriptor).st_size < place.offset
-        ):  # removed in the meantime: rewrite everything
-            place = Place(path=place.path)
-        os.ftruncate(descriptor, place.offset)
-        os.lseek(descriptor, place.offset, os.SEEK_SET)
-    except OSError as error:
-        # Status 2 would say that nothing was sent.
-        raise CommandError(f"cannot write {path}: {error.strerror}", status=FAILED) from error
-    return Output(descriptor, path, is_ours=True), place
 
 
 class ContinuedWriter:
@@ -158,6 +25,7 @@ class ContinuedWriter:
         place: Where it is continued.
         run: The journal, as it is read.
         before: How many ends the journal had when this session began.
+        lost: How many items a redrive may record as lost before it runs them; see `Place.lost`.
         ordered: Whether outcomes come in the order of the input, and are written so.
         keyed: Whether items are known by keys.
         lines: The lines of items.
@@ -171,6 +39,7 @@ class ContinuedWriter:
         *,
         run: RecordedRun,
         before: int,
+        lost: int,
         ordered: bool,
         keyed: bool,
         lines: LineNumbers,
@@ -186,17 +55,20 @@ class ContinuedWriter:
         self._following = place.following
         self._unnamed = place.unnamed
         self._before = before
+        self._lost = lost
+        written = last_written(place, keyed=keyed) if place.lost else frozenset()
         # What earlier sessions have recorded, and did not write.
         self._behind: Iterator[Outcome] = (
             outcome
             for outcome in run.outcomes(ended=(place.ends, before))
             if outcome.index >= place.following
+            and (outcome.key if keyed else outcome.index, outcome.take) not in written
         )
         self._next_behind: Outcome | None = None
 
     async def catch_up(self) -> None:
         """Write what earlier sessions have recorded and did not write, unless its turn is later."""
-        if not self._ordered:
+        if not self._ordered or self._place.lost:  # a redrive was not in the order of the input
             await self._write_behind(None)
             self._ends, self._following = self._before, 0
         self._say()
@@ -284,5 +156,6 @@ class ContinuedWriter:
                 ends=self._ends,
                 following=self._following,
                 unnamed=self._unnamed,
+                lost=self._lost,
             ).as_note(self._lines),
         )

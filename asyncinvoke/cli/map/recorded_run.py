@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from asyncinvoke import InvalidRequestError, Journal, MapRun
+from asyncinvoke import InvalidRequestError, Journal, MapRun, Redrive
 from asyncinvoke._outputs.files import real_name
 from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke.cli import streams
@@ -22,15 +22,9 @@ from asyncinvoke.cli.map.bulk_parts import (
     options_of_map,
     paced,
 )
-from asyncinvoke.cli.map.continued import (
-    NOTE,
-    ContinuedWriter,
-    Place,
-    check_output,
-    is_stream,
-    open_output,
-)
+from asyncinvoke.cli.map.continued import ContinuedWriter
 from asyncinvoke.cli.map.outputs import awaited_output
+from asyncinvoke.cli.map.place import NOTE, Place, check_output, is_stream, open_output
 from asyncinvoke.cli.map.recorded_job import RecordedJob
 from asyncinvoke.cli.map.sampling import Reports
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
@@ -123,6 +117,7 @@ async def _work(
                 place,
                 run=recorded,
                 before=before,
+                lost=0 if bulk.redrive == Redrive.NONE else len(recorded.lost()),
                 ordered=bulk.ordered,
                 keyed=bulk.key is not None,
                 lines=lines,

@@ -14,7 +14,6 @@ from asyncinvoke._outputs.files import Kind, OutputError, real_name
 from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map import ending, summary
-from asyncinvoke.cli.map.continued import NOTE, Place, check_output, is_stream
 from asyncinvoke.cli.map.ending import exit_status, last_words, left_out
 from asyncinvoke.cli.map.job import choose_display
 from asyncinvoke.cli.map.outcomes import as_line
@@ -24,6 +23,7 @@ from asyncinvoke.cli.map.output_checks import (
     check_not_the_journal,
 )
 from asyncinvoke.cli.map.outputs import opened_output, write_lines
+from asyncinvoke.cli.map.place import NOTE, Place, check_output, is_stream
 from asyncinvoke.cli.map.progress import as_json
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.map.source import LineNumbers

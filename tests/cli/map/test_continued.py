@@ -16,9 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError, Outcome, Response
-from asyncinvoke.cli.map.continued import NOTE, ContinuedWriter, Place, open_output
+from asyncinvoke.cli.map.continued import ContinuedWriter
+from asyncinvoke.cli.map.place import NOTE, Place, open_output
 from asyncinvoke.cli.map.source import LineNumbers
+from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RecordedRun
+from tests.cli.processes import Run
+from tests.journal.crashes import crash
 
 STEPS = ["end", "take", "commit"] * 90
 """A session that comes to its end."""
@@ -92,20 +96,28 @@ async def play_all(
 ) -> None:
     """Play sessions until the last of them is complete."""
     for steps in crashed:
+        lost = []
         done = {each.index for each in journal.ends}
         left = [index for index in range(items) if index not in done]
         if not ordered:
             shuffle.shuffle(left)
             # A redrive: what has ended ends again, as another take.
             left += shuffle.sample(sorted(done), min(2, len(done)))
-        await play(path, journal, steps, left, shuffle if ordered else None)
+            # A redrive of what was in progress at the kill, which is recorded as lost first.
+            lost = shuffle.sample(left, min(2, len(left)))
+        await play(path, journal, steps, left, shuffle if ordered else None, lost)
         if steps is not crashed[-1]:
             with path.open("ab") as file:
                 file.write(b'{"index": 1, "ok": true, "line": 2'[:torn])
 
 
 async def play(
-    path: Path, journal: Journal, steps: list[str], left: list[int], shuffle: Any
+    path: Path,
+    journal: Journal,
+    steps: list[str],
+    left: list[int],
+    shuffle: Any,
+    lost: list[int],
 ) -> None:
     """Play a session: items end, commits hand their outcomes out, and they are taken.
 
@@ -116,6 +128,7 @@ async def play(
         left: The items that run, in their order.
         shuffle: Has them end in any order, though they are handed out in their own; `None` where
             they are handed out as they end.
+        lost: Items that end once more before that, which is not handed out.
     """
     due = list(left)
     before = len(journal.ends)
@@ -126,6 +139,7 @@ async def play(
         place,
         run=cast("RecordedRun", journal),
         before=before,
+        lost=len(lost),
         ordered=shuffle is not None,
         keyed=False,
         lines=LineNumbers(),
@@ -143,6 +157,10 @@ async def play(
                 # Some of those that are in flight; the first is not always the first to end.
                 first = 0 if shuffle is None else shuffle.randrange(min(3, len(left)))
                 index = left.pop(first)
+                if index in lost:
+                    lost.remove(index)
+                    takes[index] += 1
+                    journal.ends.append(outcome(index, takes[index]))
                 under_way.append(outcome(index, takes[index] + 1))
             elif step == "commit":
                 journal.commit()
@@ -177,6 +195,7 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
             place,
             run=cast("RecordedRun", journal),
             before=len(journal.ends),
+            lost=0,
             ordered=False,
             keyed=True,
             lines=LineNumbers(),
@@ -191,3 +210,19 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
         os.close(output.descriptor)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["index"] for line in lines] == [3, 5]
+
+
+@pytest.mark.anyio
+async def test_what_is_redriven_right_after_a_kill_is_in_the_output_once(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(8)))
+    words = ("map", "echo", "in.jsonl", "-j", "e.run", "-o", "out.jsonl")
+    assert (await run(*words, "--endpoint-url", endpoint.url)).status == 0
+    crash(tmp_path / "e.run", sent=[1, 2])
+    redriven = await run("runs", "redrive", "e.run", "--may-have-run", "--yes")
+    assert redriven.status == 0, redriven.err
+    assert (await run(*words, "--endpoint-url", endpoint.url)).status == 0
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    written = [(line["index"], line.get("take", 1)) for line in lines]
+    assert sorted(written) == sorted([*((index, 1) for index in range(8)), (1, 3), (2, 3)])

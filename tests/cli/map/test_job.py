@@ -73,6 +73,7 @@ class Run:
             working=0,
             buffered=0,
             concurrency=2,
+            recorded=0,
             paused=False,
             waiting_for=None,
         )

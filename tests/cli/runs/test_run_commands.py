@@ -21,8 +21,8 @@ from asyncinvoke._outputs.parts import remove_abandoned
 from asyncinvoke._report.standing import causes_of_lost
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.map.continued import Place, check_output
 from asyncinvoke.cli.map.ending import exit_status, last_words
+from asyncinvoke.cli.map.place import Place, check_output
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.map.source import MOST, LineNumbers
 from asyncinvoke.cli.runs.again import Choice

@@ -1,0 +1,183 @@
+"""How far the output of a recorded run is written, as its journal has it: checked, opened and read."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.map.source import LineNumbers
+from asyncinvoke.cli.streams import Output
+
+NOTE = "output"
+"""The name of the note that says how far an output is written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """How far an output is written, as the journal has it.
+
+    Written is what has ended up to `ends`, counted over the run, and of what has ended since
+    everything before `following`, which is how an output in the order of the input grows.
+    """
+
+    path: str
+    """The file, absolute."""
+
+    offset: int = 0
+    """Its bytes; what stands behind them was written after the journal's last commit."""
+
+    ends: int = 0
+    """All ends up to this one are in it."""
+
+    following: int = 0
+    """And so are all later ones of items before this one."""
+
+    unnamed: int = -1
+    """The last item in it of those that the journal does not have: a key that comes twice."""
+
+    lost: int = 0
+    """How many more of the ends after `ends` may be in it, as its last lines.
+
+    A redrive records first that an item was lost, if that was in progress at a kill, and runs it at
+    once: that is an end without a line.
+    """
+
+    is_known: bool = False
+    """Whether the journal knows of it at all."""
+
+    @classmethod
+    def from_note(cls, note: object, path: str) -> "Place":
+        """Return what the journal says of this file; nothing is written yet if it says nothing."""
+        match note:
+            case {
+                "path": str(noted),
+                "offset": int(offset),
+                "ends": int(ends),
+                "following": int(following),
+                "unnamed": int(unnamed),
+                "lost": int(lost),
+            } if noted == path:
+                return cls(
+                    path=path,
+                    offset=offset,
+                    ends=ends,
+                    following=following,
+                    unnamed=unnamed,
+                    lost=lost,
+                    is_known=True,
+                )
+        return cls(path=path)
+
+    def as_note(self, lines: LineNumbers) -> dict[str, object]:
+        """Return what the journal is to say, the lines of items included."""
+        kept = asdict(self)
+        del kept["is_known"]
+        return {**kept, "lines": lines.as_note()}
+
+
+def is_stream(path: str) -> bool:
+    """Return whether a path is a stream, which cannot be continued: a pipe, terminal or device."""
+    file = Path(path)
+    return file.exists() and not file.is_file() and not file.is_dir()
+
+
+def check_output(path: str, place: Place, *, force: bool) -> None:
+    """Check that a file can be continued or created, before anything is sent.
+
+    Raises:
+        CommandError: It is not what the journal says, not ours to replace, or cannot be written.
+    """
+    file = Path(path)
+    is_there = file.exists()
+    if file.is_dir():
+        raise CommandError(f"cannot write {path}: it is a folder")
+    if not file.absolute().parent.is_dir():
+        raise CommandError(f"cannot write {path}: its folder does not exist")
+    if not os.access(path if is_there else file.absolute().parent, os.W_OK):
+        raise CommandError(f"cannot write {path}: permission denied")
+    if not is_there:
+        return  # start a new file: the journal has all outcomes
+    size = file.stat().st_size
+    if place.offset and size < place.offset:
+        raise CommandError(
+            f"output {path} has {size:,} bytes, but had {place.offset:,} when last written: "
+            "restore it, or remove it to have it rewritten"
+        )
+    if not _ends_a_line(file, place.offset):
+        raise CommandError(
+            f"output {path} was changed by another program: no line ends at byte {place.offset:,}, "
+            "where it was last written: restore it, or remove it to have it rewritten"
+        )
+    if not place.is_known and size and not force:
+        raise CommandError(
+            f"output {path} exists, and does not belong to this run: --force replaces it"
+        )
+
+
+def _ends_a_line(file: Path, offset: int) -> bool:
+    """Return whether a line ends at this byte, as far as the file can be read.
+
+    It does not if another program has truncated the file and written on, nor if a power failure has
+    left zeros: the journal is synced to the disk, and the output is not.
+    """
+    with contextlib.suppress(OSError), file.open("rb") as opened:
+        opened.seek(max(offset - 1, 0))
+        return not offset or opened.read(1) == b"\n"
+    return True
+
+
+def open_output(path: str, place: Place) -> tuple[Output, Place]:
+    """Open a file after the last line recorded in the journal; the rest is truncated.
+
+    Returns:
+        The output, whose descriptor is the caller's to close, and the place that it is at.
+
+    Raises:
+        CommandError: It cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        if (
+            os.fstat(descriptor).st_size < place.offset
+        ):  # removed in the meantime: rewrite everything
+            place = Place(path=place.path)
+        os.ftruncate(descriptor, place.offset)
+        os.lseek(descriptor, place.offset, os.SEEK_SET)
+    except OSError as error:
+        # Status 2 would say that nothing was sent.
+        raise CommandError(f"cannot write {path}: {error.strerror}", status=FAILED) from error
+    return Output(descriptor, path, is_ours=True), place
+
+
+def last_written(place: Place, *, keyed: bool) -> frozenset[tuple[object, int]]:
+    """Return the names and takes in the last `place.lost` lines, without what has no name."""
+    found: list[tuple[object, int]] = []
+    with contextlib.suppress(OSError), open(place.path, "rb") as file:
+        for line in _lines_before(file, place.offset):
+            fields = json.loads(line)
+            if keyed and fields.get("error") == "InvalidRequestError":
+                continue  # its key is missing, or that of another item
+            found.append((fields.get("key") if keyed else fields["index"], fields.get("take", 1)))
+            if len(found) == place.lost:
+                break
+    return frozenset(found)
+
+
+def _lines_before(file: BinaryIO, end: int) -> Iterator[bytes]:
+    """Yield the lines before a byte, the last one first."""
+    rest = b""
+    while end:
+        size = min(_PIECE, end)
+        end -= size
+        file.seek(end)
+        rest, *lines = (file.read(size) + rest).split(b"\n")
+        yield from filter(None, reversed(lines))
+    if rest:
+        yield rest
+
+
+_PIECE = 1 << 16
