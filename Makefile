@@ -19,7 +19,8 @@ UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/
   --deselect tests/limits/test_concurrency.py::test_clients_that_come_one_after_the_other_end_up_with_equal_parts \
   --deselect tests/limits/test_concurrency.py::test_not_knowing_the_limit_costs_two_percent_of_the_time_and_one_throttle_in_a_hundred
 # These need sockets; with the lowest versions they run too.
-SOCKETS := tests/engine/test_regressions.py tests/engine/test_trace.py tests/model/test_error_body.py
+SOCKETS := tests/engine/test_regressions.py tests/engine/test_trace.py tests/model/test_error_body.py \
+  tests/retries/test_refusals_that_pass.py tests/request/test_parameters.py::test_the_version_that_runs_is_the_maps
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
 
 .DEFAULT_GOAL := help
@@ -37,7 +38,7 @@ test: $(VENV)/.dev peers  ## run the whole test suite
 	$(PYTEST) $(SUITE) $(ARGS)
 
 unit: $(VENV)/.dev  ## run the fast tests: decisions and values, no sockets
-	$(PYTEST) $(SUITE) $(UNIT) $(SOCKETS:%=--ignore %) $(ARGS)
+	$(PYTEST) $(SUITE) $(UNIT) $(SOCKETS:%=--deselect %) $(ARGS)
 
 coverage: measured covered  ## run the whole test suite under coverage; fail if it drops
 

@@ -1,5 +1,6 @@
 """A map that is steered: paused, resumed, stopped, and stopped by what fails."""
 
+import math
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -21,6 +22,7 @@ from asyncinvoke import (
     ToleranceExceededError,
     TransportError,
 )
+from asyncinvoke._engine import source
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
@@ -61,7 +63,9 @@ class Endpoint:
 
 
 @pytest.fixture
-async def endpoint() -> Endpoint:
+async def endpoint(monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    # A reader that a busy machine stops for a while would take a rest.
+    monkeypatch.setattr(source, "LONGEST_HOLD", math.inf)
     return Endpoint()
 
 
