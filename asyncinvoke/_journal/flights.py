@@ -49,7 +49,7 @@ def read_flights(query: Query, marks: Marks | ReadMarks) -> list[Flight]:
         return []
     ((run_id,),) = query("SELECT value FROM run WHERE name = 'id'")
     boot = boot_id()
-    is_trusted = boot is not None and marks.belong_to(run_id)
+    is_trusted = boot is not None and marks.belong_to(run_id) and not _are_cut(query, marks)
     flights = []
     for row, key, digest, session, started, take, state, cause, its_boot in rows:
         is_asked = is_trusted and its_boot == boot
@@ -58,6 +58,21 @@ def read_flights(query: Query, marks: Marks | ReadMarks) -> list[Flight]:
             Flight(row, key, cut(digest), session, started, take, state, cause, may_have_run)
         )
     return flights
+
+
+def _are_cut(query: Query, marks: Marks | ReadMarks) -> bool:
+    """Return whether the file ends before a row that the last session has sent, and so has marked.
+
+    Another program has truncated it then. A session marks the rows of all that it sends, and of all
+    that it found in doubt. Few rows are beyond the end of the marks, so that few are looked at.
+    """
+    return bool(
+        query(
+            "SELECT 1 FROM item WHERE idx >= ? AND attempts > 0"
+            " AND session = (SELECT MAX(id) FROM session) LIMIT 1",
+            marks.rows(),
+        )
+    )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -40,6 +40,10 @@ class _MarksFile:
         """Return whether the marks belong to this run."""
         return self._descriptor >= 0 and _read_header(self._descriptor) == run_id
 
+    def rows(self) -> int:
+        """Return the number of rows that the file is long enough for."""
+        return max(os.fstat(self._descriptor).st_size - HEADER, 0)
+
     def get(self, row: int) -> bytes:
         """Return the mark of a row, or `NO_MARK`."""
         return _read(self._descriptor, 1, HEADER + row) or NO_MARK

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from asyncinvoke import InvocationError, Invoker, Journal, Outcome, Redrive, RejectedError
+from asyncinvoke._journal.marks import HEADER
 from asyncinvoke.runs import open_run, settle
 from tests.journal.crashes import crash, restart
 from tests.journal.worlds import World, indexes, streamed
@@ -79,6 +80,17 @@ async def test_marks_that_belong_to_another_run_are_not_asked(crashed: Path) -> 
     await World().map(crashed, streamed(range(6)), take=1)
     assert unknown(crashed) == [6, 7, 8, 9]
     assert lost(await World().map(crashed, range(12))) == [6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(("rows", "doubtful"), [(0, [6, 7, 8, 9]), (5, [6, 7, 8, 9]), (8, [6, 7])])
+async def test_marks_that_end_before_a_row_that_was_sent_are_not_asked(
+    crashed: Path, rows: int, doubtful: list[int]
+) -> None:
+    os.truncate(f"{crashed}-marks", HEADER + rows)  # by another program
+    assert unknown(crashed) == doubtful
+    world = World()
+    assert lost(await world.map(crashed, range(12))) == doubtful
+    assert set(world.sent).isdisjoint(doubtful)
 
 
 async def test_what_is_idempotent_runs_again_and_never_becomes_what_surely_did_not(
