@@ -10,7 +10,7 @@ from asyncinvoke._engine.batch_work import BatchWork, Unit
 from asyncinvoke._engine.buffer import BatchBuffer
 from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.tasks import Bell
+from asyncinvoke._engine.tasks import Wakeup
 
 PAUSE = 0.05
 """How long the input must pause for a batch to be closed, in seconds."""
@@ -41,7 +41,7 @@ class Batcher:
         self._open: deque[tuple[Call, Filling]] = deque()
         self._under_way: dict[int, Unit] = {}
         self._added = 0
-        self._opened = Bell()
+        self._opened = Wakeup()
         self._buffer: BatchBuffer
         self._give: Callable[[int, object], None]
         self._finished: Callable[[int, Outcome[Any]], None]
@@ -174,7 +174,7 @@ class Batcher:
         if len(self._open) >= MOST_OPEN:
             self._close(*self._open[0])
         if not self._open:
-            self._opened.ring()
+            self._opened.wake()
         filling = self._work.filling(call)
         self._open.append((call, filling))
         return filling

@@ -40,10 +40,10 @@ from asyncinvoke.errors import InvocationError
 
 _Ended = TypeVar("_Ended", bound=Response[Any] | InvocationError)
 
-Telling: TypeAlias = tuple[Callable[[object], None] | None, Any]
+Emitter: TypeAlias = tuple[Callable[[object], None] | None, Any]
 """The function that emits the events of one execution, and the execution's start event."""
 
-_NOBODY: Telling = (None, None)
+_NO_EMITTER: Emitter = (None, None)
 
 _LONGEST_REASON = 200
 """The maximum length of what a transport says about why nothing can be sent, in characters."""
@@ -119,18 +119,18 @@ class Engine:
         history: History | None = None
         result: Response[Any] | InvocationError | None = None
         # Emits the events of this execution, and its start event; set only if a hook listens.
-        tell: Callable[[object], None] | None = None
-        told: Any = None
+        emit: Callable[[object], None] | None = None
+        execution: Any = None
         if self.hooks is not None:
-            tell, told = self.tell_of(call)
+            emit, execution = self.emitter_of(call)
         # `begin`, `progress` and `InProgress.end`, which streams call, are inlined to save the calls.
         tally.calls += 1
         in_progress.active += 1
         if call.balance is not None:
             call.balance.earn()
         try:
-            if tell is not None:
-                tell(told)
+            if emit is not None:
+                emit(execution)
             while True:
                 if brake is not None and brake.is_on:
                     paused = clock.monotonic()
@@ -147,9 +147,9 @@ class Engine:
                     tally.attempts += 1
                     if history is not None:
                         tally.retries += 1
-                    if tell is not None:
+                    if emit is not None:
                         number = 1 if history is None else history.number + 1
-                        tell(attempt_started(told, number, permit.waited))
+                        emit(attempt_started(execution, number, permit.waited))
                     if marks is not None:
                         marks.set(progress)
                     started, sent = clock.time(), clock.monotonic()
@@ -174,8 +174,8 @@ class Engine:
                         counts = call.counts
                         counts.succeeded += 1
                         counts.latency += sent + elapsed - began
-                        if tell is not None:
-                            tell(attempt_ended(told, result.attempts[-1]))
+                        if emit is not None:
+                            emit(attempt_ended(execution, result.attempts[-1]))
                         return result
                     verdict = self.end(permit, answer, call, is_retry=history is not None)
                 if marks is not None:
@@ -193,8 +193,8 @@ class Engine:
                     waited=permit.waited,
                     now=now,
                 )
-                if tell is not None:
-                    tell(attempt_ended(told, history.last))
+                if emit is not None:
+                    emit(attempt_ended(execution, history.last))
                 if not isinstance(ended, float):
                     result = self.ended(call, ended, now - began)
                     return result
@@ -222,16 +222,16 @@ class Engine:
                 in_progress.notify()
             if result is None:
                 call.counts.ended(None)
-            if tell is not None:
+            if emit is not None:
                 payload = b""  # a hook may be interrupted
                 elapsed = clock.monotonic() - began
-                tell(execution_ended(told, result, elapsed))
+                emit(execution_ended(execution, result, elapsed))
 
-    def tell_of(self, call: Call, *, streams: bool = False) -> Telling:
-        """Return what emits an execution's events, and its start event, if any hook listens."""
+    def emitter_of(self, call: Call, *, streams: bool = False) -> Emitter:
+        """Return the function that emits an execution's events, and its start event, if a hook listens."""
         hooks = self.hooks
         if hooks is None or not hooks.listen:
-            return _NOBODY
+            return _NO_EMITTER
         parameters = call.parameters
         target = parameters.target
         region = target.region or self._region

@@ -75,7 +75,7 @@ class MapRun(Generic[Out]):
             if self._pipeline.is_cancelled:
                 await anyio.lowlevel.checkpoint_if_cancelled()
             self._pipeline.raise_if_over()
-            await self._pipeline.hear()
+            await self._pipeline.wait()
         buffer.taken += 1
         if self._source.is_waiting and buffer.should_read_on():
             if self._check_loop is not None:

@@ -17,7 +17,7 @@ from asyncinvoke._engine.frames import hide_frames
 from asyncinvoke._engine.outcome import MapTally, Outcome
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import Skim, Source
-from asyncinvoke._engine.tasks import Bell, Work, Workers
+from asyncinvoke._engine.tasks import Wakeup, Work, Workers
 from asyncinvoke._engine.tolerance import Judge
 from asyncinvoke._engine.waits import Brake, NotStartedError
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, ToleranceExceededError
@@ -98,7 +98,7 @@ class Pipeline:
         self._judge = judge
         self._brake = brake
         self.tally: MapTally = MapTally()
-        self._news = Bell()
+        self._news = Wakeup()
         self._error: BaseException | None = None
         self._is_told = False
         self.is_stopped: bool = False
@@ -148,7 +148,7 @@ class Pipeline:
         if self._batcher is not None:
             self._batcher.leave()
         self.source.stop()
-        self._news.ring()
+        self._news.wake()
 
     def forget(self) -> BaseException | None:
         """Return and drop an error that must still be raised, once all tasks have ended."""
@@ -192,7 +192,7 @@ class Pipeline:
             error = self._all_read()
         if error is not None:
             self._end(error)
-        self._news.ring()
+        self._news.wake()
 
     def _all_read(self) -> BaseException | None:
         """Return what is wrong with an exhausted input, if anything."""
@@ -201,7 +201,7 @@ class Pipeline:
     def _cancelled(self) -> None:
         """Record that the block is cancelled: a worker or the reader was, and its item is lost."""
         self.is_cancelled = True
-        self._news.ring()
+        self._news.wake()
 
     # What the workers call.
 
@@ -239,10 +239,10 @@ class Pipeline:
         buffer = self.buffer
         if self.source.is_waiting and buffer.should_read_on():
             self.source.wake()
-        if self._news.heard is not None and (
+        if self._news.event is not None and (
             buffer.ready or not (buffer.unfinished or buffer.held)
         ):
-            self._news.ring()
+            self._news.wake()
 
     def _end(self, error: BaseException) -> None:
         hide_frames(error)
@@ -256,7 +256,7 @@ class Pipeline:
             self._error = error
         self._error = self._error or error
         self.source.stop()
-        self._news.ring()
+        self._news.wake()
 
     # What the consumer calls.
 
@@ -266,7 +266,7 @@ class Pipeline:
         if self._brake is not None:
             self._brake.stop()
         self.source.stop()
-        self._news.ring()
+        self._news.wake()
 
     @property
     def is_over(self) -> bool:
@@ -294,7 +294,7 @@ class Pipeline:
                 "to shield a map from cancellation, shield its block, not the iteration alone"
             )
 
-    async def hear(self) -> None:
+    async def wait(self) -> None:
         """Wait for an outcome, or for the end of the run."""
         news = self._news.listen()
         if self.buffer.unfinished or self.buffer.held or not self.source.is_stopping:

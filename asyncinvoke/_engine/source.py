@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import anyio
 
 from asyncinvoke._clock import Clock
-from asyncinvoke._engine.tasks import Bell, current_task, is_abandoned, is_cancellation
+from asyncinvoke._engine.tasks import Wakeup, current_task, is_abandoned, is_cancellation
 from asyncinvoke.errors import InvalidRequestError
 
 CLEAN_UP_TIME = 5.0
@@ -103,8 +103,8 @@ class Source:
         self._skim = skim
         self._scope: anyio.CancelScope | None = None
         self._task: int | None = None
-        self._room = Bell()
-        self._stopped = Bell()
+        self._room = Wakeup()
+        self._stopped = Wakeup()
         self.is_waiting: bool = False
         """Whether the reader is waiting to be woken."""
         self.is_silent: bool = False
@@ -130,7 +130,7 @@ class Source:
     def wake(self) -> None:
         """Continue reading, if the reader is waiting for room."""
         self.is_waiting = False
-        self._room.ring()
+        self._room.wake()
 
     def stop(self) -> None:
         """Stop reading, and interrupt the wait for an item, which might never arrive."""
@@ -138,7 +138,7 @@ class Source:
         if self.is_silent and self._scope is not None:
             self._scope.cancel()
         self.wake()
-        self._stopped.ring()
+        self._stopped.wake()
 
     def give_up(self) -> None:
         """Treat reading as ended, although the input has not returned."""

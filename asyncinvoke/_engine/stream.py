@@ -166,7 +166,7 @@ async def open_stream(
                 engine.tally.attempts += 1
                 if history.number:
                     engine.tally.retries += 1
-                ending.tell(AttemptStarted, number=history.number + 1, waited=permit.waited)
+                ending.emit(AttemptStarted, number=history.number + 1, waited=permit.waited)
                 execution = StreamExecution(engine, history, permit, call, ending)
                 try:
                     failed = await execution.begin(transport, payload)

@@ -25,10 +25,10 @@ class Ending:
     is first.
     """
 
-    __slots__ = ("_began", "_call", "_engine", "_has_come", "_started", "_tell")
+    __slots__ = ("_began", "_call", "_emit", "_engine", "_has_come", "_started")
 
     def __init__(self, engine: Engine, call: Call, began: float) -> None:
-        self._tell, self._started = engine.tell_of(call, streams=True)
+        self._emit, self._started = engine.emitter_of(call, streams=True)
         self._engine = engine
         self._call = call
         self._began = began
@@ -36,17 +36,17 @@ class Ending:
 
     def begin(self) -> None:
         """Emit `ExecutionStarted`."""
-        if self._tell is not None:
-            self._tell(self._started)
+        if self._emit is not None:
+            self._emit(self._started)
 
-    def tell(self, event: type[AttemptStarted | AttemptEnded], **facts: Any) -> None:
+    def emit(self, event: type[AttemptStarted | AttemptEnded], **facts: Any) -> None:
         """Emit an event of an attempt, if any hook listens."""
-        if self._tell is not None:
-            self._tell(event(execution=self._started, **facts))
+        if self._emit is not None:
+            self._emit(event(execution=self._started, **facts))
 
     def hand_over(self) -> None:
         """Notify the instruments that the caller's block begins."""
-        if self._tell is not None and self._engine.hooks is not None:
+        if self._emit is not None and self._engine.hooks is not None:
             self._engine.hooks.handed_over(self._started)
 
     def come(self, result: Response[Any] | InvocationError | None) -> None:
@@ -59,8 +59,8 @@ class Ending:
             self._call.counts.ended(None)
         else:
             self._engine.ended(self._call, result, elapsed)
-        if self._tell is not None:
-            self._tell(ExecutionEnded(execution=self._started, result=result, elapsed=elapsed))
+        if self._emit is not None:
+            self._emit(ExecutionEnded(execution=self._started, result=result, elapsed=elapsed))
 
 
 class StreamExecution:
@@ -155,7 +155,7 @@ class StreamExecution:
                     elapsed=self._engine.clock.monotonic() - self._sent,
                     waited=self._permit.waited,
                 )
-                self._ending.tell(AttemptEnded, attempt=self._history.last)
+                self._ending.emit(AttemptEnded, attempt=self._history.last)
                 self._ending.come(response)
                 return response
             return self._over(reply, FUNCTION_FAILED)
@@ -176,7 +176,7 @@ class StreamExecution:
             now=now,
             final=final,
         )
-        self._ending.tell(AttemptEnded, attempt=self._history.last)
+        self._ending.emit(AttemptEnded, attempt=self._history.last)
         return ended
 
     async def abandon(self) -> None:

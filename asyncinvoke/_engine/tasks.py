@@ -20,30 +20,30 @@ Broke: TypeAlias = Callable[[int, BaseException], None]
 """Called when an item has no outcome because processing it raised."""
 
 
-class Bell:
-    """Wakes all current listeners, once; they have to listen again for the next ring."""
+class Wakeup:
+    """Wakes all current listeners, once; they have to listen again for the next time."""
 
-    __slots__ = ("_make", "heard")
+    __slots__ = ("_make", "event")
 
     def __init__(self) -> None:
-        self.heard: anyio.Event | None = None
-        """The event listened to; `None` without listeners, which makes ringing almost free."""
+        self.event: anyio.Event | None = None
+        """The event listened to; `None` without listeners, which makes waking almost free."""
         self._make: type[anyio.Event] | None = None
 
     def listen(self) -> anyio.Event:
-        """Return the event that is set at the next ring."""
-        if self.heard is None:
+        """Return the event that is set the next time."""
+        if self.event is None:
             if self._make is None:
                 # Looking up the class for this event loop takes three times as long as an event.
                 self._make = type(anyio.Event())
-            self.heard = self._make()
-        return self.heard
+            self.event = self._make()
+        return self.event
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the listeners."""
-        heard, self.heard = self.heard, None
-        if heard is not None:
-            heard.set()
+        event, self.event = self.event, None
+        if event is not None:
+            event.set()
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -122,7 +122,7 @@ class Workers(Generic[T]):
         # Workers see the context variables of the block, no matter which task starts them: the
         # reader's belong to the caller's generator.
         self._context = contextvars.copy_context()
-        self._event = type(anyio.Event())  # as `Bell` does
+        self._event = type(anyio.Event())  # as `Wakeup` does
 
     def add(self, index: int, item: object) -> None:
         """Process an item as soon as possible."""
