@@ -75,7 +75,7 @@ core:  ## install without extras, newest versions, and run a smoke test
 oldest:  ## install the lowest declared versions; run a smoke test and the fast tests
 	$(PYTHON) -m venv --clear .env-oldest
 	.env-oldest/bin/python tests/smoke/lowest.py > .env-oldest/lowest.txt
-	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,otel,trio]'
+	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,otel,streams,trio]'
 	.env-oldest/bin/python tests/smoke/core.py
 	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt pytest pytest-timeout hypothesis
 	.env-oldest/bin/python -m pytest -q $(UNIT)
@@ -138,5 +138,5 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 # The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --upgrade pip
-	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --editable '.[cli,inputs,local,otel,parquet,report,s3,trio,uvloop]' --group dev
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --editable '.[cli,inputs,local,otel,parquet,report,s3,streams,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo

@@ -1,7 +1,8 @@
-"""The two ways to read a response stream that are compared; contestants as in `contestants.py`."""
+"""The ways to read a response stream that are compared; contestants as in `contestants.py`."""
 
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator
 
 from benchmarks.contestants import FUNCTION, Drive, aiobotocore_client, open_invoker, workers
@@ -29,6 +30,14 @@ async def stream(url: str, variant: Variant) -> AsyncIterator[Drive]:
             return b"%d" % size
 
         yield workers(call, variant, _whole)
+
+
+@contextlib.asynccontextmanager
+async def stream_of_core(url: str, variant: Variant) -> AsyncIterator[Drive]:
+    """The same as if the extra `streams` were not installed."""
+    sys.modules["isal"] = None  # type: ignore[assignment]  # so that it cannot be imported
+    async with stream(url, variant) as drive:
+        yield drive
 
 
 @contextlib.asynccontextmanager

@@ -35,6 +35,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "aiometer, aiobotocore": fanouts.aiometer,
     **{name: functools.partial(watched.invoke, who=name) for name in watched.LISTENERS},
     "stream": streamed.stream,
+    "stream, core": streamed.stream_of_core,
     "stream, aiobotocore": streamed.aiobotocore_stream,
 }
 """The names by which a `Worker` is asked for one."""

@@ -134,6 +134,7 @@ FOREIGN = {
     "cloudpickle": {"_dask"},  # what Dask pickles with
     "httptools": {"_transport"},
     "fsspec": {"_inputs"},
+    "isal": {"_transport"},
     "jinja2": {"_report"},
     "markupsafe": {"_report"},
     "matplotlib": {"_report"},

@@ -63,6 +63,7 @@ def test_what_only_developers_need_is_no_extra(metadata: Message) -> None:
         "parquet",
         "report",
         "s3",
+        "streams",
         "trio",
         "uvloop",
     ]

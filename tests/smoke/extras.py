@@ -46,6 +46,12 @@ anyio.run(main)
 PACK = "import pathlib, zstandard; pathlib.Path('in.csv.zst').write_bytes(zstandard.compress(b'id\\na\\n'))"
 STORE = "import pyarrow, pyarrow.parquet as pq; pq.write_table(pyarrow.table({'id': ['a']}), 'in.parquet')"
 
+CHECKSUMS = """
+from isal import isal_zlib
+from asyncinvoke._transport.event_stream import crc32
+assert crc32 is isal_zlib.crc32
+"""
+
 USES: dict[str, list[tuple[str, ...]]] = {
     "": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", ""))],
     "cli": [("-m", "asyncinvoke", "--help"), ("-m", "asyncinvoke", "doctor", "--help")],
@@ -57,6 +63,7 @@ USES: dict[str, list[tuple[str, ...]]] = {
     "parquet": [("-c", READ.replace("MAKE", STORE).replace("SOURCE", "in.parquet"))],
     "s3": [("-c", "import s3fs; s3fs.S3FileSystem(anon=True).call_s3")],
     "report": [("-c", "from asyncinvoke._report.page import check_installed; check_installed()")],
+    "streams": [("-c", CHECKSUMS)],
     "uvloop": [
         (
             "-c",

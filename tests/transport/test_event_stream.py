@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 
 import pytest
 from botocore.eventstream import EventStreamBuffer
@@ -23,6 +25,21 @@ def read(body: bytes, cuts: list[int]) -> list[Read]:
     for start, end in itertools.pairwise(edges):
         given_out.extend(reader.feed([body[start:end]]))
     return given_out if reader.end is None else [*given_out, reader.end]
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_checksums_are_those_of_the_extra_where_it_is_installed(is_installed: bool) -> None:
+    if is_installed:
+        pytest.importorskip("isal")
+    script = f"""
+import sys, zlib
+if not {is_installed}:
+    sys.modules["isal"] = None
+from asyncinvoke._transport import event_stream
+assert (event_stream.crc32 is zlib.crc32) is not {is_installed}
+assert event_stream.crc32(b"a", 7) == zlib.crc32(b"a", 7)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def encode(pieces: list[bytes]) -> bytes:
