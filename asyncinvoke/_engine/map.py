@@ -69,17 +69,15 @@ class MapRun(Generic[Out]):
 
     async def __anext__(self) -> Succeeded[Out] | Failed[Out]:
         buffer = self._buffer
+        if self._check_loop is not None:
+            self._check_loop()
         while not buffer.ready:
-            if self._check_loop is not None:
-                self._check_loop()
             if self._pipeline.is_cancelled:
                 await anyio.lowlevel.checkpoint_if_cancelled()
             self._pipeline.raise_if_over()
             await self._pipeline.wait()
         buffer.taken += 1
         if self._source.is_waiting and buffer.should_read_on():
-            if self._check_loop is not None:
-                self._check_loop()
             self._source.wake()
         outcome: Succeeded[Out] | Failed[Out] = buffer.ready.popleft()
         return outcome
