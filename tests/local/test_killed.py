@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from asyncinvoke.local.execution import remains
 
 pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
 pytestmark = [
@@ -126,3 +128,32 @@ async def test_what_a_handler_started_ends_with_its_environment(
         pid = json.loads((await request_to(local.url, path, b"{}")).body)
         assert is_running(pid)
     assert not is_running(pid)
+
+
+def test_a_guardian_that_starts_only_after_its_endpoint_was_killed_cleans_up_all_the_same(
+    tmp_path: Path,
+) -> None:
+    mark, held = uuid.uuid4().hex, tmp_path / "held"
+    held.mkdir()
+    left = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"],
+        env=os.environ | {remains.MARK.decode().rstrip("="): mark},
+    )
+    another = 2**22  # no parent of the guardian
+    guardian = subprocess.Popen(
+        [sys.executable, "-I", "-S", remains.__file__, str(another)],
+        stdin=subprocess.PIPE,
+        bufsize=0,
+    )
+    try:
+        assert guardian.stdin is not None
+        guardian.stdin.write(f"+p{mark}\n+d{held}\n".encode())
+        # A fork of the endpoint keeps the pipe open.
+        assert guardian.wait(60) == 0
+        assert not held.exists()
+        assert left.wait(60) == -signal.SIGKILL
+    finally:
+        left.kill()
+        left.wait()
+        with guardian:
+            pass

@@ -77,8 +77,12 @@ def _watch(endpoint: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     there: dict[bytes, set[str]] = {b"p": set(), b"d": set()}
     unread = b""
-    while os.getppid() == endpoint:
-        if not select.select([0], [], [], CHECK_INTERVAL)[0]:
+    while True:
+        # Asked before reading: whatever the endpoint wrote before its end is in the pipe then.
+        has_ended = os.getppid() != endpoint
+        if not select.select([0], [], [], 0 if has_ended else CHECK_INTERVAL)[0]:
+            if has_ended:
+                break
             continue
         read = os.read(0, 65_536)
         if not read:
