@@ -58,14 +58,14 @@ async def awaited_output(output: str | None) -> AsyncIterator[streams.Output]:
         CommandError: It cannot be opened.
     """
     with contextlib.ExitStack() as stack:
-        reader = await _reader_of(output)
-        if reader is not None:
-            stack.callback(os.close, reader)
+        pipe = await _read_pipe(output)
+        if pipe is not None:
+            stack.callback(os.close, pipe)
         yield stack.enter_context(opened_output(output))
 
 
-async def _reader_of(output: str | None) -> int | None:
-    """Wait until somebody reads a named pipe; return a descriptor that keeps it open."""
+async def _read_pipe(output: str | None) -> int | None:
+    """Open a named pipe once somebody reads it; return `None` if the output is none."""
     while _is_named_pipe(output):
         try:
             return os.open(str(output), os.O_WRONLY | os.O_NONBLOCK)
@@ -232,7 +232,8 @@ def _is_of_run(journal: str, target: str) -> bool:
         return False
     with open_run(journal) as run:
         command = run.summary().notes.get(COMMAND)
-    return isinstance(command, dict) and command.get("whole_output") == real_name(target)
+    noted = command.get("whole_output") if isinstance(command, dict) else None
+    return noted is not None and real_name(str(noted)) == real_name(target)  # it may have links
 
 
 def _is_begun(journal: str) -> bool:

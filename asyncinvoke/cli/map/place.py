@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from asyncinvoke._outputs.files import real_name
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.streams import Output
@@ -51,7 +52,12 @@ class Place:
 
     @classmethod
     def from_note(cls, note: object, path: str) -> "Place":
-        """Return what the journal says of this file; nothing is written yet if it says nothing."""
+        """Return what the journal says of this file; nothing is written yet if it says nothing.
+
+        Args:
+            note: The note.
+            path: The file, without links. An older version noted it with them, and no `lost`.
+        """
         match note:
             case {
                 "path": str(noted),
@@ -59,15 +65,16 @@ class Place:
                 "ends": int(ends),
                 "following": int(following),
                 "unnamed": int(unnamed),
-                "lost": int(lost),
-            } if noted == path:
+                **later,
+            } if real_name(noted) == path:
+                lost = later.get("lost")
                 return cls(
                     path=path,
                     offset=offset,
                     ends=ends,
                     following=following,
                     unnamed=unnamed,
-                    lost=lost,
+                    lost=lost if isinstance(lost, int) else 0,
                     is_known=True,
                 )
         return cls(path=path)
