@@ -166,9 +166,10 @@ def last_written(place: Place, *, keyed: bool) -> frozenset[tuple[object, int]]:
     with contextlib.suppress(OSError), open(place.path, "rb") as file:
         for line in _lines_before(file, place.offset):
             fields = json.loads(line)
-            if keyed and fields.get("error") == "InvalidRequestError":
-                continue  # its key is missing, or that of another item
-            found.append((fields.get("key") if keyed else fields["index"], fields.get("take", 1)))
+            name, take = fields.get("key") if keyed else fields["index"], fields.get("take", 1)
+            if name is None or take == 0:
+                continue  # its key is missing, or that of another item: it is not recorded
+            found.append((name, take))
             if len(found) == place.lost:
                 break
     return frozenset(found)
