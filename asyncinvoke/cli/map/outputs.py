@@ -81,7 +81,7 @@ def _is_named_pipe(output: str | None) -> bool:
 
 
 LOOKS = 0.05
-"""Seconds between two checks whether somebody reads a named pipe."""
+"""The interval between two checks whether somebody reads a named pipe, in seconds."""
 
 LINES = ".lines"
 """What is behind the name of an output while the outcomes of a run without a journal are gathered."""
