@@ -58,14 +58,14 @@ async def awaited_output(output: str | None) -> AsyncIterator[streams.Output]:
         CommandError: It cannot be opened.
     """
     with contextlib.ExitStack() as stack:
-        pipe = await _read_pipe(output)
-        if pipe is not None:
-            stack.callback(os.close, pipe)
+        reader = await _reader_of(output)
+        if reader is not None:
+            stack.callback(os.close, reader)
         yield stack.enter_context(opened_output(output))
 
 
-async def _read_pipe(output: str | None) -> int | None:
-    """Open a named pipe once somebody reads it; return `None` if the output is none."""
+async def _reader_of(output: str | None) -> int | None:
+    """Wait until somebody reads a named pipe; return a descriptor that keeps it open."""
     while _is_named_pipe(output):
         try:
             return os.open(str(output), os.O_WRONLY | os.O_NONBLOCK)
