@@ -161,17 +161,28 @@ def open_output(path: str, place: Place) -> tuple[Output, Place]:
 
 
 def last_written(place: Place, *, keyed: bool) -> frozenset[tuple[object, int]]:
-    """Return the names and takes in the last `place.lost` lines, without what has no name."""
+    """Return the names and takes in the last `place.lost` lines, without what has no name.
+
+    Raises:
+        CommandError: One of them is not a line of an outcome.
+    """
     found: list[tuple[object, int]] = []
-    with contextlib.suppress(OSError), open(place.path, "rb") as file:
-        for line in _lines_before(file, place.offset):
-            fields = json.loads(line)
-            name, take = fields.get("key") if keyed else fields["index"], fields.get("take", 1)
-            if name is None or take == 0:
-                continue  # its key is missing, or that of another item: it is not recorded
-            found.append((name, take))
-            if len(found) == place.lost:
-                break
+    try:
+        with contextlib.suppress(OSError), open(place.path, "rb") as file:
+            for line in _lines_before(file, place.offset):
+                fields = json.loads(line)
+                name, take = fields.get("key") if keyed else fields["index"], fields.get("take", 1)
+                if name is None or take == 0:
+                    continue  # its key is missing, or that of another item: it is not recorded
+                found.append((name, take))
+                if len(found) == place.lost:
+                    break
+    except (ValueError, TypeError, AttributeError, KeyError):
+        raise CommandError(
+            f"output {place.path} was changed by another program: a line is not an outcome: "
+            "restore it, or remove it to have it rewritten",
+            status=FAILED,
+        ) from None
     return frozenset(found)
 
 

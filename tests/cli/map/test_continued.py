@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError, Outcome, Response
+from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import ContinuedWriter
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.place import NOTE, Place, last_written, open_output
@@ -225,6 +226,14 @@ def test_the_last_lines_are_those_of_items_that_the_journal_has(tmp_path: Path) 
     for lost, written in ((1, ended[2:3]), (2, ended[1:3]), (9, ended[:3])):
         place = Place(path=str(path), offset=sum(map(len, lines)), lost=lost)
         assert last_written(place, keyed=True) == set(written)
+
+
+@pytest.mark.parametrize("line", [b"\0\0\0", b"1", b"{}", b"\xff"])
+def test_a_last_line_that_is_no_outcome_is_no_internal_error(line: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(line + b"\n")
+    with pytest.raises(CommandError, match=r"out\.jsonl was changed by another program"):
+        last_written(Place(path=str(path), offset=len(line) + 1, lost=1), keyed=False)
 
 
 @pytest.mark.anyio
