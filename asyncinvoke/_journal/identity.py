@@ -18,6 +18,9 @@ _NAMES = {
     "results": "whether results are kept",
 }
 
+_UNRECORDED = {"durable_execution_name"}
+"""Settings that older versions did not record; without a record, they are not compared."""
+
 
 def digest_of(
     body: bytes, parameters: InvokeParameters | None, shared: InvokeParameters
@@ -53,7 +56,7 @@ def overridden(parameters: InvokeParameters, shared: InvokeParameters) -> dict[s
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
     """Return how the settings of a map differ from the recorded ones; empty if it continues the run."""
     found = []
-    for name in sorted({*was, *now}):
+    for name in sorted({*was, *now} - (_UNRECORDED - was.keys())):
         before, after = was.get(name), now.get(name)
         if before == after or (name == "function_name" and _may_be(before, after)):
             continue

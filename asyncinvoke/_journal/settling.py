@@ -34,7 +34,7 @@ def settle(
     Args:
         path: The path of the journal; no process may be using it.
         ran: Whether the item ran.
-        position: The item's index in the input.
+        position: Its index in the input, in a run without keys.
         key: Its key, in a run with keys.
 
     Raises:

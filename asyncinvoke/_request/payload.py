@@ -86,7 +86,7 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
             contains the payload.
     """
     if type(payload) is bytes and len(payload) <= MAX_EVENT_PAYLOAD:
-        return payload  # the quickest way for what a bulk run often has
+        return payload  # a fast path: the payloads of bulk runs are often bytes
     if payload is None:
         return b""
     body: object = None

@@ -186,6 +186,18 @@ async def test_another_call_is_refused_before_anything_is_sent(
     assert world.sent == []
 
 
+async def test_what_an_older_version_has_not_recorded_is_not_compared(path: Path) -> None:
+    world = World()
+    await world.map(path, range(5), durable_execution_name="once")
+    with closing(sqlite3.connect(path)) as journal, journal:
+        journal.execute(
+            "UPDATE run SET value = json_remove(value, '$.durable_execution_name')"
+            " WHERE name = 'identity'"
+        )
+    assert len(await world.map(path, range(7), durable_execution_name="once")) == 7
+    assert world.sent == [5, 6]
+
+
 async def test_all_differences_of_a_call_are_in_one_message(path: Path) -> None:
     world = World()
     await world.map(path, range(5))

@@ -11,7 +11,7 @@ from asyncinvoke._transport.http.answer import Answer
 from asyncinvoke._transport.process import is_for_want_of_a_file
 
 TOO_EARLY = "the peer was gone, or spoke, too early"
-"""Of a new connection, before anything was written."""
+"""The message for a new connection that cannot be used. Nothing was written."""
 
 _LOST = (TransportFault.CONNECTION_LOST, TransportFault.TRUNCATED)
 

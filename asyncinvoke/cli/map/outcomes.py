@@ -85,7 +85,7 @@ def as_line(outcome: Outcome, line: int | None = None) -> bytes:
     fields["elapsed"] = round(outcome.elapsed, 6)
     if outcome.attempts:
         fields["took"] = round(outcome.attempts[-1].elapsed, 6)
-    if outcome.take > 1:
+    if outcome.take != 1:
         fields["take"] = outcome.take
     if response is None:
         return json.dumps(fields).encode() + b"\n"

@@ -81,7 +81,7 @@ def _is_named_pipe(output: str | None) -> bool:
 
 
 LOOKS = 0.05
-"""Seconds between two checks whether somebody reads a named pipe."""
+"""The interval between two checks whether somebody reads a named pipe, in seconds."""
 
 LINES = ".lines"
 """What is behind the name of an output while the outcomes of a run without a journal are gathered."""
@@ -232,7 +232,8 @@ def _is_of_run(journal: str, target: str) -> bool:
         return False
     with open_run(journal) as run:
         command = run.summary().notes.get(COMMAND)
-    return isinstance(command, dict) and command.get("whole_output") == real_name(target)
+    noted = command.get("whole_output") if isinstance(command, dict) else None
+    return noted is not None and real_name(str(noted)) == real_name(target)  # it may have links
 
 
 def _is_begun(journal: str) -> bool:

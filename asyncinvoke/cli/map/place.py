@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from asyncinvoke._outputs.files import real_name
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.streams import Output
@@ -51,7 +52,12 @@ class Place:
 
     @classmethod
     def from_note(cls, note: object, path: str) -> "Place":
-        """Return what the journal says of this file; nothing is written yet if it says nothing."""
+        """Return what the journal says of this file; nothing is written yet if it says nothing.
+
+        Args:
+            note: The note.
+            path: The file, without links. An older version noted it with them, and no `lost`.
+        """
         match note:
             case {
                 "path": str(noted),
@@ -59,15 +65,16 @@ class Place:
                 "ends": int(ends),
                 "following": int(following),
                 "unnamed": int(unnamed),
-                "lost": int(lost),
-            } if noted == path:
+                **later,
+            } if real_name(noted) == path:
+                lost = later.get("lost")
                 return cls(
                     path=path,
                     offset=offset,
                     ends=ends,
                     following=following,
                     unnamed=unnamed,
-                    lost=lost,
+                    lost=lost if isinstance(lost, int) else 0,
                     is_known=True,
                 )
         return cls(path=path)
@@ -154,16 +161,28 @@ def open_output(path: str, place: Place) -> tuple[Output, Place]:
 
 
 def last_written(place: Place, *, keyed: bool) -> frozenset[tuple[object, int]]:
-    """Return the names and takes in the last `place.lost` lines, without what has no name."""
+    """Return the names and takes in the last `place.lost` lines, without what has no name.
+
+    Raises:
+        CommandError: One of them is not a line of an outcome.
+    """
     found: list[tuple[object, int]] = []
-    with contextlib.suppress(OSError), open(place.path, "rb") as file:
-        for line in _lines_before(file, place.offset):
-            fields = json.loads(line)
-            if keyed and fields.get("error") == "InvalidRequestError":
-                continue  # its key is missing, or that of another item
-            found.append((fields.get("key") if keyed else fields["index"], fields.get("take", 1)))
-            if len(found) == place.lost:
-                break
+    try:
+        with contextlib.suppress(OSError), open(place.path, "rb") as file:
+            for line in _lines_before(file, place.offset):
+                fields = json.loads(line)
+                name, take = fields.get("key") if keyed else fields["index"], fields.get("take", 1)
+                if name is None or take == 0:
+                    continue  # its key is missing, or that of another item: it is not recorded
+                found.append((name, take))
+                if len(found) == place.lost:
+                    break
+    except (ValueError, TypeError, AttributeError, KeyError):
+        raise CommandError(
+            f"output {place.path} was changed by another program: a line is not an outcome: "
+            "restore it, or remove it to have it rewritten",
+            status=FAILED,
+        ) from None
     return frozenset(found)
 
 

@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError, Outcome, Response
+from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import ContinuedWriter
-from asyncinvoke.cli.map.place import NOTE, Place, open_output
+from asyncinvoke.cli.map.outcomes import as_line
+from asyncinvoke.cli.map.place import NOTE, Place, last_written, open_output
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RecordedRun
@@ -210,6 +212,28 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
         os.close(output.descriptor)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["index"] for line in lines] == [3, 5]
+
+
+def test_the_last_lines_are_those_of_items_that_the_journal_has(tmp_path: Path) -> None:
+    error = InvalidRequestError("no")
+    ended: list[tuple[str | None, int]] = [("a", 1), ("b", 2), ("c", 1), ("c", 0), (None, 1)]
+    lines = [
+        as_line(Outcome(index=n, started=1.0, elapsed=0.0, key=key, error=error, take=take))
+        for n, (key, take) in enumerate(ended)
+    ]
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(b"".join([*lines, lines[0][:9]]))
+    for lost, written in ((1, ended[2:3]), (2, ended[1:3]), (9, ended[:3])):
+        place = Place(path=str(path), offset=sum(map(len, lines)), lost=lost)
+        assert last_written(place, keyed=True) == set(written)
+
+
+@pytest.mark.parametrize("line", [b"\0\0\0", b"1", b"{}", b"\xff"])
+def test_a_last_line_that_is_no_outcome_is_no_internal_error(line: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(line + b"\n")
+    with pytest.raises(CommandError, match=r"out\.jsonl was changed by another program"):
+        last_written(Place(path=str(path), offset=len(line) + 1, lost=1), keyed=False)
 
 
 @pytest.mark.anyio

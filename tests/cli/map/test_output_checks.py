@@ -2,8 +2,11 @@
 
 import contextlib
 import gzip
+import json
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -230,6 +233,28 @@ async def test_an_output_is_that_of_the_run_however_its_path_is_written(
     ended = await run(*words, "-o", f"other-{output}")
     assert ended.status == 2
     assert "--force replaces it" in ended.err
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
+async def test_an_output_is_that_of_the_run_as_an_older_version_has_noted_it_too(
+    output: str, endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    (tmp_path / "link").symlink_to(".")
+    words = ("map", "echo", "in.jsonl", "-j", "e.run", "-o", output, "--endpoint-url", endpoint.url)
+    assert (await run(*words)).status == 0
+    written = (tmp_path / output).read_bytes()
+    with closing(sqlite3.connect(tmp_path / "e.run")) as journal, journal:
+        for name, text in journal.execute("SELECT name, value FROM run WHERE name LIKE 'note:%'"):
+            note = json.loads(text.replace(f"{tmp_path}/{output}", f"{tmp_path}/link/{output}"))
+            if name == "note:output":
+                del note["lost"]
+            journal.execute("UPDATE run SET value = ? WHERE name = ?", (json.dumps(note), name))
+    ended = await run(*words)
+    assert ended.status == 0, ended.err
+    if output == "out.jsonl":
+        assert (tmp_path / output).read_bytes() == written
 
 
 def refused(asked: Bulk) -> int:
