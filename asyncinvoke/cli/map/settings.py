@@ -71,7 +71,9 @@ class Bulk:
             del kept[name]
         is_local = self.source != "-" and "://" not in self.source
         kept["tolerance"] = shown_tolerance(self.tolerance)
-        kept["source_path"] = _lasting_path(self.source) if is_local else self.source
+        kept["source_path"] = (
+            str(Path(lasting(self.source)).absolute()) if is_local else self.source
+        )
         if self.output not in (None, "-"):
             kept["output"] = str(Path(str(self.output)).absolute())
         return kept
@@ -174,8 +176,9 @@ def shown_tolerance(tolerance: Tolerance | None) -> str:
     return str(tolerance.count)
 
 
-def _lasting_path(source: str) -> str:
-    """Return a path that other processes can open: `/dev/stdin` or `/dev/fd/3` are of this one."""
-    path = Path(source).absolute()
-    real = os.path.realpath(path)
-    return real if path.is_relative_to("/dev") and Path(real).is_file() else str(path)
+def lasting(source: str) -> str:
+    """Return a source as other processes can open it: `/dev/stdin` and `/dev/fd/3` are of this one."""
+    if not source.startswith("/dev/"):
+        return source
+    real = os.path.realpath(source)
+    return real if Path(real).is_file() else source
