@@ -12,7 +12,7 @@ import tarfile
 import threading
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,28 @@ async def test_a_file_under_another_name_is_read_as_the_message_says(
     assert said is not None
     assert said[1] == said[2]
     assert [item.payload async for item in read(path, said[1])] == [b'{"id":"a"}']
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("in.json", b'[{"id":"a"}]'), ("in.jsonl", b'[{"id":"a"}]'), ("in", b"id,n\na,1\nb,2\n")],
+)
+async def test_each_message_leads_one_step_nearer_to_the_format(
+    name: str, text: bytes, compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(compress(text))
+    wanted = None
+    for _ in range(2):  # that it is compressed, and then what is in it
+        with pytest.raises(InputError) as raised:
+            await read(path, wanted).begin()
+        said = re.search(r"--from (\S+) \(format='(\S+)'\) reads it", str(raised.value))
+        assert said is not None
+        assert said[1] == said[2]
+        wanted = said[1]
+    payloads = [item.payload async for item in read(path, wanted)]
+    assert json.loads(payloads[0])["id"] == "a"
 
 
 async def test_an_input_may_be_read_twice_and_left_half_way(tmp_path: Path) -> None:
