@@ -133,11 +133,7 @@ def invoke(
         async with contextlib.AsyncExitStack() as stack:
             at_once = None
             if not is_late:
-                with interrupt.block():
-                    at_once = await stack.enter_async_context(awaited_output(output))
-                if interrupt.signal is not None:
-                    click.echo("interrupted: nothing was sent", err=True)
-                    return 0
+                at_once = await stack.enter_async_context(awaited_output(output))
 
             @functools.cache
             def writes() -> "Output":

@@ -23,7 +23,7 @@ from asyncinvoke.runs import merge, open_run, settle
 from tests.journal.killing import ROOT
 from tests.journal.worlds import World
 
-from .processes import COMMAND, Run, started
+from .processes import COMMAND, Lines, Run, started
 
 
 def bulk(**settings: Any) -> Bulk:
@@ -442,6 +442,10 @@ async def test_an_interrupt_ends_the_wait_for_a_reader_of_the_output_of_a_comple
             await anyio.sleep(0.02)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
+        said = await Lines(process.stderr).all()
+    assert said == (
+        "interrupted: nobody reads out, and the run is complete: the same command writes it\n"
+    )
     with open_run(journal) as recorded:
         assert recorded.summary().complete
 

@@ -50,11 +50,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
         async with contextlib.AsyncExitStack() as stack:
             at_once = None
             if is_live and bulk.output is not None and is_stream(bulk.output):
-                with interrupt.block():
-                    at_once = await stack.enter_async_context(awaited_output(bulk.output))
-                if interrupt.signal is not None:
-                    click.echo("unfinished: no line was read, and nothing was sent", err=True)
-                    return 0
+                at_once = await stack.enter_async_context(awaited_output(bulk.output))
             together = Together(
                 divided(bulk, processes),
                 display=display,
@@ -171,7 +167,8 @@ async def _write(journal: str, output: str) -> None:
         if output != "-" and not is_stream(output):
             _replace(output, lines)
             return
-        async with awaited_output(output, status=FAILED) as writes:
+        retry = "the run is complete: the same command writes it"
+        async with awaited_output(output, status=FAILED, otherwise=retry) as writes:
             for line in lines:
                 await writes.write(line)
 
