@@ -1,5 +1,6 @@
 """The settings of the endpoint that do not change while it is running, validated."""
 
+import inspect
 import logging
 import traceback
 from collections.abc import Callable
@@ -82,9 +83,14 @@ def guarded(
     Args:
         name: The name of the option, for the log.
         listener: The listener; None if there is none.
+
+    Raises:
+        ValueError: It is not a sync callable.
     """
     if listener is None:
         return None
+    if not callable(listener) or inspect.iscoroutinefunction(listener):
+        raise ValueError(f"{name}={listener!r} must be a callable that is not async")
 
     def call(value: _Value) -> None:
         try:
