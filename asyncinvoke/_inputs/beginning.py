@@ -114,20 +114,27 @@ class NeedsMoreError(Exception):
     """More of the input is needed to detect its kind."""
 
 
-def say_not_lines(kind: NotLines, name: str, head: bytes) -> str:
-    """Return the message for an input that is not JSON lines; it quotes nothing of the input."""
+def say_not_lines(kind: NotLines, name: str, head: bytes, *, suffix: str = "") -> str:
+    """Return the message for an input that is not JSON lines; it quotes nothing of the input.
+
+    Args:
+        kind: What it is instead.
+        name: The name of the input.
+        head: Its first bytes.
+        suffix: What the format to give ends in, such as `.gz`, if the compression was given too.
+    """
     match kind:
         case "document":
             return f"{name} is JSON over several lines, not a line each: jq -c . makes it so"
         case "array":
             return (
-                f"{name} is one JSON array, not a line each: --from json (format='json') reads it "
-                "so, an item for each element"
+                f"{name} is one JSON array, not a line each: --from json{suffix} "
+                f"(format='json{suffix}') reads it so, an item for each element"
             )
         case "csv" | "tsv":
             return (
                 f"{name} looks like {kind.upper()}, not JSON lines: "
-                f"--from {kind} (format='{kind}') reads it"
+                f"--from {kind}{suffix} (format='{kind}{suffix}') reads it"
             )
     cure = "; jq -R . makes JSON of lines of text" if kind == "text" else ""
     return f"{name} is not JSON lines: none of its first lines is JSON ({_why(head)}){cure}"

@@ -43,19 +43,26 @@ class Frames(ABC):
     Args:
         name: The name of the input in messages.
         kind: The name of the format: gzip or zstd.
+        may_be_plain: Whether data that are not compressed are returned as they are.
 
     Raises:
         InputError: By `feed` and `finish`: the input is not compressed, damaged, or incomplete.
     """
 
-    def __init__(self, name: str, kind: str) -> None:
+    def __init__(self, name: str, kind: str, *, may_be_plain: bool = False) -> None:
         self._name = name
         self._kind = kind
+        self._is_plain = None if may_be_plain else False  # decided by the first block
         self._inner: Any = None
         self._any = False
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         """Decompress a block; yield the data in pieces."""
+        if self._is_plain is None:
+            self._is_plain = not self._is_beginning(block)
+        if self._is_plain:
+            yield block
+            return
         for start in range(0, len(block), SLICE):
             yield from self._unpacked(block[start : start + SLICE])
 
@@ -73,8 +80,11 @@ class Frames(ABC):
             if piece:
                 yield piece
 
+    def _is_beginning(self, block: bytes) -> bool:
+        return any(block[: len(each)] == each[: len(block)] for each in _BEGINNINGS[self._kind])
+
     def _check_beginning(self, block: bytes) -> None:
-        if any(block[: len(each)] == each[: len(block)] for each in _BEGINNINGS[self._kind]):
+        if self._is_beginning(block):
             return
         if self._any:
             raise InputError(
@@ -102,7 +112,7 @@ class Frames(ABC):
         """Check that the data are complete."""
         if self._inner is not None:
             raise InputError(f"{self._name} breaks off: its {self._kind} data have no end")
-        if not self._any:
+        if not self._any and self._is_plain is False:
             raise InputError(f"{self._name} is empty, and not compressed with {self._kind}")
 
     @abstractmethod
@@ -117,8 +127,8 @@ class Frames(ABC):
 class Gzip(Frames):
     """Decompresses gzip with one or more members."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name, "gzip")
+    def __init__(self, name: str, *, may_be_plain: bool = False) -> None:
+        super().__init__(name, "gzip", may_be_plain=may_be_plain)
 
     def _begin(self) -> Any:
         return zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -135,8 +145,8 @@ class Zstd(Frames):
         ConfigurationError: `zstandard` is not installed.
     """
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name, "zstd")
+    def __init__(self, name: str, *, may_be_plain: bool = False) -> None:
+        super().__init__(name, "zstd", may_be_plain=may_be_plain)
         try:
             import zstandard
         except ImportError:

@@ -87,6 +87,12 @@ class Remote:
         self._file = file
         self._name = name
 
+    @property
+    def is_decoded(self) -> bool:
+        """Whether it comes by HTTP with a content encoding, such as gzip, that aiohttp has undone."""
+        headers = getattr(getattr(self._file, "r", None), "headers", {})  # of the response
+        return "Content-Encoding" in headers
+
     async def read(self) -> bytes:
         """Return the next block; nothing at the end."""
         try:

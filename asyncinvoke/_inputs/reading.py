@@ -199,18 +199,21 @@ class Input:
 
     async def _blocks(self) -> files.Blocks:
         blocks: files.Blocks
+        is_decoded = False
         if "://" in self._source:
             file = await to_thread.run_sync(open_file, self._source, self._options)
-            blocks = files.Remote(file, self.name)
+            blocks = remote = files.Remote(file, self.name)
+            # Servers send the encoding for a file that is stored compressed, too.
+            is_decoded = remote.is_decoded
         else:
             blocks = descriptor = files.open_descriptor(self._source)
             self._status = descriptor.status
         match self._format.compression:
             case "gz":
-                return files.Unpacked(blocks, Gzip(self.name))
+                return files.Unpacked(blocks, Gzip(self.name, may_be_plain=is_decoded))
             case "zst":
                 try:
-                    return files.Unpacked(blocks, Zstd(self.name))
+                    return files.Unpacked(blocks, Zstd(self.name, may_be_plain=is_decoded))
                 except BaseException:
                     await blocks.close()
                     raise

@@ -99,7 +99,9 @@ class Text:
             if found == "array" and self._is_json_file:
                 kind = "json"
             elif found is not None:
-                raise InputError(say_not_lines(found, name, head))
+                is_given = self._format.is_given and self._format.compression is not None
+                suffix = f".{self._format.compression}" if is_given else ""
+                raise InputError(say_not_lines(found, name, head, suffix=suffix))
         self._parser = parser = self._parser_of(kind)
         if self._has_ended:
             return itertools.chain(parser.feed(head), parser.finish())

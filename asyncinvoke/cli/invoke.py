@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import click
 
-from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError, complain
+from asyncinvoke.cli.errors import FAILED, CommandError, complain
 from asyncinvoke.cli.habits import AWS, Command, check_output, has_colours
 from asyncinvoke.cli.options import SharedOptions, invoke_options, shared_options
 from asyncinvoke.cli.streams import STDERR
@@ -98,7 +98,7 @@ def invoke(
     from asyncinvoke.cli import open_files
     from asyncinvoke.cli.interruptible import interruptible
     from asyncinvoke.cli.map.output_checks import check_new_output
-    from asyncinvoke.cli.map.outputs import opened_output
+    from asyncinvoke.cli.map.outputs import awaited_output, opened_output
     from asyncinvoke.cli.map.place import is_stream
     from asyncinvoke.cli.payload import read_payload
     from asyncinvoke.cli.running import run
@@ -130,13 +130,14 @@ def invoke(
     is_late = output is not None and output != "-" and not is_stream(output)
 
     async def main(interrupt: "Interrupt") -> int:
-        with contextlib.ExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
+            at_once = None
+            if not is_late:
+                at_once = await stack.enter_async_context(awaited_output(output))
 
             @functools.cache
             def writes() -> "Output":
-                return stack.enter_context(
-                    opened_output(output, status=FAILED if is_late else WRONG_USAGE)
-                )
+                return at_once or stack.enter_context(opened_output(output, status=FAILED))
 
             async def work(invoker: "Invoker", progress: "Progress") -> int:
                 try:
@@ -155,8 +156,6 @@ def invoke(
                 click.echo(_facts(response), err=True)
                 return 0
 
-            if not is_late:
-                writes()
             return await interruptible(shared, work, interrupt)
 
     return run(main)

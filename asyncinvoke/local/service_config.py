@@ -1,5 +1,6 @@
 """The settings of the endpoint that do not change while it is running, validated."""
 
+import inspect
 import logging
 import traceback
 from collections.abc import Callable
@@ -71,25 +72,32 @@ class ServiceConfig:
 
 
 _logger = logging.getLogger(__name__)
-_Told = TypeVar("_Told")
+_Value = TypeVar("_Value")
 
 
-def guarded(name: str, listener: Callable[[_Told], None] | None) -> Callable[[_Told], None] | None:
+def guarded(
+    name: str, listener: Callable[[_Value], None] | None
+) -> Callable[[_Value], None] | None:
     """Return a listener whose exceptions are logged, by type and place, and not raised.
 
     Args:
-        name: The name of the option that it was given by.
-        listener: The listener; None for none.
+        name: The name of the option, for the log.
+        listener: The listener; None if there is none.
+
+    Raises:
+        ValueError: It is not a sync callable.
     """
     if listener is None:
         return None
+    if not callable(listener) or inspect.iscoroutinefunction(listener):
+        raise ValueError(f"{name}={listener!r} must be a callable that is not async")
 
-    def tell(told: _Told) -> None:
+    def call(value: _Value) -> None:
         try:
-            listener(told)
+            listener(value)
         except Exception as error:  # noqa: BLE001  # it must not end the endpoint
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{last.filename}:{last.lineno}"
             _logger.warning("%s failed: %s at %s", name, type(error).__name__, where)
 
-    return tell
+    return call

@@ -263,6 +263,25 @@ async def test_an_interrupt_before_the_first_line_says_that_nothing_was_sent(
     assert said[-1] == "unfinished: no line was read, and nothing was sent"
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+@pytest.mark.parametrize(
+    "command",
+    ["invoke echo", "map echo in.jsonl --processes 2"],
+)
+async def test_an_interrupt_ends_the_wait_for_a_reader_of_a_named_pipe(
+    endpoint: LocalLambda, tmp_path: Path, command: str
+) -> None:
+    write_lines(tmp_path / "in.jsonl", 3)
+    os.mkfifo(tmp_path / "out")
+    to = ("--output", "out", "--endpoint-url", endpoint.url)
+    async with started(*command.split(), *to, cwd=tmp_path) as process:
+        await until_it_waits_for_signals(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+        said = await Lines(process.stderr).all()
+    assert said == "interrupted: nobody reads out, and nothing was sent\n"
+
+
 async def until_it_waits_for_signals(pid: int) -> None:
     """Wait until a process handles SIGINT itself, as Linux tells it."""
     while True:

@@ -23,7 +23,7 @@ from asyncinvoke.runs import merge, open_run, settle
 from tests.journal.killing import ROOT
 from tests.journal.worlds import World
 
-from .processes import COMMAND, Run, started
+from .processes import COMMAND, Lines, Run, started
 
 
 def bulk(**settings: Any) -> Bulk:
@@ -66,6 +66,14 @@ def test_what_a_run_may_do_is_shared_out_among_its_processes() -> None:
 def test_a_process_gets_its_settings_as_they_are() -> None:
     for part in divided(bulk(journal="a.run", batch=5, shape="sqs", head=7, key="/id"), 2):
         assert bulk_of(json.loads(json.dumps(settings_of(part)))) == part
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="only /proc names what is open")
+def test_a_process_reads_a_file_that_is_open_in_the_first_one_alone(tmp_path: Path) -> None:
+    path = tmp_path.resolve() / "in.jsonl"
+    with path.open("w") as file:
+        for part in divided(bulk(source=f"/dev/fd/{file.fileno()}"), 2):
+            assert bulk_of(settings_of(part)).source == str(path)
 
 
 @pytest.mark.parametrize(
@@ -418,6 +426,28 @@ async def test_ctrl_c_while_the_processes_start_prints_no_traceback(tmp_path: Pa
                 said += chunk
             assert await process.wait() == 130
     assert b"KeyboardInterrupt" not in said
+
+
+@pytest.mark.anyio
+async def test_an_interrupt_ends_the_wait_for_a_reader_of_the_output_of_a_complete_run(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    os.mkfifo(tmp_path / "out")
+    journal = tmp_path / "a.run"
+    command = ("map", "echo", "in.jsonl", "--processes", "2", "--journal", "a.run")
+    to = ("--output", "out", "--endpoint-url", endpoint.url)
+    async with started(*command, *to, cwd=tmp_path) as process:
+        while not journal.exists():
+            await anyio.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+        said = await Lines(process.stderr).all()
+    assert said == (
+        "interrupted: nobody reads out, and the run is complete: the same command writes it\n"
+    )
+    with open_run(journal) as recorded:
+        assert recorded.summary().complete
 
 
 @pytest.mark.anyio

@@ -79,7 +79,7 @@ async def test_a_pipe_gets_everything_and_the_lines_are_counted() -> None:
 
 
 async def test_a_pipe_with_a_name_is_opened_once_somebody_reads_it_and_a_signal_ends_the_wait(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
@@ -87,6 +87,8 @@ async def test_a_pipe_with_a_name_is_opened_once_somebody_reads_it_and_a_signal_
         async with awaited_output(str(path)):
             pytest.fail("nobody reads it")
     assert waiting.cancelled_caught
+    said = f"interrupted: nobody reads {path}, and nothing was sent\n"
+    assert capsys.readouterr().err == said
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         async with awaited_output(str(path)) as output:

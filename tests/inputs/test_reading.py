@@ -3,13 +3,16 @@
 import contextlib
 import csv
 import gzip
+import http.server
 import json
 import re
 import subprocess
 import sys
 import tarfile
+import threading
 import tracemalloc
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +165,28 @@ async def test_a_file_under_another_name_is_read_as_the_message_says(
     assert [item.payload async for item in read(path, said[1])] == [b'{"id":"a"}']
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("in.json", b'[{"id":"a"}]'), ("in.jsonl", b'[{"id":"a"}]'), ("in", b"id,n\na,1\nb,2\n")],
+)
+async def test_each_message_leads_one_step_nearer_to_the_format(
+    name: str, text: bytes, compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(compress(text))
+    wanted = None
+    for _ in range(2):  # that it is compressed, and then what is in it
+        with pytest.raises(InputError) as raised:
+            await read(path, wanted).begin()
+        said = re.search(r"--from (\S+) \(format='(\S+)'\) reads it", str(raised.value))
+        assert said is not None
+        assert said[1] == said[2]
+        wanted = said[1]
+    payloads = [item.payload async for item in read(path, wanted)]
+    assert json.loads(payloads[0])["id"] == "a"
+
+
 async def test_an_input_may_be_read_twice_and_left_half_way(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl.zst"
     path.write_bytes(zstandard.compress(b"1\n2\n3\n"))
@@ -222,6 +247,56 @@ async def test_any_url_of_fsspec_is_read() -> None:
         await read("memory://inputs/none").begin()
     with pytest.raises(InputError, match=r"cannot read nix://x: fsspec knows no nix://"):
         await read("nix://x").begin()
+
+
+class Encoded(http.server.BaseHTTPRequestHandler):
+    """Answers `/n/in.jsonl.gz` with a file compressed n times, and the encoding that a query names."""
+
+    def do_HEAD(self) -> None:
+        path, _, encoding = self.path.partition("?")
+        self.body = b'{"id":"a"}\n'
+        for _ in range(int(path[1])):
+            self.body = gzip.compress(self.body)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        if encoding:
+            self.send_header("Content-Encoding", encoding)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def encoded() -> Iterator[str]:
+    """The URL of a server of `Encoded`."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Encoded) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["0/in.jsonl", "1/in.jsonl?gzip", "1/in.jsonl.gz", "1/in.jsonl.gz?gzip", "2/in.jsonl.gz?gzip"],
+)
+async def test_a_compressed_file_is_read_whatever_encoding_its_server_names(
+    encoded: str, path: str
+) -> None:
+    assert [item.payload async for item in read(f"{encoded}/{path}")] == [b'{"id":"a"}']
+
+
+async def test_a_file_that_is_not_compressed_is_refused_if_its_server_names_no_encoding(
+    encoded: str,
+) -> None:
+    with pytest.raises(InputError, match=r"in\.jsonl\.gz is not compressed with gzip"):
+        await read(f"{encoded}/0/in.jsonl.gz").begin()
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])

@@ -195,6 +195,12 @@ async def test_it_listens_on_loopback_only(local: LocalLambda) -> None:
         ({"host": "0.0.0.0"}, "host '0.0.0.0' would let other machines run code here"),
         ({"host": "::"}, "host '::' would let other machines"),
         ({"host": "localhost.example"}, "host 'localhost.example' must be an IP address"),
+        ({"on_invocation": 5}, "on_invocation=5 must be a callable that is not async"),
+        (
+            {"on_log": anyio.sleep},
+            "on_log=<function sleep .*> must be a callable that is not async",
+        ),
+        ({"on_event": "print"}, "on_event='print' must be a callable"),
     ],
 )
 def test_a_wrong_option_is_named(options: dict[str, Any], message: str) -> None:

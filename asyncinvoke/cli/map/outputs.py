@@ -49,19 +49,30 @@ def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[
 
 
 @contextlib.asynccontextmanager
-async def awaited_output(output: str | None) -> AsyncIterator[streams.Output]:
+async def awaited_output(
+    output: str | None, *, status: int = WRONG_USAGE, otherwise: str = "nothing was sent"
+) -> AsyncIterator[streams.Output]:
     """Open an output as `opened_output` does, once somebody reads it if it is a named pipe.
 
     Opening a pipe blocks until then, and the event loop with it, so that no signal would be heard.
+
+    Args:
+        output: What is opened; standard output if nothing is named.
+        status: The exit status if it cannot be; 2 says that nothing was sent.
+        otherwise: What to say if a signal ends the wait.
 
     Raises:
         CommandError: It cannot be opened.
     """
     with contextlib.ExitStack() as stack:
-        reader = await _reader_of(output)
+        try:
+            reader = await _reader_of(output)
+        except anyio.get_cancelled_exc_class():
+            click.echo(f"interrupted: nobody reads {output}, and {otherwise}", err=True)
+            raise
         if reader is not None:
             stack.callback(os.close, reader)
-        yield stack.enter_context(opened_output(output))
+        yield stack.enter_context(opened_output(output, status=status))
 
 
 async def _reader_of(output: str | None) -> int | None:

@@ -1,5 +1,6 @@
 """The settings of a bulk run, as given on the command line and as kept in its journal."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -70,7 +71,9 @@ class Bulk:
             del kept[name]
         is_local = self.source != "-" and "://" not in self.source
         kept["tolerance"] = shown_tolerance(self.tolerance)
-        kept["source_path"] = str(Path(self.source).absolute()) if is_local else self.source
+        kept["source_path"] = (
+            str(Path(lasting(self.source)).absolute()) if is_local else self.source
+        )
         if self.output not in (None, "-"):
             kept["output"] = str(Path(str(self.output)).absolute())
         return kept
@@ -171,3 +174,11 @@ def shown_tolerance(tolerance: Tolerance | None) -> str:
     if tolerance.share is not None:
         return f"{tolerance.share * 100:.10g}%"
     return str(tolerance.count)
+
+
+def lasting(source: str) -> str:
+    """Return a source as other processes can open it: `/dev/stdin` and `/dev/fd/3` are of this one."""
+    if not source.startswith("/dev/"):
+        return source
+    real = os.path.realpath(source)
+    return real if Path(real).is_file() else source

@@ -12,14 +12,14 @@ from typing import Any
 
 from asyncinvoke.cli.errors import INTERRUPTED, complain
 from asyncinvoke.cli.map.bulk_run import run_bulk
-from asyncinvoke.cli.map.settings import Bulk
+from asyncinvoke.cli.map.settings import Bulk, lasting
 from asyncinvoke.cli.streams import STDERR, STDIN
 
 
 def settings_of(bulk: Bulk) -> dict[str, Any]:
     """Return the settings of a process as a JSON-serializable value."""
     return {
-        "note": {**bulk.as_note(), "source_path": bulk.source},
+        "note": {**bulk.as_note(), "source_path": lasting(bulk.source)},
         "journal": bulk.journal,
         "output": bulk.output,
         "progress": bulk.progress,

@@ -22,7 +22,7 @@ from asyncinvoke.cli.map.output_checks import (
     check_not_the_input,
     check_not_the_journal,
 )
-from asyncinvoke.cli.map.outputs import opened_output, write_lines
+from asyncinvoke.cli.map.outputs import awaited_output, opened_output, write_lines
 from asyncinvoke.cli.map.place import NOTE, Place, check_output, is_stream
 from asyncinvoke.cli.map.progress import as_json
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
@@ -47,12 +47,17 @@ def run_processes(bulk: Bulk, processes: int) -> int:
         _check_output(bulk)
         shared = streams.STDOUT if bulk.output == "-" or (is_live and bulk.output is None) else None
         display = choose_display(bulk.progress, writes_to=shared)
-        with contextlib.ExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
+            at_once = None
+            if is_live and bulk.output is not None and is_stream(bulk.output):
+                at_once = await stack.enter_async_context(awaited_output(bulk.output))
             together = Together(
                 divided(bulk, processes),
                 display=display,
-                # It is opened when the first lines arrive: status 2 would mean that nothing was sent.
-                open_output=lambda: stack.enter_context(opened_output(bulk.output, status=FAILED)),
+                # A file is opened when the first lines arrive: what is in it is kept until then.
+                open_output=lambda: (
+                    at_once or stack.enter_context(opened_output(bulk.output, status=FAILED))
+                ),
                 shared=streams.STDOUT if shared is not None and _is_a_file(shared) else None,
             )
             await together.run(interrupt, grace=0.0 if is_live else bulk.grace)
@@ -162,7 +167,8 @@ async def _write(journal: str, output: str) -> None:
         if output != "-" and not is_stream(output):
             _replace(output, lines)
             return
-        with opened_output(output, status=FAILED) as writes:
+        retry = "the run is complete: the same command writes it"
+        async with awaited_output(output, status=FAILED, otherwise=retry) as writes:
             for line in lines:
                 await writes.write(line)
 

@@ -28,7 +28,10 @@ class Threads:
         future = Future[Any]()
         thread = self._idle.pop() if self._idle else self._start()
         thread.calls.put((future, function, args))
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            del future  # no cycle: the traceback of its exception refers to this frame
 
     def close(self) -> None:
         """End all idle threads, and wait for them; abandoned ones end once their handler returns."""

@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import functools
+import gc
 import json
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -311,6 +313,36 @@ async def test_a_sync_handler_is_abandoned_at_its_timeout(local: LocalLambda, in
             assert (await invoke("hold")).json()["errorType"] == "Sandbox.Timedout"
     finally:
         leave.set()
+
+
+async def test_nothing_keeps_what_a_sync_handler_raised_or_returned(
+    local: LocalLambda, invoke: Any
+) -> None:
+    class Answer(dict[str, str]):
+        pass
+
+    class RaisedError(Exception):
+        pass
+
+    made: list[weakref.ref[Any]] = []
+
+    def new(kind: Any) -> Any:
+        one = kind()
+        made.append(weakref.ref(one))
+        return one
+
+    def fail(event: Any, context: Any) -> None:
+        raise new(RaisedError)
+
+    local.function("fail", fail)
+    local.function("answer", lambda event, context: new(Answer))
+    gc.disable()  # what is in a cycle would be kept until the collector runs
+    try:
+        await invoke("fail")
+        await invoke("answer")
+        await until(lambda: [one() for one in made] == [None, None])
+    finally:
+        gc.enable()
 
 
 async def test_the_tail_has_the_platforms_lines(local: LocalLambda, invoke: Any) -> None:
