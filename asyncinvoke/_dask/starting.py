@@ -106,9 +106,11 @@ def _check_pickles(plan: Plan) -> None:
             dumps(value)
         except Exception as error:  # noqa: BLE001  # an object may raise anything
             cure = ": give a function that returns the input" if name == "source" else ""
+            # Only pickle's own message is repeated: an object's may quote what it holds.
+            message = f": {error}" if str(error).startswith("cannot pickle ") else ""
             raise ConfigurationError(
                 f"{name} cannot be sent to workers, as it cannot be pickled "
-                f"({type(error).__name__}: {error}){cure}"
+                f"({type(error).__name__}{message}){cure}"
             ) from None
 
 
