@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import anyio
-
 from asyncinvoke._batches.batch import Batch, format_of
 from asyncinvoke._batches.packing import (
     Bounds,
@@ -128,12 +126,7 @@ class BatchWork:
             recorded.check_open()
             marks = recorded.marks(unit.prepared)
         started, began = clock.time(), clock.monotonic()
-        try:
-            executed = await self._items.execute(index, unit.call, unit.payload, marks)
-        except anyio.get_cancelled_exc_class():
-            if marks is not None:
-                marks.cancelled()
-            raise
+        executed = await self._items.execute(index, unit.call, unit.payload, marks)
         elapsed = clock.monotonic() - began
         ends = ends_of(
             executed,

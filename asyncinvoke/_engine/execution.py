@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+import anyio
+
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.events import (
@@ -65,6 +67,10 @@ class Marks(Protocol):
 
     def ended(self, *, did_not_run: bool) -> None:
         """Record that the attempt has failed, and whether it certainly did not run."""
+        ...
+
+    def cancelled(self) -> None:
+        """Record that the execution was cancelled, perhaps between two attempts."""
         ...
 
 
@@ -214,6 +220,8 @@ class Engine:
             return result
         except BaseException as error:
             payload = b""  # keeps it out of tracebacks
+            if marks is not None and _is_cancelled(error):
+                marks.cancelled()
             forget_frames(error)
             raise
         finally:
@@ -335,3 +343,10 @@ class Engine:
             return False
         backoff = backoff_for(call.policy, verdict)
         return backoff is not None and backoff.holds_back
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    # Without an event loop, as when its coroutine is closed, there is no class to ask for.
+    return not isinstance(error, GeneratorExit) and isinstance(
+        error, anyio.get_cancelled_exc_class()
+    )

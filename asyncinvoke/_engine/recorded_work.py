@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-import anyio
-
 from asyncinvoke._engine.item import ItemWork, refused
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared, Recorder, Written
@@ -143,14 +141,9 @@ class RecordedWork:
         if call is None:
             assert item.error is not None  # noqa: S101  # one of the two is set
             return work.outcome(index, item.key, item.error, started=started, began=began)
-        marks = ItemMarks(self._recorder, (item,))
-        executing = work.execute(index, call, body, marks)
+        executing = work.execute(index, call, body, self.marks((item,)))
         body = b""  # keeps the payload out of tracebacks
-        try:
-            executed = await executing
-        except anyio.get_cancelled_exc_class():
-            marks.cancelled()
-            raise
+        executed = await executing
         outcome = work.outcome(index, item.key, executed, started=started, began=began)
         return with_take(item, outcome)
 
