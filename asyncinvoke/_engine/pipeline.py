@@ -207,13 +207,14 @@ class Pipeline:
 
     def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self.tally.add(outcome)
-        if self._judge is not None and (reason := self._judge(outcome)) is not None:
-            self._end_for(reason)
+        self._judged(outcome)
         self.buffer.put(index, outcome)
         self._moved()
 
-    def _end_for(self, reason: AsyncInvokeError) -> None:
-        """End the map as the judge has decided."""
+    def _judged(self, outcome: Outcome[Any]) -> None:
+        """End the map if the judge decides so."""
+        if self._judge is None or (reason := self._judge(outcome)) is None:
+            return
         if not self._is_no_news(reason):
             self._end(reason)
             if isinstance(reason, ToleranceExceededError):

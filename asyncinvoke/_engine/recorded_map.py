@@ -148,8 +148,7 @@ class RecordedPipeline(Pipeline):
 
     def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self.tally.add(outcome)
-        if self._judge is not None and (reason := self._judge(outcome)) is not None:
-            self._end_for(reason)
+        self._judged(outcome)
         self.buffer.hold()
         self._recorder.ended(index, outcome)
         self._moved()
@@ -178,8 +177,7 @@ class RecordedPipeline(Pipeline):
             self.tally.lost += 1
         else:
             self.tally.add(outcome)
-            if self._judge is not None and (reason := self._judge(outcome)) is not None:
-                self._end_for(reason)
+            self._judged(outcome)
         self._put(index, outcome)
 
     def _cannot_record(self, error: Exception) -> None:
