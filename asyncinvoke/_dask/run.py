@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from asyncinvoke._dask.merging import Merger
 from asyncinvoke._dask.plan import Control, Plan, checked_concurrency, share, write_control
-from asyncinvoke._dask.working import close_home, run_shard
+from asyncinvoke._dask.working import close_thread, run_shard
 from asyncinvoke._report.standing import unrecorded_of
 from asyncinvoke.errors import ConfigurationError, JournalError
 from asyncinvoke.runs import Merged, open_run
@@ -188,4 +188,4 @@ def release(client: Any, plan: Plan) -> None:
     plan.token.unlink(missing_ok=True)
     if client.status == "running":
         with contextlib.suppress(OSError):  # Dask's errors of a lost connection
-            client.run(close_home, plan.id, on_error="ignore")
+            client.run(close_thread, plan.id, on_error="ignore")

@@ -30,7 +30,7 @@ TOGETHER = 5.0
 _POLL_EVERY = 0.02
 
 
-class Home:
+class InvokerThread:
     """The event loop and invoker that all shards of one run share on a worker.
 
     The worker's own event loop answers the scheduler and must not be blocked. Sharing the invoker
@@ -104,40 +104,40 @@ class Home:
             await portal.sleep_until_stopped()
 
 
-_homes: dict[str, Home] = {}
-_homes_lock = threading.Lock()
+_threads: dict[str, InvokerThread] = {}
+_threads_lock = threading.Lock()
 
 
 async def prepare(run_id: str, token: str, invoker: Mapping[str, Any]) -> bool:
     """Prepare for the shards of a run; return whether this worker can see its directory."""
     if not await to_thread.run_sync(os.path.exists, token):
         return False
-    await to_thread.run_sync(_home(run_id, invoker).wait)
+    await to_thread.run_sync(_thread_of(run_id, invoker).wait)
     return True
 
 
 def run_shard(plan: Plan, number: int) -> None:
     """Run or continue a shard. Called in a thread of a worker."""
-    home = _home(plan.id, plan.invoker)
-    home.arrive(plan)
-    home.call(_shard, plan, number)
+    thread = _thread_of(plan.id, plan.invoker)
+    thread.arrive(plan)
+    thread.call(_shard, plan, number)
 
 
-def _home(run_id: str, invoker: Mapping[str, Any]) -> Home:
-    with _homes_lock:
-        home = _homes.get(run_id)
-        if home is None:
-            home = _homes[run_id] = Home(invoker)
-    return home
+def _thread_of(run_id: str, invoker: Mapping[str, Any]) -> InvokerThread:
+    with _threads_lock:
+        thread = _threads.get(run_id)
+        if thread is None:
+            thread = _threads[run_id] = InvokerThread(invoker)
+    return thread
 
 
-async def close_home(run_id: str) -> None:
+async def close_thread(run_id: str) -> None:
     """Release the resources that a worker holds for a run."""
-    with _homes_lock:
-        home = _homes.pop(run_id, None)
-    if home is not None:
+    with _threads_lock:
+        thread = _threads.pop(run_id, None)
+    if thread is not None:
         # This waits for what is in flight, and the worker's event loop must not be blocked.
-        await to_thread.run_sync(home.close)
+        await to_thread.run_sync(thread.close)
 
 
 async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:

@@ -48,7 +48,7 @@ class Buffer:
         "concurrency",
         "held",
         "is_cut",
-        "is_held",
+        "is_paused",
         "read",
         "ready",
         "taken",
@@ -70,7 +70,7 @@ class Buffer:
         """Outcomes available to the consumer."""
         self.is_cut: bool = False
         """Whether outcomes are discarded."""
-        self.is_held: bool = False
+        self.is_paused: bool = False
         """Whether reading is paused."""
         self._ordered = ordered
         self._due: deque[int] = deque()
@@ -107,7 +107,7 @@ class Buffer:
         return (
             self.unfinished < self._most_unfinished
             and self.read - self.taken - self.held < self._most_ahead
-            and not self.is_held
+            and not self.is_paused
         )
 
     def should_read_on(self) -> bool:
@@ -115,7 +115,7 @@ class Buffer:
         return (
             self.unfinished < self._wake_below
             and self.read - self.taken - self.held < self._most_ahead
-            and not self.is_held
+            and not self.is_paused
         )
 
     def expect(self, index: int) -> None:
@@ -217,7 +217,7 @@ class BatchBuffer(Buffer):
             self.batches < self._most_batches
             and self.unfinished - self.inside < (self.ahead or 1)
             and self.has_room()
-            and not self.is_held
+            and not self.is_paused
         )
 
     def should_read_on(self) -> bool:
@@ -226,5 +226,5 @@ class BatchBuffer(Buffer):
             self.batches < self._most_batches
             and self.unfinished - self.inside <= (self.ahead or 0) // 2
             and self.read - self.taken - self.held <= self._most_ahead - self._items
-            and not self.is_held
+            and not self.is_paused
         )

@@ -20,7 +20,7 @@ from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions,
 from asyncinvoke._engine.recorded_work import RecordedWork
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.run_events import events_of_run
-from asyncinvoke._engine.shard import Pick, Shard, checked_shard
+from asyncinvoke._engine.shard import Shard, ShardFilter, checked_shard
 from asyncinvoke._engine.source import is_keyed
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.tolerance import checked_tolerance
@@ -233,7 +233,7 @@ class Caller:
             recorded=recorded,
             concurrency=engine.limiter.limit if concurrency is None else concurrency,
             ordered=ordered,
-            judge=work.judge,
+            stop_condition=work.stop_condition,
             brake=work.brake,
             describe=work.describe,
             clock=engine.clock,
@@ -241,7 +241,7 @@ class Caller:
             batcher=None
             if batch is None
             else Batcher(BatchWork(work, batch, recorded), clock=engine.clock),
-            pick=None if shard is None else Pick(shard, work.name),
+            shard_filter=None if shard is None else ShardFilter(shard, work.name),
             check_loop=engine.waits.check_loop,
         )
 

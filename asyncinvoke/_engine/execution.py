@@ -25,7 +25,7 @@ from asyncinvoke._engine.events import (
 from asyncinvoke._engine.frames import forget_frames
 from asyncinvoke._engine.history import ENDS, History
 from asyncinvoke._engine.in_progress import InProgress
-from asyncinvoke._engine.waits import Brake, NotStartedError, Wait, Waits
+from asyncinvoke._engine.waits import Brake, NotStartedError, Waits, WaitScope
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._model.delivery import Delivery, Phase, Progress
@@ -314,7 +314,7 @@ class Engine:
             PermitTimeoutError: The event loop woke up after the deadline.
         """
         is_over = False
-        with Wait(self.waits, self._in_real_time(deadline)):
+        with WaitScope(self.waits, self._in_real_time(deadline)):
             if brake is None:
                 await self.clock.sleep(seconds)
             else:
@@ -327,7 +327,7 @@ class Engine:
 
     async def _hold(self, brake: Brake, deadline: float) -> None:
         """Wait while a map is paused, or until the invoker is closed."""
-        with Wait(self.waits, self._in_real_time(deadline)):
+        with WaitScope(self.waits, self._in_real_time(deadline)):
             await brake.wait()
         if self.waits.is_closed:
             raise LimiterClosedError

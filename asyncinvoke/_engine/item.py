@@ -63,7 +63,7 @@ class ItemWork:
         """The call shared by the items."""
         self._key = _checked_key(key)
         self._encode = encode
-        self.judge: Failures = Failures(tolerance)
+        self.stop_condition: Failures = Failures(tolerance)
         """Inspects the outcomes, and decides when there are too many failures."""
         self.brake: Brake = Brake(engine.limiter.withdraw)
         """Holds back attempts while the map is paused or stopped."""
@@ -96,8 +96,8 @@ class ItemWork:
         # Items in progress when the invoker was closed have an outcome. An item that starts later
         # shows that there is more input, none of which can be sent.
         if self.engine.waits.is_closed:
-            self.judge.is_late = True
-        self.judge.begin(index, call.parameters.target)
+            self.stop_condition.is_late = True
+        self.stop_condition.begin(index, call.parameters.target)
         return self.engine.execute(self.transport, call, body, self.brake, marks)
 
     def outcome(

@@ -9,7 +9,7 @@ from asyncinvoke._engine.journal import check_note
 from asyncinvoke._engine.outcome import Failed, MapStatistics, Succeeded
 from asyncinvoke._engine.pipeline import Pipeline
 from asyncinvoke._engine.recording import Recorder
-from asyncinvoke._engine.tolerance import Judge, Tolerance, checked_tolerance
+from asyncinvoke._engine.tolerance import StopCondition, Tolerance, checked_tolerance
 from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.response import Out
 from asyncinvoke.errors import ConfigurationError
@@ -49,7 +49,7 @@ class MapRun(Generic[Out]):
         pipeline: Pipeline,
         *,
         total: int | None,
-        judge: Judge | None,
+        stop_condition: StopCondition | None,
         brake: Brake | None,
         describe: Describe | None,
         recorder: Recorder | None,
@@ -58,7 +58,7 @@ class MapRun(Generic[Out]):
         self._pipeline = pipeline
         self._buffer, self._source = pipeline.buffer, pipeline.source
         self._total = total
-        self._judge = judge
+        self._stop_condition = stop_condition
         self._brake = brake
         self._describe = describe
         self._recorder = recorder
@@ -88,7 +88,7 @@ class MapRun(Generic[Out]):
         return MapStatistics(
             concurrency=buffer.concurrency,
             total=self._total,
-            paused=buffer.is_held,
+            paused=buffer.is_paused,
             stopped=self._pipeline.is_stopped,
             read=buffer.read,
             working=0 if self._pipeline.is_left else buffer.unfinished,
@@ -123,8 +123,8 @@ class MapRun(Generic[Out]):
             InvalidRequestError: It is neither a whole number of at least 0 nor a `Tolerance`.
         """
         tolerance = checked_tolerance(tolerate)
-        if self._judge is not None:
-            self._judge.tolerance = tolerance
+        if self._stop_condition is not None:
+            self._stop_condition.tolerance = tolerance
 
     def pause(self) -> None:
         """Start no more items until `resume`; calls in flight complete and yield their outcomes.
@@ -133,13 +133,13 @@ class MapRun(Generic[Out]):
         permit leave the queue, so they do not block other calls. Time spent paused before an item's
         first attempt does not count towards its `timeout`.
         """
-        self._buffer.is_held = True
+        self._buffer.is_paused = True
         if self._brake is not None:
             self._brake.pause()
 
     def resume(self) -> None:
         """Continue after `pause`."""
-        self._buffer.is_held = False
+        self._buffer.is_paused = False
         if self._brake is not None:
             self._brake.resume()
         if self._buffer.should_read_on():
@@ -180,7 +180,7 @@ class MapRun(Generic[Out]):
         if self._pipeline.is_left or self._pipeline.is_over:
             return None
         buffer = self._buffer
-        if buffer.is_held:
+        if buffer.is_paused:
             return "`resume`: it is paused"
         if not buffer.has_room():
             if buffer.ready:

@@ -17,10 +17,10 @@ from asyncinvoke._engine.recorded_map import RecordedPipeline
 from asyncinvoke._engine.recorded_work import RecordedWork
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.run_events import RunEvents
-from asyncinvoke._engine.shard import Pick
+from asyncinvoke._engine.shard import ShardFilter
 from asyncinvoke._engine.source import length_of
 from asyncinvoke._engine.tasks import Work
-from asyncinvoke._engine.tolerance import Judge
+from asyncinvoke._engine.tolerance import StopCondition
 from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.response import Out
 from asyncinvoke.errors import ConfigurationError
@@ -152,13 +152,13 @@ def open_run(
     *,
     concurrency: int,
     ordered: bool,
-    judge: Judge | None = None,
+    stop_condition: StopCondition | None = None,
     brake: Brake | None = None,
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
     events: RunEvents | None = None,
     batcher: Batcher | None = None,
-    pick: Pick | None = None,
+    shard_filter: ShardFilter | None = None,
     recorder: Recorder | None = None,
     recorded: RecordedWork | None = None,
     check_loop: Callable[[], None] | None = None,
@@ -170,13 +170,13 @@ def open_run(
         work: Processes an item and returns its outcome. An exception it raises ends the run.
         concurrency: The maximum number of items processed concurrently.
         ordered: Whether outcomes are yielded in input order.
-        judge: Inspects every outcome; an error it returns ends the run.
+        stop_condition: Inspects every outcome; an error it returns ends the run.
         brake: Checked by the work before each attempt, to pause and to stop.
         describe: Describes what limits the work, for `MapStatistics.waiting_for`.
         clock: Measures how long reading blocks the event loop.
         events: Emits the events of the run, if there are hooks.
         batcher: Groups items into batches, and processes those instead of `work`.
-        pick: Selects the items to process; by default all.
+        shard_filter: Selects the items to process; by default all.
         recorder: Records the run, if it has a journal.
         recorded: Prepares the items of a recorded run.
         check_loop: Raises if the run is iterated in another event loop.
@@ -185,15 +185,15 @@ def open_run(
         InvalidRequestError: The input is not iterable, or the concurrency is not a whole number of
             at least 1.
     """
-    judge = judge if events is None else events.sampling(judge)
+    stop_condition = stop_condition if events is None else events.sampling(stop_condition)
     shared: dict[str, Any] = {
         "concurrency": concurrency,
         "ordered": ordered,
-        "judge": judge,
+        "stop_condition": stop_condition,
         "brake": brake,
         "clock": clock,
         "batcher": batcher,
-        "pick": pick,
+        "shard_filter": shard_filter,
     }
     pipeline = (
         Pipeline(payloads, work, **shared)
@@ -203,8 +203,8 @@ def open_run(
     run: MapRun[Any] = MapRun(
         pipeline,
         # The number of items in a shard is known only once all have been read.
-        total=length_of(payloads) if pick is None else None,
-        judge=judge,
+        total=length_of(payloads) if shard_filter is None else None,
+        stop_condition=stop_condition,
         brake=brake,
         describe=describe,
         recorder=recorder,

@@ -15,10 +15,10 @@ from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.buffer import Buffer
 from asyncinvoke._engine.frames import hide_frames
 from asyncinvoke._engine.outcome import MapTally, Outcome
-from asyncinvoke._engine.shard import Pick
+from asyncinvoke._engine.shard import ShardFilter
 from asyncinvoke._engine.source import Skim, Source
 from asyncinvoke._engine.tasks import Wakeup, Work, Workers
-from asyncinvoke._engine.tolerance import Judge
+from asyncinvoke._engine.tolerance import StopCondition
 from asyncinvoke._engine.waits import Brake, NotStartedError
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, ToleranceExceededError
 
@@ -40,11 +40,11 @@ class Pipeline:
         work: Processes an item and returns its outcome. An exception it raises ends the run.
         concurrency: The maximum number of items processed concurrently.
         ordered: Whether outcomes are yielded in input order.
-        judge: Inspects every outcome; an error it returns ends the run.
+        stop_condition: Inspects every outcome; an error it returns ends the run.
         brake: Checked by the work before each attempt.
         clock: Measures how long reading blocks the event loop.
         batcher: Groups items into batches, and processes those instead of `work`.
-        pick: Selects the items to process; by default all.
+        shard_filter: Selects the items to process; by default all.
         skim: Called first with a synchronous input; returns the rest of it.
     """
 
@@ -66,11 +66,11 @@ class Pipeline:
         *,
         concurrency: int,
         ordered: bool,
-        judge: Judge | None,
+        stop_condition: StopCondition | None,
         brake: Brake | None,
         clock: Clock,
         batcher: Batcher | None = None,
-        pick: Pick | None = None,
+        shard_filter: ShardFilter | None = None,
         skim: Skim | None = None,
     ) -> None:
         self.buffer: Buffer = (
@@ -88,17 +88,17 @@ class Pipeline:
             skim=skim,
         )
         self._position = 0
-        self._pick = pick
+        self._shard_filter = shard_filter
         self._batcher = batcher
         self.workers: Workers[Any] = self._hire(work)
         self.workers.set_concurrency(concurrency)
         # Bound here, so that an item passes through one function less, or two.
         self._begin: Accept = self.workers.add if batcher is None else self._add_to_batch
         self._accept: Accept = self._begin
-        self._judge = judge
+        self._stop_condition = stop_condition
         self._brake = brake
         self.tally: MapTally = MapTally()
-        self._news = Wakeup()
+        self._consumer = Wakeup()
         self._error: BaseException | None = None
         self._is_told = False
         self.is_stopped: bool = False
@@ -148,7 +148,7 @@ class Pipeline:
         if self._batcher is not None:
             self._batcher.leave()
         self.source.stop()
-        self._news.wake()
+        self._consumer.wake()
 
     def forget(self) -> BaseException | None:
         """Return and drop an error that must still be raised, once all tasks have ended."""
@@ -169,7 +169,7 @@ class Pipeline:
             return
         index = self._position
         self._position += 1
-        if self._pick is not None and not self._pick(index, item):
+        if self._shard_filter is not None and not self._shard_filter(index, item):
             return
         self.buffer.expect(index)
         self._accept(index, item)
@@ -192,7 +192,7 @@ class Pipeline:
             error = self._all_read()
         if error is not None:
             self._end(error)
-        self._news.wake()
+        self._consumer.wake()
 
     def _all_read(self) -> BaseException | None:
         """Return what is wrong with an exhausted input, if anything."""
@@ -201,21 +201,21 @@ class Pipeline:
     def _cancelled(self) -> None:
         """Record that the block is cancelled: a worker or the reader was, and its item is lost."""
         self.is_cancelled = True
-        self._news.wake()
+        self._consumer.wake()
 
     # What the workers call.
 
     def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self.tally.add(outcome)
-        self._judged(outcome)
+        self._check_stop(outcome)
         self.buffer.put(index, outcome)
         self._moved()
 
-    def _judged(self, outcome: Outcome[Any]) -> None:
-        """End the map if the judge decides so."""
-        if self._judge is None or (reason := self._judge(outcome)) is None:
+    def _check_stop(self, outcome: Outcome[Any]) -> None:
+        """End the map if its stop condition says so."""
+        if self._stop_condition is None or (reason := self._stop_condition(outcome)) is None:
             return
-        if not self._is_no_news(reason):
+        if not self._changes_nothing(reason):
             self._end(reason)
             if isinstance(reason, ToleranceExceededError):
                 self.stop()
@@ -225,7 +225,7 @@ class Pipeline:
             self._end(error)
         self._put(index, None)
 
-    def _is_no_news(self, reason: AsyncInvokeError) -> bool:
+    def _changes_nothing(self, reason: AsyncInvokeError) -> bool:
         """Whether the error only says that no more can be sent, and there is no more to send."""
         return isinstance(reason, ConfigurationError) and self.source.has_ended
 
@@ -240,10 +240,10 @@ class Pipeline:
         buffer = self.buffer
         if self.source.is_waiting and buffer.should_read_on():
             self.source.wake()
-        if self._news.event is not None and (
+        if self._consumer.event is not None and (
             buffer.ready or not (buffer.unfinished or buffer.held)
         ):
-            self._news.wake()
+            self._consumer.wake()
 
     def _end(self, error: BaseException) -> None:
         hide_frames(error)
@@ -257,7 +257,7 @@ class Pipeline:
             self._error = error
         self._error = self._error or error
         self.source.stop()
-        self._news.wake()
+        self._consumer.wake()
 
     # What the consumer calls.
 
@@ -267,7 +267,7 @@ class Pipeline:
         if self._brake is not None:
             self._brake.stop()
         self.source.stop()
-        self._news.wake()
+        self._consumer.wake()
 
     @property
     def is_over(self) -> bool:
@@ -297,11 +297,11 @@ class Pipeline:
 
     async def wait(self) -> None:
         """Wait for an outcome, or for the end of the run."""
-        news = self._news.listen()
+        woken = self._consumer.listen()
         if self.buffer.unfinished or self.buffer.held or not self.source.is_stopping:
-            await news.wait()
+            await woken.wait()
             return
         with anyio.move_on_after(LAST_WORD):
-            await news.wait()
+            await woken.wait()
             return
         self.source.give_up()

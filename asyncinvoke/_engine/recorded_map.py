@@ -11,9 +11,9 @@ from asyncinvoke._engine.frames import hide_frames
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.pipeline import Pipeline
 from asyncinvoke._engine.recorded_work import RecordedWork
-from asyncinvoke._engine.recording import Ends, Prepared, Recorder
-from asyncinvoke._engine.shard import Pick
-from asyncinvoke._engine.tolerance import Judge, invoker_was_left
+from asyncinvoke._engine.recording import MapCallbacks, Prepared, Recorder
+from asyncinvoke._engine.shard import ShardFilter
+from asyncinvoke._engine.tolerance import StopCondition, invoker_was_left
 from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke.errors import AsyncInvokeError, InvocationError
@@ -28,11 +28,11 @@ class RecordedPipeline(Pipeline):
         recorder: Records them.
         concurrency: As for `Pipeline`.
         ordered: As for `Pipeline`.
-        judge: As for `Pipeline`.
+        stop_condition: As for `Pipeline`.
         brake: As for `Pipeline`.
         clock: As for `Pipeline`.
         batcher: As for `Pipeline`.
-        pick: As for `Pipeline`.
+        shard_filter: As for `Pipeline`.
     """
 
     def __init__(
@@ -43,24 +43,24 @@ class RecordedPipeline(Pipeline):
         *,
         concurrency: int,
         ordered: bool,
-        judge: Judge | None,
+        stop_condition: StopCondition | None,
         brake: Brake | None,
         clock: Clock,
         batcher: Batcher | None = None,
-        pick: Pick | None = None,
+        shard_filter: ShardFilter | None = None,
     ) -> None:
         super().__init__(
             payloads,
             recorded,
             concurrency=concurrency,
             ordered=ordered,
-            judge=judge,
+            stop_condition=stop_condition,
             brake=brake,
             clock=clock,
             batcher=batcher,
-            pick=pick,
+            shard_filter=shard_filter,
             # Skipped items are not inspected, so it is unknown how many belong to the shard.
-            skim=None if pick is not None else self._skim,
+            skim=None if shard_filter is not None else self._skim,
         )
         self._accept = self._record
         self._payloads: object = payloads
@@ -81,7 +81,7 @@ class RecordedPipeline(Pipeline):
         finally:
             del payloads
         self._recorder.connect(
-            Ends(
+            MapCallbacks(
                 work=self._work_on,
                 hand_out=self._let_go,
                 found=self._found,
@@ -95,7 +95,7 @@ class RecordedPipeline(Pipeline):
         )
 
     def _prepare(self, index: int, item: object) -> Prepared | None:
-        if self._pick is not None and not self._pick(index, item):
+        if self._shard_filter is not None and not self._shard_filter(index, item):
             return None
         return self._recorded.prepare(index, item)
 
@@ -148,7 +148,7 @@ class RecordedPipeline(Pipeline):
 
     def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self.tally.add(outcome)
-        self._judged(outcome)
+        self._check_stop(outcome)
         self.buffer.hold()
         self._recorder.ended(index, outcome)
         self._moved()
@@ -177,7 +177,7 @@ class RecordedPipeline(Pipeline):
             self.tally.lost += 1
         else:
             self.tally.add(outcome)
-            self._judged(outcome)
+            self._check_stop(outcome)
         self._put(index, outcome)
 
     def _cannot_record(self, error: Exception) -> None:

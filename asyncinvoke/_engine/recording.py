@@ -77,7 +77,7 @@ Write: TypeAlias = Callable[[list[object]], Written]
 """Encodes items as they are sent, up to the first that is invalid."""
 
 
-class Ends(NamedTuple):
+class MapCallbacks(NamedTuple):
     """The callbacks of a map that its recorder calls."""
 
     work: Callable[[Iterable[Prepared]], None]
@@ -124,7 +124,7 @@ class Recorder(Protocol):
         """
         ...
 
-    def connect(self, ends: Ends) -> None:
+    def connect(self, callbacks: MapCallbacks) -> None:
         """Set the callbacks."""
         ...
 

@@ -7,7 +7,7 @@ from asyncinvoke._clock import Clock
 from asyncinvoke._engine.events import RunEnded, RunSample, RunStarted
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.tolerance import Judge, Tolerance
+from asyncinvoke._engine.tolerance import StopCondition, Tolerance
 from asyncinvoke._telemetry.hooks import Hooks
 from asyncinvoke.errors import ConfigurationError, ToleranceExceededError
 
@@ -49,9 +49,9 @@ class RunEvents:
         self._next = self._began + SAMPLE_EVERY
         self._hooks.emit(started)
 
-    def sampling(self, judge: Judge | None) -> Judge:
-        """Return a wrapper of a judge that also emits a sample when one is due."""
-        return _SamplingJudge(self, judge)
+    def sampling(self, stop_condition: StopCondition | None) -> StopCondition:
+        """Return a wrapper of a stop condition that also emits a sample when one is due."""
+        return _SamplingCondition(self, stop_condition)
 
     def sample_if_due(self) -> None:
         """Emit a sample, if one is due."""
@@ -80,22 +80,22 @@ def events_of_run(
     return None if hooks is None else RunEvents(hooks, function_name, ordered=ordered, clock=clock)
 
 
-class _SamplingJudge:
-    def __init__(self, events: RunEvents, judge: Judge | None) -> None:
+class _SamplingCondition:
+    def __init__(self, events: RunEvents, stop_condition: StopCondition | None) -> None:
         self._events = events
-        self._judge = judge
+        self._stop_condition = stop_condition
 
     @property
     def tolerance(self) -> Tolerance | None:
-        return None if self._judge is None else self._judge.tolerance
+        return None if self._stop_condition is None else self._stop_condition.tolerance
 
     @tolerance.setter
     def tolerance(self, tolerance: Tolerance | None) -> None:
-        if self._judge is not None:
-            self._judge.tolerance = tolerance
+        if self._stop_condition is not None:
+            self._stop_condition.tolerance = tolerance
 
     def __call__(
         self, outcome: Outcome[Any], /
     ) -> ToleranceExceededError | ConfigurationError | None:
         self._events.sample_if_due()
-        return None if self._judge is None else self._judge(outcome)
+        return None if self._stop_condition is None else self._stop_condition(outcome)

@@ -100,7 +100,7 @@ def checked_shard(shard: object) -> Shard | None:
     )
 
 
-class Pick:
+class ShardFilter:
     """Selects the items of an input that belong to a shard.
 
     Args:

@@ -89,7 +89,7 @@ def checked_tolerance(tolerate: object) -> Tolerance | None:
     )
 
 
-class Judge(Protocol):
+class StopCondition(Protocol):
     """Inspects each outcome of a map as it arrives; an error it returns ends the map."""
 
     tolerance: Tolerance | None

@@ -43,7 +43,7 @@ class Waits:
         self.loop: object = this_loop()
         """The event loop of the invoker."""
         self.scopes: set[anyio.CancelScope] = set()
-        """The scopes of the current waits; maintained by `Wait`."""
+        """The scopes of the current waits; maintained by `WaitScope`."""
 
     def check_loop(self) -> None:
         """Check that the caller is in the event loop of the invoker.
@@ -68,7 +68,7 @@ class Waits:
             scope.cancel()
 
 
-class Wait:
+class WaitScope:
     """A block that ends without an error at a deadline or when its invoker is closed.
 
     Args:
@@ -114,7 +114,7 @@ class GuardedTransport:
         """Send one attempt, until the deadline or until the invoker is closed."""
         sending = self._transport.send(parameters, payload, progress)
         payload = b""  # keeps it out of tracebacks
-        with Wait(self._waits, progress.deadline):
+        with WaitScope(self._waits, progress.deadline):
             return await sending
         return _interrupted(self._waits, progress.phase)
 
@@ -124,7 +124,7 @@ class GuardedTransport:
         """Open a stream, until the deadline or until the invoker is closed."""
         opening = self._transport.open(parameters, payload, progress)
         payload = b""
-        with Wait(self._waits, progress.deadline):
+        with WaitScope(self._waits, progress.deadline):
             opened = await opening
             if isinstance(opened, Failure):
                 return opened
@@ -151,12 +151,12 @@ class _GuardedStream:
         self.aclose = stream.aclose
 
     async def receive(self) -> bytes | StreamEnd | Failure:
-        with Wait(self._waits, self._deadline):
+        with WaitScope(self._waits, self._deadline):
             return await self._stream.receive()
         return _interrupted(self._waits, Phase.HEAD_READ)
 
     async def finish(self) -> None:
-        with Wait(self._waits, self._deadline):
+        with WaitScope(self._waits, self._deadline):
             await self._stream.finish()
 
 

@@ -11,7 +11,7 @@ from asyncinvoke.errors import InvalidRequestError
 ItemT = TypeVar("ItemT", bound="Item")
 
 
-class Making:
+class ItemSpec:
     """How items are created from rows; shared by all items of an input.
 
     Args:
@@ -43,7 +43,7 @@ class Item(Request):
     # would cost as much as everything else: this class is frozen for type checkers only, like the
     # values of `_model`.
 
-    __slots__ = ("_data", "_key", "_making", "_wrong", "line", "position")
+    __slots__ = ("_data", "_key", "_spec", "_wrong", "line", "position")
 
     if not TYPE_CHECKING:  # type checkers see a frozen `Request` without these
         __setattr__ = object.__setattr__
@@ -64,18 +64,18 @@ class Item(Request):
     """The line on which the row begins, from 1; `None` if the format has no lines."""
 
     def __init__(
-        self, position: int, line: int | None, data: bytes, wrong: str | None, making: Making
+        self, position: int, line: int | None, data: bytes, wrong: str | None, spec: ItemSpec
     ) -> None:
         self.position = position
         self.line = line
         self._data = data
         self._wrong = wrong
-        self._making = making
+        self._spec = spec
         self._key: str | None = None
 
     def as_one_of(self, kind: "type[ItemT]") -> "ItemT":
         """Return this item as an instance of a subclass."""
-        return kind(self.position, self.line, self._data, self._wrong, self._making)
+        return kind(self.position, self.line, self._data, self._wrong, self._spec)
 
     @property
     def payload(self) -> bytes:
@@ -84,14 +84,14 @@ class Item(Request):
         Raises:
             InvalidRequestError: The row is invalid; the message has its line, and quotes no data.
         """
-        making, wrong = self._making, self._wrong
+        spec, wrong = self._spec, self._wrong
         if wrong is None:
             data = self._data
-            template = making.template
+            template = spec.template
             try:
                 if template is not None:
                     data = template.fill(parse_json(data))
-                elif not making.is_json and self._key is None:  # with a key, it was already parsed
+                elif not spec.is_json and self._key is None:  # with a key, it was already parsed
                     check_json(data)
             except (NotJsonError, InvalidRequestError) as error:
                 wrong = str(error)
@@ -111,7 +111,7 @@ class Item(Request):
         Raises:
             InvalidRequestError: The value at the pointer is missing, or not a string or number.
         """
-        pointer = self._making.key
+        pointer = self._spec.key
         if pointer is None or self._key is not None:
             return self._key
         wrong = self._wrong
@@ -139,7 +139,7 @@ class Item(Request):
         return f"<Item position={self.position} line={self.line}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.position, self.line, self._data, self._wrong, self._making)
+        return type(self), (self.position, self.line, self._data, self._wrong, self._spec)
 
     def _error(self, wrong: str) -> InvalidRequestError:
         return InvalidRequestError(f"{self.where}: {wrong}")

@@ -12,7 +12,7 @@ from anyio import to_thread
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.compression import Gzip, Zstd
 from asyncinvoke._inputs.formats import FormatName, InputFormat, format_of, is_prefix
-from asyncinvoke._inputs.item import Item, Making
+from asyncinvoke._inputs.item import Item, ItemSpec
 from asyncinvoke._inputs.lines import LineCounter, Row
 from asyncinvoke._inputs.seekable import open_file
 from asyncinvoke._inputs.template import PayloadTemplate, Pointer
@@ -143,13 +143,13 @@ class Input:
         # Each iteration has a file of its own, so that several may run at the same time.
         begun, self._begun = self._begun, None
         opened, ahead = begun or await self._begin()
-        making = Making(self._key, self._template, is_json=self.format != "jsonl")
+        spec = ItemSpec(self._key, self._template, is_json=self.format != "jsonl")
         position = 0
         rows: Iterator[Row] | None = ahead
         try:
             while rows is not None:
                 for line, data, wrong in rows:
-                    yield Item(position, line, data, wrong, making)
+                    yield Item(position, line, data, wrong, spec)
                     position += 1
                 rows = await opened.rows()
         finally:

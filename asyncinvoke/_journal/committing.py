@@ -9,13 +9,13 @@ from typing import Any
 from asyncinvoke._engine.causes import MOST_CAUSES, OTHERS
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal import rows
-from asyncinvoke._journal.pending import Batch
+from asyncinvoke._journal.pending import CommitBatch
 from asyncinvoke._journal.schema import STATES, State
 from asyncinvoke._journal.statements import Statements
 
 
-class Words:
-    """The numbers of words: versions of the function, and causes of failure.
+class Numbering:
+    """The numbers of texts: versions of the function, and causes of failure.
 
     If a transaction is rolled back, its new numbers are void: `copy` before it, `restore` after it.
     """
@@ -74,17 +74,17 @@ class Commit:
 
     Args:
         sql: The connection.
-        words: The numbers of versions and causes.
+        numbering: The numbers of versions and causes.
         session: The number of the session.
         started: When the session started, in seconds since the epoch.
         results: Whether to store the functions' responses.
     """
 
     def __init__(
-        self, sql: Statements, words: Words, *, session: int, started: float, results: bool
+        self, sql: Statements, numbering: Numbering, *, session: int, started: float, results: bool
     ) -> None:
         self._sql = sql
-        self._words = words
+        self._numbering = numbering
         self._session = session
         self._started = started
         self._results = results
@@ -92,7 +92,7 @@ class Commit:
         self._causes: Counter[int] = Counter()
         self._versions: Counter[int] = Counter()
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: CommitBatch) -> None:
         """Write a batch whose items have rows."""
         sql = self._sql
         self._intend([*batch.reads, *batch.again])
@@ -154,14 +154,14 @@ class Commit:
         # A plain number: SQLite's module would first ask a state how it wants to be stored.
         state = int(rows.state_of(error))
         attempts, throttled = rows.counts_of(outcome.attempts)
-        counts, words = self._counts, self._words
+        counts, numbering = self._counts, self._numbering
         counts[STATES[state]] += 1
         counts["attempts"] += attempts
         if throttled:
             counts["throttled"] += throttled
         status = request_id = cause = version = None
         if error is not None:
-            cause = words.cause(self._sql, error, results=self._results)
+            cause = numbering.cause(self._sql, error, results=self._results)
             self._causes[cause] += 1
             status = getattr(error, "status_code", None)
             request_id = getattr(error, "request_id", None)
@@ -170,9 +170,9 @@ class Commit:
             status = None if response.status_code == 200 else response.status_code
             request_id = response.request_id
             if response.executed_version is not None:
-                version = words.version(self._sql, response.executed_version)
+                version = numbering.version(self._sql, response.executed_version)
                 self._versions[version] += 1
-        words.seq += 1
+        numbering.seq += 1
         return (
             prepared.row,
             prepared.digest,
@@ -188,7 +188,7 @@ class Commit:
             round((outcome.started - self._started) * 1000),
             round(outcome.elapsed * 1_000_000),
             rows.packed_id(request_id),
-            words.seq,
+            numbering.seq,
         )
 
     def _put_aside(self, row: int) -> None:

@@ -87,7 +87,7 @@ class Decided:
         self.replayed, self.asked, self.skipped = [], [], []
 
 
-class Seen:
+class SeenRows:
     """The rows of the items read in this session, to detect duplicate keys."""
 
     def __init__(self) -> None:
@@ -135,7 +135,9 @@ class _Action(Enum):
     SKIPPED = auto()
 
 
-def decide_found(found: list[Found], journal: Journal, seen: Seen | None, into: Decided) -> None:
+def decide_found(
+    found: list[Found], journal: Journal, seen: SeenRows | None, into: Decided
+) -> None:
     """Decide about items that have ended; `seen` is given in a run with keys."""
     for each in found:
         prepared = each.prepared
@@ -179,7 +181,7 @@ def decide_fresh(
     fresh: list[Prepared],
     lost: dict[int | str, Flight],
     journal: Journal,
-    seen: Seen | None,
+    seen: SeenRows | None,
     into: Decided,
 ) -> None:
     """Decide about items that have not ended; those in `lost` may have run."""
@@ -205,7 +207,7 @@ def decide_fresh(
 
 
 def _decide_lost(
-    prepared: Prepared, left: Flight, journal: Journal, seen: Seen | None, into: Decided
+    prepared: Prepared, left: Flight, journal: Journal, seen: SeenRows | None, into: Decided
 ) -> bool:
     """Decide about an item that may have run; return whether it goes on: one that differs does not."""
     prepared.row, prepared.take = left.row, left.take

@@ -77,7 +77,7 @@ def _are_cut(query: Query, marks: Marks | ReadMarks) -> bool:
 
 
 @dataclass(slots=True, kw_only=True)
-class Left:
+class Unfinished:
     """What the earlier sessions of a run have left for the next one."""
 
     lost: dict[int | str, Flight] = field(default_factory=dict)
@@ -97,9 +97,9 @@ class Left:
     """The rows of those items by key, in a run with keys."""
 
 
-def read_left(query: Query, marks: Marks, *, keyed: bool) -> Left:
+def read_unfinished(query: Query, marks: Marks, *, keyed: bool) -> Unfinished:
     """Return what the earlier sessions of a run have left."""
-    left = Left()
+    left = Unfinished()
     for flight in read_flights(query, marks):
         if flight.may_have_run:
             name = flight.key if keyed and flight.key is not None else flight.row

@@ -8,7 +8,7 @@ from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal import rows
 from asyncinvoke._journal.damage import explains_damage
 from asyncinvoke._journal.deciding import Found
-from asyncinvoke._journal.flights import Left
+from asyncinvoke._journal.flights import Unfinished
 from asyncinvoke._journal.identity import cut
 from asyncinvoke._journal.schema import DIGEST, State
 from asyncinvoke._journal.statements import Statements
@@ -26,7 +26,13 @@ class Lookups:
     """
 
     def __init__(
-        self, path: Path, sql: Statements, left: Left, *, keyed: bool, has_longer_digests: bool
+        self,
+        path: Path,
+        sql: Statements,
+        left: Unfinished,
+        *,
+        keyed: bool,
+        has_longer_digests: bool,
     ) -> None:
         self.path = path
         self._sql = sql
@@ -38,7 +44,7 @@ class Lookups:
     def look_up(self, reads: list[Prepared]) -> tuple[list[Found], list[Prepared]]:
         """Return the items that have ended, with their records, and those that have not.
 
-        The latter include the items that may have run when a process died; see `Left.lost`.
+        The latter include the items that may have run when a process died; see `Unfinished.lost`.
         """
         recorded: dict[Any, Any] = {}
         if self._keyed:

@@ -21,7 +21,7 @@ MOST_BYTES = 8 << 20
 
 
 @dataclass(slots=True)
-class Batch:
+class CommitBatch:
     """The records of one commit."""
 
     reads: list[Prepared] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Pending:
     def __bool__(self) -> bool:
         return bool(self.reads or self.ended or self.again or self.notes)
 
-    def take(self) -> tuple[list[Prepared], Batch]:
+    def take(self) -> tuple[list[Prepared], CommitBatch]:
         """Take what the next commit covers: a group of items that were read, and all the rest."""
         self.is_taken = bool(self.reads or self.again)
         reads: list[Prepared] = []
@@ -97,13 +97,15 @@ class Pending:
         while self.reads and size < MOST_BYTES:
             reads.append(self.reads.popleft())
             size += len(reads[-1].body)
-        batch = Batch(again=self.again, ended=self.ended, notes=self.notes, held=self.held or {})
+        batch = CommitBatch(
+            again=self.again, ended=self.ended, notes=self.notes, held=self.held or {}
+        )
         self.again, self.ended, self.notes = [], [], {}
         if self.held is not None:
             self.held = {}
         return reads, batch
 
-    def put_back(self, reads: list[Prepared], batch: Batch) -> None:
+    def put_back(self, reads: list[Prepared], batch: CommitBatch) -> None:
         """Put back what was taken, as the commit did not happen."""
         self.reads.extendleft(reversed(reads))
         self.again = batch.again + self.again
@@ -111,7 +113,7 @@ class Pending:
         self.notes = {**batch.notes, **self.notes}
         self.is_taken = False
 
-    def hold_again(self, batch: Batch, *, is_proven: bool) -> None:
+    def hold_again(self, batch: CommitBatch, *, is_proven: bool) -> None:
         """Keep holding back the notes of a batch, unless the input is proven by now."""
         if self.held is None:
             return
@@ -128,7 +130,7 @@ class Pending:
         self.again = []
         yield from dropped
 
-    def last(self, *, total: int | None, now: float) -> Batch:
+    def last(self, *, total: int | None, now: float) -> CommitBatch:
         """Return the last batch of the session.
 
         No task waits for these items any more. An open item that was sent may have run; one that
@@ -146,7 +148,7 @@ class Pending:
             prepared.outcome = left_outcome(prepared, now)
         remain = under_way or self.reads or self.again or self.is_taken
         is_complete = total is not None and not remain
-        return Batch(
+        return CommitBatch(
             ended=[*self.ended, *in_doubt],
             notes={} if self.is_refused else self.notes,
             held=self.held or {},

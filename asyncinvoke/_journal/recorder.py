@@ -12,13 +12,13 @@ import anyio.to_thread
 from asyncinvoke._clock import Clock
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import Ends, Prepare, Prepared, Write
+from asyncinvoke._engine.recording import MapCallbacks, Prepare, Prepared, Write
 from asyncinvoke._journal.comparing import Comparison, second_reading
-from asyncinvoke._journal.deciding import Seen
+from asyncinvoke._journal.deciding import SeenRows
 from asyncinvoke._journal.pending import LEAST_GROUP, Pending
 from asyncinvoke._journal.skimming import Skimmer
 from asyncinvoke._journal.store import Store
-from asyncinvoke._journal.writing import Sample, Writer
+from asyncinvoke._journal.writing import TakeSample, Writer
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.errors import AsyncInvokeError, JournalError
 
@@ -50,7 +50,7 @@ class JournalRecorder:
         clock: The source of time.
     """
 
-    _ends: Ends
+    _callbacks: MapCallbacks
     _writer: Writer
     # These two are set from `connect` to `close`.
 
@@ -61,7 +61,7 @@ class JournalRecorder:
         identity: Mapping[str, object],
         shared: InvokeParameters,
         keyed: bool,
-        sample: Sample | None,
+        sample: TakeSample | None,
         clock: Clock,
     ) -> None:
         self._journal = journal
@@ -73,7 +73,7 @@ class JournalRecorder:
         self._store = Store(Path(journal.path), keyed=keyed, results=journal.results)
         self._comparison = Comparison(self._store, journal, shared)
         self._pending = Pending()
-        self._seen = Seen() if keyed else None
+        self._seen = SeenRows() if keyed else None
         self._thread = anyio.CapacityLimiter(1)
         self._lock = threading.Lock()
         self._is_connected = False
@@ -127,14 +127,14 @@ class JournalRecorder:
         )
         return await skimmer.skim(items, write, skipped=skip, is_over=is_over)
 
-    def connect(self, ends: Ends) -> None:
+    def connect(self, callbacks: MapCallbacks) -> None:
         """Set the callbacks to use from now on."""
         sample = None if self._sample is None else self._sampled
-        self._ends = ends
+        self._callbacks = callbacks
         self._writer = Writer(
             self._store,
             self._pending,
-            ends,
+            callbacks,
             comparison=self._comparison,
             journal=self._journal,
             shared=self._shared,
@@ -145,16 +145,16 @@ class JournalRecorder:
             monotonic=self._clock.monotonic,
         )
         self._is_connected = True
-        ends.look_ahead(2 * LEAST_GROUP)
+        callbacks.look_ahead(2 * LEAST_GROUP)
 
     def read(self, prepared: Prepared) -> None:
         """Accept an item that was read; it is sent once its intent is committed."""
         pending = self._pending
         pending.read += 1
         if pending.error is not None or pending.is_refused:
-            self._ends.dropped(prepared.index)
+            self._callbacks.dropped(prepared.index)
         elif self._keyed and prepared.key is None:
-            self._ends.work([prepared])  # it has no key, and has failed because of that
+            self._callbacks.work([prepared])  # it has no key, and has failed because of that
         else:
             pending.reads.append(prepared)
             if self._writer.wanted is not None:
@@ -177,14 +177,14 @@ class JournalRecorder:
         else:
             self._failures += 1
         if pending.error is not None or prepared is None:
-            self._ends.hand_out([outcome])
+            self._callbacks.hand_out([outcome])
             return
         prepared.outcome = outcome
         pending.ended.append(prepared)
         writer = self._writer
         # An end is urgent only if it leaves a worker without work, as does the last one in progress.
         # Asking that here spares nearly all items two calls.
-        if writer.wanted is not None and (not writer.is_pausing or self._ends.is_hungry()):
+        if writer.wanted is not None and (not writer.is_pausing or self._callbacks.is_hungry()):
             writer.wake()
 
     def note(self, name: str, value: object) -> None:
@@ -229,7 +229,7 @@ class JournalRecorder:
         if self._is_connected:
             # Breaks the reference cycle between the map and its recorder.
             self._is_connected = False
-            del self._ends, self._writer
+            del self._callbacks, self._writer
         return failed
 
     def _finish(self) -> JournalError | None:

@@ -6,16 +6,16 @@ from typing import Any
 
 from asyncinvoke._engine.journal import Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import Ends, Prepared
-from asyncinvoke._journal.deciding import Decided, Seen
-from asyncinvoke._journal.pending import Batch, Pending
+from asyncinvoke._engine.recording import MapCallbacks, Prepared
+from asyncinvoke._journal.deciding import Decided, SeenRows
+from asyncinvoke._journal.pending import CommitBatch, Pending
 
 
 class Releaser:
     """Reports to the map what is recorded; on its event loop, and without blocking.
 
     Args:
-        ends: The callbacks of the map.
+        callbacks: The callbacks of the map.
         journal: The journal options: which failed items run again, and whether outcomes are replayed.
         pending: The items of the session.
         seen: The keys of this session, in a run with keys.
@@ -24,20 +24,20 @@ class Releaser:
 
     def __init__(
         self,
-        ends: Ends,
+        callbacks: MapCallbacks,
         journal: Journal,
         pending: Pending,
-        seen: Seen | None,
+        seen: SeenRows | None,
         *,
         time: Callable[[], float],
     ) -> None:
-        self._ends = ends
+        self._callbacks = callbacks
         self._journal = journal
         self._pending = pending
         self._seen = seen
         self._time = time
 
-    def release(self, batch: Batch, decided: Decided) -> None:
+    def release(self, batch: CommitBatch, decided: Decided) -> None:
         """Release what a commit has recorded.
 
         Args:
@@ -46,21 +46,21 @@ class Releaser:
         """
         self._release_ended(batch.ended)
         self._release_to_workers(batch, decided)
-        ends = self._ends
+        callbacks = self._callbacks
         for prepared, sent, is_again in decided.lost:
             if self._seen is not None and prepared.key is not None:
                 self._seen.open.pop(prepared.key, None)
             if is_again:
                 self._run_again(prepared, sent.outcome)
             elif not self._is_redriven(prepared, sent.outcome):
-                ends.made(prepared.index, sent.outcome)
+                callbacks.made(prepared.index, sent.outcome)
         for prepared, outcome in decided.twice:
-            ends.made(prepared.index, replace(outcome, started=self._time()))
+            callbacks.made(prepared.index, replace(outcome, started=self._time()))
         self._replay(decided)
         for prepared in decided.skipped:
-            ends.found(prepared.index, None)
+            callbacks.found(prepared.index, None)
         for prepared in decided.dropped:
-            ends.dropped(prepared.index)
+            callbacks.dropped(prepared.index)
 
     def _release_ended(self, ended: list[Prepared]) -> None:
         seen, open_ = self._seen, self._pending.open
@@ -70,14 +70,14 @@ class Releaser:
                 seen.add(prepared.row)
                 seen.open.pop(prepared.key, None)
         if ended:
-            self._ends.hand_out([prepared.outcome for prepared in ended])
+            self._callbacks.hand_out([prepared.outcome for prepared in ended])
 
-    def _release_to_workers(self, batch: Batch, decided: Decided) -> None:
+    def _release_to_workers(self, batch: CommitBatch, decided: Decided) -> None:
         for prepared in decided.repeated:
             prepared.is_sent = True  # it already has an intent and a mark
         released = [*decided.fresh, *batch.again, *decided.again, *decided.repeated]
         self._pending.open.update((prepared.index, prepared) for prepared in released)
-        self._ends.work(released)
+        self._callbacks.work(released)
 
     def _replay(self, decided: Decided) -> None:
         replays = self._journal.replay and self._journal.results
@@ -85,7 +85,7 @@ class Releaser:
         for prepared, outcome in decided.outcomes:
             if id(prepared) in asked and self._is_redriven(prepared, outcome):
                 continue
-            self._ends.found(prepared.index, outcome if replays else None)
+            self._callbacks.found(prepared.index, outcome if replays else None)
 
     def _is_redriven(self, prepared: Prepared, outcome: Outcome[Any]) -> bool:
         """Return whether a failed item runs again, or is dropped because that is not known."""
@@ -96,8 +96,8 @@ class Releaser:
             try:
                 again = redrive(outcome)
             except Exception as error:  # noqa: BLE001  # the caller's function may raise anything
-                self._ends.dropped(prepared.index)
-                self._ends.failed(error)
+                self._callbacks.dropped(prepared.index)
+                self._callbacks.failed(error)
                 return True
         if again:
             self._run_again(prepared, outcome)

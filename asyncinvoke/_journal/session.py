@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke._journal.committing import keep_notes
-from asyncinvoke._journal.flights import Left, Query, read_left
+from asyncinvoke._journal.flights import Query, Unfinished, read_unfinished
 from asyncinvoke._journal.host import NETWORK, boot_id, host_name
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.in_place import identity_of_file
@@ -105,7 +105,7 @@ class Session:
         """The number of the session, from 1."""
         self.started = 0.0
         """When the session started, in seconds since the epoch."""
-        self.left = Left()
+        self.left = Unfinished()
         """What the earlier sessions have left."""
         self._first_format = FORMAT
         self.is_proven = False
@@ -136,7 +136,7 @@ class Session:
             ((version,),) = self._sql.all("PRAGMA user_version")
             self._first_format = int(about.get(FIRST_FORMAT, version))
             self._is_trusted = self._marks.belong_to(self._run_id)
-            self.left = read_left(self._sql.all, self._marks, keyed=self._keyed)
+            self.left = read_unfinished(self._sql.all, self._marks, keyed=self._keyed)
         self._identity = identity
 
     def begin(self) -> None:

@@ -8,16 +8,16 @@ from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
-from asyncinvoke._journal.committing import Commit, Words
+from asyncinvoke._journal.committing import Commit, Numbering
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.deciding import Found
-from asyncinvoke._journal.flights import Left
+from asyncinvoke._journal.flights import Unfinished
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.in_place import OpenFiles
 from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._journal.marks import NO_MARK, Marks, mark_of
 from asyncinvoke._journal.opening import FAILED, explained, remove_new, resolved, writing
-from asyncinvoke._journal.pending import Batch
+from asyncinvoke._journal.pending import CommitBatch
 from asyncinvoke._journal.session import Session, lock
 from asyncinvoke._journal.statements import Statements
 
@@ -52,7 +52,7 @@ class Store:
         self._statements: Statements | None = None
         self._session: Session | None = None
         self._lookups: Lookups | None = None
-        self._words: Words | None = None
+        self._numbering: Numbering | None = None
         self._files: OpenFiles | None = None
         self._mark = NO_MARK
         self._next_row = 0
@@ -60,7 +60,7 @@ class Store:
         self._has_begun = False
 
     @property
-    def left(self) -> Left:
+    def left(self) -> Unfinished:
         """What the earlier sessions have left."""
         return self._begun.left
 
@@ -116,7 +116,7 @@ class Store:
             with sql.transaction():
                 session.begin()
                 with damage_told(self.path):
-                    self._words = Words(sql)
+                    self._numbering = Numbering(sql)
             self._mark = mark_of(session.number)
             # From here on, the file itself records that this session has begun. So a copy of the
             # file without its WAL is not mistaken for a run that has ended in order.
@@ -179,24 +179,24 @@ class Store:
 
     def outcomes(self, wanted: list[Found]) -> list[tuple[Prepared, Outcome[Any]]]:
         """Return the recorded outcomes of items."""
-        assert self._words is not None  # noqa: S101  # it is open
-        return self.lookups.outcomes(wanted, self._words.causes)
+        assert self._numbering is not None  # noqa: S101  # it is open
+        return self.lookups.outcomes(wanted, self._numbering.causes)
 
     # Committing.
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: CommitBatch) -> None:
         """Record a batch in one transaction.
 
         Raises:
             JournalError: The journal cannot be written.
         """
         self._check_in_place()
-        session, words, sql = self._begun, self._words, self._sql
-        assert words is not None  # noqa: S101  # it is open
+        session, numbering, sql = self._begun, self._numbering, self._sql
+        assert numbering is not None  # noqa: S101  # it is open
         self._place(batch.reads)
-        before, was_proven = words.copy(), session.is_proven
+        before, was_proven = numbering.copy(), session.is_proven
         commit = Commit(
-            sql, words, session=session.number, started=session.started, results=self._results
+            sql, numbering, session=session.number, started=session.started, results=self._results
         )
         try:
             with sql.transaction():
@@ -206,7 +206,7 @@ class Store:
                     session.prove(batch.held)
                 commit.write(batch)
         except BaseException as error:
-            words.restore(before)
+            numbering.restore(before)
             session.is_proven = was_proven
             if isinstance(error, FAILED):
                 raise explained(self.path, error) from None
@@ -221,7 +221,7 @@ class Store:
                 self._sql.do("PRAGMA wal_checkpoint(PASSIVE)")
             raise error
 
-    def finish(self, batch: Batch) -> None:
+    def finish(self, batch: CommitBatch) -> None:
         """Record the last batch, which ends the session in order, and close the file.
 
         Raises:
@@ -236,7 +236,7 @@ class Store:
         finally:
             self.abandon()
 
-    def _leave_out_recorded(self, batch: Batch) -> None:
+    def _leave_out_recorded(self, batch: CommitBatch) -> None:
         """Skip outcomes that are recorded: an interrupt may come between a commit and its release."""
         try:
             takes = dict(

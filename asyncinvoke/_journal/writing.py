@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 import anyio
 
 from asyncinvoke._engine.journal import Journal
-from asyncinvoke._engine.recording import Ends, Prepared
+from asyncinvoke._engine.recording import MapCallbacks, Prepared
 from asyncinvoke._journal.comparing import Comparison, digest
-from asyncinvoke._journal.deciding import Decided, Seen, decide_found, decide_fresh
+from asyncinvoke._journal.deciding import Decided, SeenRows, decide_found, decide_fresh
 from asyncinvoke._journal.identity import changed_items
 from asyncinvoke._journal.opening import FAILED, explained
-from asyncinvoke._journal.pending import LEAST_GROUP, Batch, Pending, group_size
+from asyncinvoke._journal.pending import LEAST_GROUP, CommitBatch, Pending, group_size
 from asyncinvoke._journal.releasing import Releaser
 from asyncinvoke._journal.store import Store
 from asyncinvoke._request.parameters import InvokeParameters
@@ -26,7 +26,7 @@ be many commits of few records, each as expensive as a commit of many."""
 SAMPLE_EVERY = 1.0
 """How often the run is sampled, in seconds."""
 
-Sample: TypeAlias = Callable[[], tuple[Any, ...]]
+TakeSample: TypeAlias = Callable[[], tuple[Any, ...]]
 """Returns the columns of a sample, without its session and time."""
 
 
@@ -45,7 +45,7 @@ class Writer:
     Args:
         store: The journal.
         pending: The items of the session.
-        ends: The callbacks of the map.
+        callbacks: The callbacks of the map.
         comparison: Compares the input with the recorded one.
         journal: The journal options.
         shared: The request parameters of items without a request of their own.
@@ -60,20 +60,20 @@ class Writer:
         self,
         store: Store,
         pending: Pending,
-        ends: Ends,
+        callbacks: MapCallbacks,
         *,
         comparison: Comparison,
         journal: Journal,
         shared: InvokeParameters,
-        seen: Seen | None,
-        sample: Sample | None,
+        seen: SeenRows | None,
+        sample: TakeSample | None,
         in_thread: Callable[..., Awaitable[Any]],
         time: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
         self._store = store
         self._pending = pending
-        self._ends = ends
+        self._callbacks = callbacks
         self._comparison = comparison
         self._journal = journal
         self._shared = shared
@@ -81,7 +81,7 @@ class Writer:
         self._sample = sample
         self._in_thread = in_thread
         self._monotonic = monotonic
-        self._releaser = Releaser(ends, journal, pending, seen, time=time)
+        self._releaser = Releaser(callbacks, journal, pending, seen, time=time)
         self._group = LEAST_GROUP
         self._committed = -math.inf
         self._sampled = monotonic()
@@ -121,10 +121,10 @@ class Writer:
         self.is_pausing, self.wanted = False, None
 
     def _is_urgent(self) -> bool:
-        ends, pending = self._ends, self._pending
+        callbacks, pending = self._callbacks, self._pending
         if pending.reads or pending.again:
-            return len(pending.reads) >= 2 * self._group or ends.is_hungry()
-        return bool(pending.ended) and ends.is_idle()
+            return len(pending.reads) >= 2 * self._group or callbacks.is_hungry()
+        return bool(pending.ended) and callbacks.is_idle()
 
     async def _commit(self) -> None:
         pending = self._pending
@@ -143,7 +143,7 @@ class Writer:
         if not done:
             return
         self._committed = anyio.current_time()
-        was_hungry = self._ends.is_hungry()
+        was_hungry = self._callbacks.is_hungry()
         self._release(batch, done[0])
         pending.is_taken = False  # it stays if an interrupt has left items unreleased
         if reads:
@@ -166,7 +166,7 @@ class Writer:
         self._sampled = now
         return self._sample()
 
-    def _record(self, reads: list[Prepared], batch: Batch, done: list[Decided]) -> None:
+    def _record(self, reads: list[Prepared], batch: CommitBatch, done: list[Decided]) -> None:
         """Decide about the items read, and commit everything; runs in the worker thread."""
         decided, store = Decided(), self._store
         digest(reads, self._shared)
@@ -190,30 +190,30 @@ class Writer:
             raise explained(store.path, error) from None
         done.append(decided)
 
-    def _release(self, batch: Batch, decided: Decided) -> None:
+    def _release(self, batch: CommitBatch, decided: Decided) -> None:
         self._releaser.release(batch, decided)
         if decided.differing:
             # Items read ahead are from the wrong input too.
             self._pending.is_refused = True
             self._drop()
             names = [each.key or each.index for each in decided.differing]
-            self._ends.failed(self._comparison.mismatch(changed_items(names)))
+            self._callbacks.failed(self._comparison.mismatch(changed_items(names)))
 
     def _look_ahead(self, group: int) -> None:
         if group != self._group:
             self._group = group
-            self._ends.look_ahead(2 * group)
+            self._callbacks.look_ahead(2 * group)
 
     def _give_up(self, error: JournalError) -> None:
         """Start no more items; current and later outcomes are released unrecorded."""
         pending = self._pending
         pending.error = error
         ended, pending.ended = pending.ended, []
-        self._ends.hand_out([prepared.outcome for prepared in ended])
+        self._callbacks.hand_out([prepared.outcome for prepared in ended])
         self._drop()
-        self._ends.failed(error)
+        self._callbacks.failed(error)
 
     def _drop(self) -> None:
         """Drop items without a committed intent, so that they do not run."""
         for prepared in self._pending.drop():
-            self._ends.dropped(prepared.index)
+            self._callbacks.dropped(prepared.index)

@@ -156,11 +156,11 @@ class Books:
         if not gate.in_flight and not gate.waiting:
             self.scopes.shelve(gate)
 
-    def uncount(self, claim: Claim) -> None:
-        """Undo the grant of a claim whose attempt was not sent."""
+    def uncount(self, claim: Claim, *, was_sent: bool = False) -> None:
+        """Undo the count of a claim as accepted: its attempt was refused, or not even sent."""
         for gate in (claim.gate, self.scopes.caller):
-            gate.meter.take_back(claim.number)
-            if gate.rate is not None:
+            gate.meter.uncount(claim.number)
+            if gate.rate is not None and not was_sent:
                 gate.rate.give_back()
 
     def refresh(self, gate: FunctionGate, now: float) -> float:

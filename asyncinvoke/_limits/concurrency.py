@@ -51,7 +51,7 @@ REMEMBERED = 6
 """The number of throttles for which others are assumed present after a ceiling that moved."""
 
 
-class WayBack(Enum):
+class Recovery(Enum):
     """How the limit rises after a cut."""
 
     TO_CEILING = "to the ceiling"
@@ -71,7 +71,7 @@ class Cut:
     depth: float
     """The depth, as a fraction of the ceiling."""
 
-    way_back: WayBack = WayBack.TO_CEILING
+    recovery: Recovery = Recovery.TO_CEILING
     """How to return."""
 
 
@@ -128,12 +128,12 @@ class Ceilings:
             self._found += 1
             self._shared = max(self._shared - 1, 0)
         if was_shared or (fell and settled):
-            return Cut(depth=_shared_depth(ceiling), way_back=WayBack.SHARING)
+            return Cut(depth=_shared_depth(ceiling), recovery=Recovery.SHARING)
         if fell:
-            return Cut(depth=FALLEN_CUT, way_back=WayBack.SHARING)
+            return Cut(depth=FALLEN_CUT, recovery=Recovery.SHARING)
         if self._found >= ROOM_AFTER:
             self._found = 1
-            return Cut(depth=ROOM_CUT, way_back=WayBack.LEAVING_ROOM)
+            return Cut(depth=ROOM_CUT, recovery=Recovery.LEAVING_ROOM)
         return Cut(depth=ALONE_CUTS[min(self._found, len(ALONE_CUTS) - 1)])
 
 
@@ -272,13 +272,13 @@ class ConcurrencyLimit:
         """
         ceiling = max(min(float(in_flight), self._value), 1.0)
         cut = self._ceilings.found(ceiling, settled=self._rounds >= SETTLED)
-        gives_way = cut.way_back is not WayBack.TO_CEILING
+        gives_way = cut.recovery is not Recovery.TO_CEILING
         least = LEAST_GIVEN if gives_way else LEAST_CUT
         self._value = max(min(ceiling * (1 - cut.depth), ceiling - least), float(self.minimum))
         self._plateau = self._value if gives_way else max(ceiling, self._value)
         self._rounds_to_plateau = math.cbrt((self._plateau - self._value) / CURVATURE)
         self._rounds = 0.0
-        self._is_sharing = cut.way_back is WayBack.SHARING
+        self._is_sharing = cut.recovery is Recovery.SHARING
         self._is_starting = False
         self.limit = int(self._value + 0.5)
 

@@ -4,7 +4,7 @@ import math
 
 from asyncinvoke._clock import Clock
 from asyncinvoke._limits.books import Books, Claim, LimiterClosedError, PermitTimeoutError
-from asyncinvoke._limits.events import News
+from asyncinvoke._limits.events import LimitEvents
 from asyncinvoke._limits.gates import Gate
 from asyncinvoke._limits.queue import Line, Queue
 from asyncinvoke._limits.scopes import AccountGate, FunctionGate
@@ -20,12 +20,12 @@ class Dispatcher:
     Args:
         books: The bookkeeping of attempts in flight.
         clock: The source of time.
-        news: The queue of limit events.
+        events: The queue of limit events.
     """
 
-    def __init__(self, books: Books, *, clock: Clock, news: News) -> None:
+    def __init__(self, books: Books, *, clock: Clock, events: LimitEvents) -> None:
         self.books = books
-        self.news = news
+        self.events = events
         self._queue: Queue[Waiter] = Queue()
         self._timekeeper = Timekeeper(clock, self._act)
 
@@ -188,8 +188,8 @@ class Dispatcher:
             waiter.limited = self.books.describe(waiter.claim.key)
             self._give_up(waiter)
         self._dispatch(now)
-        if self.news.pending:
-            self.news.deliver()
+        if self.events.pending:
+            self.events.deliver()
         return self.books.in_flight
 
     def _look_at(self, gate: Gate, now: float) -> None:

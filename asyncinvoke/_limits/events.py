@@ -42,7 +42,7 @@ class LimitChanged:
     ran out of file descriptors."""
 
 
-class News:
+class LimitEvents:
     """Queues events and log records until the limiter's state is consistent, then delivers them.
 
     Hooks are foreign code: they may raise, even `KeyboardInterrupt`, and may read the limiter's
@@ -91,9 +91,9 @@ class News:
     def deliver(self) -> None:
         """Deliver everything queued; of what hooks raise, only a `BaseException` propagates."""
         while self.pending:
-            news = self.pending.popleft()
-            if isinstance(news, tuple):
-                level, line, extra = news
+            event = self.pending.popleft()
+            if isinstance(event, tuple):
+                level, line, extra = event
                 _logger.log(level, line, extra=extra)
             else:
-                self._hooks.emit(news)
+                self._hooks.emit(event)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 
 from asyncinvoke._limits.concurrency import ConcurrencyLimit
-from asyncinvoke._limits.events import LOG_EVERY, LOG_PAUSES_FROM, News
+from asyncinvoke._limits.events import LOG_EVERY, LOG_PAUSES_FROM, LimitEvents
 from asyncinvoke._limits.rate import FIRST, Pause, RateLimit, RateMeter
 from asyncinvoke._model.failure import LIMIT_OF_REASON, LimitKind, ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry import attributes
@@ -25,14 +25,14 @@ class Gate:
         concurrency: Its limit on attempts in flight.
         now: The current time.
         random: Returns numbers from 0 to 1.
-        news: The queue for limit changes.
+        events: The queue for limit changes.
     """
 
     __slots__ = (
         "_concurrency_cut",
+        "_events",
         "_logged_at",
         "_lowered_since",
-        "_news",
         "_pause_cut",
         "_rate_cut",
         "_reason",
@@ -59,7 +59,7 @@ class Gate:
         concurrency: ConcurrencyLimit,
         now: float,
         random: Callable[[], float],
-        news: News,
+        events: LimitEvents,
     ) -> None:
         self.scope: ThrottleScope = scope
         self.key: object = key
@@ -78,7 +78,7 @@ class Gate:
         self._rate_cut = 0
         self._pause_cut = 0
         self._reason: ThrottleReason | None = None
-        self._news = news
+        self._events = events
         self._logged_at = -math.inf
         self._lowered_since = 0
         self._said_that_it_pauses = False
@@ -111,7 +111,7 @@ class Gate:
         elif self.concurrency.limit < self.concurrency.maximum:
             before = self.concurrency.limit
             self.concurrency.succeeded(now=now, in_flight=self.in_flight)
-            if self._news.is_heard:
+            if self._events.is_heard:
                 self._rose(before)
 
     def tick(self, now: float, in_flight: int) -> None:
@@ -119,7 +119,7 @@ class Gate:
         if self.may_grow:
             before = self.concurrency.limit
             self.concurrency.tick(now=now, in_flight=in_flight)
-            if self._news.is_heard:
+            if self._events.is_heard:
                 self._rose(before)
 
     def throttled(
@@ -172,7 +172,7 @@ class Gate:
             extra = dict(self._attributes)
             if cause == self._reason:
                 extra |= attributes.of_reason(self._reason)
-            self._news.log(logging.WARNING, f"{self} pauses: {cause}", extra)
+            self._events.log(logging.WARNING, f"{self} pauses: {cause}", extra)
 
     def reached(self) -> None:
         """End the pause: the endpoint has responded."""
@@ -248,7 +248,7 @@ class Gate:
 
     def _rose(self, before: int) -> None:
         after = self.concurrency.limit
-        self._news.changed(
+        self._events.changed(
             self.scope, self.key, LimitKind.CONCURRENCY, before=before, after=after, reason=None
         )
 
@@ -262,8 +262,8 @@ class Gate:
     ) -> None:
         if before == after:
             return
-        if self._news.is_heard:
-            self._news.changed(
+        if self._events.is_heard:
+            self._events.changed(
                 self.scope, self.key, quantity, before=before, after=after, reason=reason
             )
         self._lowered_since += 1
@@ -273,7 +273,7 @@ class Gate:
             why = self._cause if reason is None else reason
             often = self._lowered_since
             since = "" if often == 1 else f"; lowered {often} times since the last line"
-            self._news.log(
+            self._events.log(
                 logging.INFO,
                 f"{self}: at most {after:.3g} {what}{was} ({why}){since}",
                 {

@@ -11,7 +11,7 @@ from typing import Self
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._limits.books import Books, Claim
 from asyncinvoke._limits.dispatch import Dispatcher
-from asyncinvoke._limits.events import News
+from asyncinvoke._limits.events import LimitEvents
 from asyncinvoke._limits.gates import Gate
 from asyncinvoke._limits.limit import AdaptiveLimit, Limit, files_limit
 from asyncinvoke._limits.scopes import FunctionKey, Scopes
@@ -81,8 +81,8 @@ class Permit(Claim):
                 self._answered(books.now())
         finally:
             self._give_back()
-        if dispatcher.news.pending:
-            dispatcher.news.deliver()
+        if dispatcher.events.pending:
+            dispatcher.events.deliver()
 
     def admitted(self) -> None:
         """Release it: the attempt was admitted, whether or not the function failed."""
@@ -119,8 +119,8 @@ class Permit(Claim):
             books.release(self)
             if books.waiting:
                 dispatcher.given_back(gate)
-        if dispatcher.news.pending:
-            dispatcher.news.deliver()
+        if dispatcher.events.pending:
+            dispatcher.events.deliver()
 
     def throttled(self, reason: ThrottleReason) -> None:
         """Release it: the attempt was throttled, for a reason that identifies the limit."""
@@ -131,8 +131,7 @@ class Permit(Claim):
         try:
             now, hit = books.now(), LIMIT_OF_REASON[reason]
             slowed, ahead = self._slowed(hit.scope)
-            gate.meter.take_back(self.number)
-            books.scopes.caller.meter.take_back(self.number)
+            books.uncount(self, was_sent=True)
             slowed.throttles += 1
             # A fixed limit never changes.
             if books.scopes.adaptive is not None:
@@ -145,8 +144,8 @@ class Permit(Claim):
             self._answered(now)
         finally:
             self._give_back()
-        if dispatcher.news.pending:
-            dispatcher.news.deliver()
+        if dispatcher.events.pending:
+            dispatcher.events.deliver()
 
     def unreachable(self, why: str = "") -> float:
         """Release it: the attempt was not sent, because nothing can be sent.
@@ -172,8 +171,8 @@ class Permit(Claim):
             books.shared_moved()
         finally:
             self._give_back()
-        if dispatcher.news.pending:
-            dispatcher.news.deliver()
+        if dispatcher.events.pending:
+            dispatcher.events.deliver()
         return caller.pause.began
 
     def out_of_files(self) -> bool:
@@ -197,8 +196,8 @@ class Permit(Claim):
             books.shared_moved()
         finally:
             self._give_back()
-        if dispatcher.news.pending:
-            dispatcher.news.deliver()
+        if dispatcher.events.pending:
+            dispatcher.events.deliver()
         return others > 0
 
     def _give_back(self) -> None:
@@ -271,10 +270,10 @@ class Limiter:
                 wanted,
                 files[0],
             )
-        news = News(Hooks() if hooks is None else hooks)
-        scopes = Scopes(limit, maximum=most, now=clock.monotonic(), news=news)
+        events = LimitEvents(Hooks() if hooks is None else hooks)
+        scopes = Scopes(limit, maximum=most, now=clock.monotonic(), events=events)
         self._books = Books(scopes, now=clock.monotonic)
-        self._dispatcher = Dispatcher(self._books, clock=clock, news=news)
+        self._dispatcher = Dispatcher(self._books, clock=clock, events=events)
 
     @property
     def limit(self) -> int:

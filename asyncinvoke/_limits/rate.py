@@ -77,7 +77,7 @@ class RateMeter:
         self._began = now
         self.ends_at = now + WINDOW
 
-    def take_back(self, number: int) -> None:
+    def uncount(self, number: int) -> None:
         """Uncount an attempt that was refused or not sent.
 
         Args:

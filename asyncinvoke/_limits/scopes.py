@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from asyncinvoke._limits.concurrency import ConcurrencyLimit
-from asyncinvoke._limits.events import News
+from asyncinvoke._limits.events import LimitEvents
 from asyncinvoke._limits.gates import Gate
 from asyncinvoke._limits.limit import AdaptiveLimit, Limit
 from asyncinvoke._model.failure import ThrottleScope
@@ -63,10 +63,15 @@ class AccountGate(Gate):
         concurrency: ConcurrencyLimit,
         now: float,
         random: Callable[[], float],
-        news: News,
+        events: LimitEvents,
     ) -> None:
         super().__init__(
-            ThrottleScope.ACCOUNT, key, concurrency=concurrency, now=now, random=random, news=news
+            ThrottleScope.ACCOUNT,
+            key,
+            concurrency=concurrency,
+            now=now,
+            random=random,
+            events=events,
         )
         self.functions: int = 0
 
@@ -86,10 +91,15 @@ class FunctionGate(Gate):
         concurrency: ConcurrencyLimit,
         now: float,
         random: Callable[[], float],
-        news: News,
+        events: LimitEvents,
     ) -> None:
         super().__init__(
-            ThrottleScope.FUNCTION, key, concurrency=concurrency, now=now, random=random, news=news
+            ThrottleScope.FUNCTION,
+            key,
+            concurrency=concurrency,
+            now=now,
+            random=random,
+            events=events,
         )
         self.account: AccountGate = account
         self.reserved: bool = False
@@ -116,14 +126,14 @@ class Scopes:
         limit: The initial limit of each gate.
         maximum: The maximum number of attempts in flight overall.
         now: The current time.
-        news: The queue for limit changes.
+        events: The queue for limit changes.
     """
 
-    def __init__(self, limit: Limit, *, maximum: int, now: float, news: News) -> None:
+    def __init__(self, limit: Limit, *, maximum: int, now: float, events: LimitEvents) -> None:
         self.adaptive: AdaptiveLimit | None = limit if isinstance(limit, AdaptiveLimit) else None
         """The adaptive limit; `None` if the limit is fixed."""
         self._random = random.Random().random  # noqa: S311  # spreads clients, guards nothing
-        self._news = news
+        self._events = events
         self._fresh: OrderedDict[FunctionGate, None] = OrderedDict()
         self._throttled: OrderedDict[FunctionGate, None] = OrderedDict()
         self._idle_accounts: OrderedDict[str | None, None] = OrderedDict()
@@ -142,7 +152,7 @@ class Scopes:
             concurrency=self._concurrency(),
             now=now,
             random=self._random,
-            news=self._news,
+            events=self._events,
         )
         account.functions += 1
         self.functions[key] = gate
@@ -207,7 +217,7 @@ class Scopes:
                 concurrency=self._concurrency(),
                 now=now,
                 random=self._random,
-                news=self._news,
+                events=self._events,
             )
             self._accounts[account_id] = account
         elif not account.functions:
@@ -221,7 +231,7 @@ class Scopes:
             concurrency=self._all_of_it(),
             now=now,
             random=self._random,
-            news=self._news,
+            events=self._events,
         )
 
     def _all_of_it(self) -> ConcurrencyLimit:

@@ -32,7 +32,7 @@ MOST_ATTEMPTS = 64
 _SUPPRESSED = "suppress_instrumentation"
 
 
-class _UnderWay:
+class _OpenSpan:
     """An execution in progress: its span, and the context that was current before."""
 
     __slots__ = ("attempts", "before", "context", "header", "header_before", "span")
@@ -68,7 +68,7 @@ class Spans:
     def __init__(self, provider: TracerProvider | None, metrics: Metrics) -> None:
         self._tracer = trace.get_tracer("asyncinvoke", tracer_provider=provider, schema_url=SCHEMA)
         self._metrics = metrics
-        self._under_way: dict[object, _UnderWay] = {}
+        self._open: dict[object, _OpenSpan] = {}
         self._in_lambda = IN_LAMBDA in os.environ
         self.takes: dict[type, Callable[[Any], None]] = {
             ExecutionStarted: self._started,
@@ -85,9 +85,9 @@ class Spans:
 
     def handed_over(self, execution: object) -> None:
         """Restore the context of the caller for the block of a stream."""
-        under_way = self._under_way.get(execution)
-        if under_way is not None:
-            under_way.restore()
+        open_span = self._open.get(execution)
+        if open_span is not None:
+            open_span.restore()
 
     def _started(self, event: ExecutionStarted) -> None:
         before = contexts.get_current()
@@ -100,14 +100,14 @@ class Spans:
         # Suppress other instrumentations in this context, where every request already has a span.
         context = contexts.set_value(_SUPPRESSED, True, trace.set_span_in_context(span, before))
         contexts.attach(context)
-        under_way = self._under_way[event] = _UnderWay(span, before, context)
+        open_span = self._open[event] = _OpenSpan(span, before, context)
         header = _header(span)
         if header is not None:
-            under_way.header_before = replaced = TRACE.get()
+            open_span.header_before = replaced = TRACE.get()
             if replaced is None and self._in_lambda:
                 replaced = of_this_run()
-            under_way.header = with_other_fields(header, replaced)
-            TRACE.set(under_way.header)
+            open_span.header = with_other_fields(header, replaced)
+            TRACE.set(open_span.header)
 
     def _attempt_started(self, event: AttemptStarted) -> None:
         self._metrics.waited(event.execution, event.waited)
@@ -115,31 +115,31 @@ class Spans:
     def _attempt_ended(self, event: AttemptEnded) -> None:
         attempt = event.attempt
         self._metrics.attempt_ended(event.execution, attempt)
-        under_way = self._under_way.get(event.execution)
-        if under_way is None or (under_way.attempts is None and attempt.delay is None):
+        open_span = self._open.get(event.execution)
+        if open_span is None or (open_span.attempts is None and attempt.delay is None):
             return  # the only attempt, as usual
-        if under_way.attempts is None:
-            under_way.attempts = deque(maxlen=MOST_ATTEMPTS)
-        under_way.attempts.append(attempt)
+        if open_span.attempts is None:
+            open_span.attempts = deque(maxlen=MOST_ATTEMPTS)
+        open_span.attempts.append(attempt)
 
     def _ended(self, event: ExecutionEnded) -> None:
-        under_way = self._under_way.pop(event.execution, None)
-        if under_way is None:
+        open_span = self._open.pop(event.execution, None)
+        if open_span is None:
             return
         # A meter or a span processor may raise; the caller's context is restored all the same.
         try:
             self._metrics.ended(event)
         finally:
             try:
-                self._end(under_way, event.result)
+                self._end(open_span, event.result)
             finally:
-                under_way.restore()
+                open_span.restore()
 
-    def _end(self, under_way: _UnderWay, result: Response[Any] | InvocationError | None) -> None:
-        span = under_way.span
+    def _end(self, open_span: _OpenSpan, result: Response[Any] | InvocationError | None) -> None:
+        span = open_span.span
         if span.is_recording():
-            for attempt in under_way.attempts or ():
-                self._attempt(attempt, under_way.context)
+            for attempt in open_span.attempts or ():
+                self._attempt(attempt, open_span.context)
             span.set_attribute("asyncinvoke.outcome", str(outcome_of(result)))
             if result is not None:
                 values = attributes.of_result(result)

@@ -4,7 +4,7 @@ Each call is made on a copy of the client, whose HTTP session is wrapped by ours
 when sending begins, so a call that fails before that was certainly not sent. It keeps the raw
 answer, so a body that breaks the SDK's parser does not override the status line. And it follows no
 redirects, which would deliver the payload twice. The caller's objects are not changed, and their
-wrappers and event handlers still apply. As the waiting happens in third-party libraries, `UnderWay`
+wrappers and event handlers still apply. As the waiting happens in third-party libraries, `ForeignCalls`
 cancels their calls from here.
 """
 
@@ -20,10 +20,10 @@ from asyncinvoke._model.response import Reply, StreamHead, decode_log_result
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.answers import ACCEPTED, as_text, read_failure
 from asyncinvoke._transport.credentials import KeptCredentials
+from asyncinvoke._transport.foreign_calls import ForeignCalls
 from asyncinvoke._transport.noting import NotingSession
 from asyncinvoke._transport.sdk_request import client_arguments, stream_arguments
 from asyncinvoke._transport.stream import OpenStream, read_whole
-from asyncinvoke._transport.under_way import UnderWay
 from asyncinvoke._transport.wires import Wires
 
 
@@ -46,7 +46,7 @@ class ClientTransport:
         credentials: KeptCredentials | None = None,
     ) -> None:
         self._client = client
-        self._under_way = UnderWay()
+        self._foreign_calls = ForeignCalls()
         # A fake client has neither.
         if isinstance(client, AioBaseClient):
             wires = wires or Wires(client._endpoint.http_session)  # noqa: SLF001
@@ -58,24 +58,28 @@ class ClientTransport:
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         """Invoke once, and read the whole response; failures are returned, not raised."""
-        return await self._under_way.wait_for(self._send(parameters, payload, progress), progress)
+        return await self._foreign_calls.wait_for(
+            self._send(parameters, payload, progress), progress
+        )
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> OpenStream | Failure:
         """Invoke once, and read the head of the response; failures are returned, not raised."""
-        return await self._under_way.wait_for(self._open(parameters, payload, progress), progress)
+        return await self._foreign_calls.wait_for(
+            self._open(parameters, payload, progress), progress
+        )
 
     async def aclose(self) -> None:
         """Close: calls in progress fail as closed, each with its phase, and no more are sent."""
         self.end()
         if self._wires is not None:
             await self._wires.aclose()
-        await self._under_way.aclose()
+        await self._foreign_calls.aclose()
 
     def end(self) -> None:
         """Cancel all calls, without waiting for them."""
-        self._under_way.end()
+        self._foreign_calls.end()
 
     async def _send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -113,7 +117,7 @@ class ClientTransport:
                 content = await read_whole(noting.body())
                 return read_failure(answer["StatusCode"], noting.headers, content)
             progress.phase = Phase.HEAD_READ
-            body = self._under_way.body(noting.body(), progress)
+            body = self._foreign_calls.body(noting.body(), progress)
             return OpenStream(_stream_head(answer), body, progress.deadline)
         except BaseException as error:
             await noting.aclose()

@@ -20,6 +20,7 @@ from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.answers import ACCEPTED, read_answer, read_failure, read_stream_head
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
+from asyncinvoke._transport.foreign_calls import ForeignCalls
 from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.interception import Interception
 from asyncinvoke._transport.patterns import Patterns, family_of
@@ -27,7 +28,6 @@ from asyncinvoke._transport.sdk_request import HOLES, INVOKE, STREAM, make_templ
 from asyncinvoke._transport.sigv4 import Moment
 from asyncinvoke._transport.stream import OpenStream
 from asyncinvoke._transport.template import Filled, Template, UnsuitableError
-from asyncinvoke._transport.under_way import UnderWay
 from asyncinvoke._transport.wires import Wires
 
 _logger = logging.getLogger("asyncinvoke")
@@ -49,7 +49,7 @@ class DirectTransport:
         """
         self._client = client
         self._wires = Wires(client._endpoint.http_session)  # noqa: SLF001
-        self._under_way = UnderWay()
+        self._foreign_calls = ForeignCalls()
         self._credentials = KeptCredentials(client._request_signer)  # noqa: SLF001
         self._reference = ClientTransport(client, wires=self._wires, credentials=self._credentials)
         self._interception = Interception(client)
@@ -77,7 +77,7 @@ class DirectTransport:
                 self._latest = parameters, moment, template
         connections = None if template is None else self._wires.ours(template.origin)
         if moment is None or template is None or connections is None:
-            return await self._under_way.wait_for(
+            return await self._foreign_calls.wait_for(
                 self._send(parameters, payload, progress), progress
             )
         try:
@@ -99,7 +99,9 @@ class DirectTransport:
         """Send once, and read the head of the response; failures are returned, not raised."""
         if self._steps_aside():
             return await self._reference.open(parameters, payload, progress)
-        return await self._under_way.wait_for(self._open(parameters, payload, progress), progress)
+        return await self._foreign_calls.wait_for(
+            self._open(parameters, payload, progress), progress
+        )
 
     def connecting(self) -> dict[str, int]:
         """Return how many connections are being opened, by the origin that they lead to."""
@@ -107,11 +109,11 @@ class DirectTransport:
 
     async def aclose(self) -> None:
         """Close: calls in progress fail as closed, each with its phase, and no more are sent."""
-        self._under_way.end()
+        self._foreign_calls.end()
         self._reference.end()
         await self._wires.aclose()
         await self._reference.aclose()
-        await self._under_way.aclose()
+        await self._foreign_calls.aclose()
 
     def _steps_aside(self) -> bool:
         found = self._interception.found()
@@ -151,7 +153,7 @@ class DirectTransport:
         if status_code == 200:
             return OpenStream(
                 read_stream_head(status_code, headers),
-                self._under_way.body(body, progress),
+                self._foreign_calls.body(body, progress),
                 progress.deadline,
             )
         content = await self._wires.whole(body, status_code, progress)

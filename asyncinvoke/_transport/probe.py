@@ -27,7 +27,7 @@ from asyncinvoke._transport.wires import Wires
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Observed:
     """The response to the probe."""
 
     status: int
@@ -50,7 +50,7 @@ class Seen:
     """Why aiobotocore's session was used, not our own connections; `None` if they were used."""
 
 
-async def probe(client: Any, *, timeout: float) -> Seen | Failure:
+async def probe(client: Any, *, timeout: float) -> Observed | Failure:
     """Request `/` from the endpoint of an open client, unsigned; failures are returned, not raised.
 
     Args:
@@ -77,7 +77,7 @@ async def probe(client: Any, *, timeout: float) -> Seen | Failure:
         await wires.aclose()
 
 
-async def _seen(wires: Wires, url: str, progress: Progress) -> Seen:
+async def _seen(wires: Wires, url: str, progress: Progress) -> Observed:
     began = time.monotonic()
     reason = None
     try:
@@ -87,7 +87,7 @@ async def _seen(wires: Wires, url: str, progress: Progress) -> Seen:
     status, headers, body = await wires.session.open(_Plain(url), progress)
     came = time.time()
     await read_whole(body)
-    return Seen(
+    return Observed(
         status=status,
         clock=_ahead(headers, came),
         elapsed=time.monotonic() - began,
@@ -97,7 +97,7 @@ async def _seen(wires: Wires, url: str, progress: Progress) -> Seen:
     )
 
 
-async def _over_ours(wires: Wires, url: str, progress: Progress) -> Seen:
+async def _over_ours(wires: Wires, url: str, progress: Progress) -> Observed:
     began = time.monotonic()
     opener = wires.opener(origin_of(url))
     try:
@@ -112,7 +112,7 @@ async def _over_ours(wires: Wires, url: str, progress: Progress) -> Seen:
         limits = Limits(MOST, math.inf, math.inf)
         answer = await connection.exchange(_Plain(url).head(), b"", progress, limits)
         came = time.time()
-        return Seen(
+        return Observed(
             status=answer.status,
             clock=_ahead(answer.headers, came),
             elapsed=time.monotonic() - began,

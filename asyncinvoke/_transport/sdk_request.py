@@ -71,11 +71,11 @@ def arguments_of(operation: str, parameters: InvokeParameters, payload: bytes) -
     return spelled(parameters, payload)
 
 
-class NotShownError(Exception):
+class NotCapturedError(Exception):
     """aiobotocore did not produce a request."""
 
 
-async def show_request(
+async def capture_request(
     client: Any, operation: str, arguments: dict[str, Any], credentials: FrozenCredentials
 ) -> Any:
     """Return the signed request of an operation, as aiobotocore hands it to its HTTP session.
@@ -87,21 +87,21 @@ async def show_request(
         credentials: The credentials to sign with, even if the client has newer credentials.
 
     Raises:
-        NotShownError: aiobotocore did not produce a request.
+        NotCapturedError: aiobotocore did not produce a request.
         Exception: Any error of aiobotocore while building or signing it.
     """
     call: Any = sdk_function(type(client), "_make_api_call")
     if call is None:
-        raise NotShownError("aiobotocore's own way to make a call is not to be found")
-    showing = _Showing(client, credentials)
+        raise NotCapturedError("aiobotocore's own way to make a call is not to be found")
+    capturing = _CapturingClient(client, credentials)
     try:
-        await call(showing, operation, arguments)
-    except _ShownError as shown:
-        return shown.request
-    raise NotShownError("aiobotocore answered a request by itself")
+        await call(capturing, operation, arguments)
+    except _CapturedError as captured:
+        return captured.request
+    raise NotCapturedError("aiobotocore answered a request by itself")
 
 
-class _ShownError(Exception):
+class _CapturedError(Exception):
     """Ends the call with the request."""
 
     def __init__(self, request: Any) -> None:
@@ -109,8 +109,8 @@ class _ShownError(Exception):
         self.request = request
 
 
-class _Showing:
-    """A client that raises `_ShownError` with its request instead of sending it."""
+class _CapturingClient:
+    """A client that raises `_CapturedError` with its request instead of sending it."""
 
     def __init__(self, client: Any, credentials: FrozenCredentials) -> None:
         self._client = client
@@ -125,7 +125,7 @@ class _Showing:
         request_dict["context"].setdefault("signing", {})["request_credentials"] = self
         endpoint = self._client._endpoint  # noqa: SLF001
         endpoint._update_retries_context(request_context, 1)  # noqa: SLF001
-        raise _ShownError(await endpoint.create_request(request_dict, operation_model))
+        raise _CapturedError(await endpoint.create_request(request_dict, operation_model))
 
     async def get_frozen_credentials(self) -> FrozenCredentials:
         """Return the credentials to sign with; called by aiobotocore."""
@@ -170,8 +170,8 @@ async def make_template(
     """
     arguments = arguments_of(operation, parameters, _PAYLOAD)
     try:
-        request = await show_request(client, operation, arguments, moment.credentials)
-    except NotShownError as error:
+        request = await capture_request(client, operation, arguments, moment.credentials)
+    except NotCapturedError as error:
         raise UnsuitableError(str(error)) from None
     try:
         return _take_apart(request, parameters, moment)

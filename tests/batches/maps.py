@@ -101,7 +101,7 @@ def batched(
         work,
         concurrency=concurrency,
         ordered=ordered,
-        judge=work.judge,
+        stop_condition=work.stop_condition,
         brake=work.brake,
         clock=machine.clock,
         batcher=Batcher(BatchWork(work, batch), clock=machine.clock),

@@ -65,7 +65,7 @@ def main(folder: Path) -> dict[str, Any]:
             "a hook with a lock": said_of(client, [], folder / "l", invoker={"hooks": [lock]}),
             "a cluster": said_of(cluster, [], folder / "m"),
         }
-        homes = client.run(lambda: len(working._homes)).values()
+        homes = client.run(lambda: len(working._threads)).values()
         unsubmitted = [sum(homes), [each.name for each in (folder / "j").iterdir()]]
         read_only = said_of(client, [], Path("/proc"))
     refused["closed"] = said_of(client, [], folder / "h")

@@ -112,15 +112,15 @@ def test_the_first_shards_of_all_workers_begin_together(
 
     monkeypatch.setattr(working, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=sleep))
     plan.token.touch()
-    home = working.Home({"region_name": "us-east-1"})
+    thread = working.InvokerThread({"region_name": "us-east-1"})
     try:
-        home.arrive(plan)
+        thread.arrive(plan)
         assert len(slept) == 1
-        home.arrive(plan)  # once is enough
+        thread.arrive(plan)  # once is enough
         assert plan.token.read_bytes() == b".."
     finally:
-        home.close()
-    late = working.Home({"region_name": "us-east-1"})
+        thread.close()
+    late = working.InvokerThread({"region_name": "us-east-1"})
     try:
         late.arrive(plan)  # as of a worker in the place of one that died
         plan.token.unlink()
@@ -137,14 +137,14 @@ def test_a_home_is_closed_while_the_event_loop_of_the_worker_goes_on(
     def close() -> None:
         assert is_alive.wait(SOON)
 
-    monkeypatch.setitem(working._homes, "a", SimpleNamespace(close=close))
+    monkeypatch.setitem(working._threads, "a", SimpleNamespace(close=close))
 
     async def worker() -> None:
         asyncio.get_running_loop().call_soon(is_alive.set)
-        await working.close_home("a")
+        await working.close_thread("a")
 
     asyncio.run(worker())
-    assert "a" not in working._homes
+    assert "a" not in working._threads
 
 
 def test_a_plan_shows_nothing_of_the_input() -> None:
@@ -274,18 +274,18 @@ def test_a_run_is_continued_with_as_many_shards_as_it_had(tmp_path: Path) -> Non
 @pytest.mark.anyio
 async def test_a_worker_that_sees_no_directory_makes_no_invoker(tmp_path: Path) -> None:
     assert not await working.prepare("a", str(tmp_path / "none"), {})
-    assert "a" not in working._homes
+    assert "a" not in working._threads
 
 
 def test_an_invoker_that_cannot_be_made_on_a_worker_is_the_error_of_its_shards(
     tmp_path: Path,
 ) -> None:
     plan = plan_in(tmp_path)
-    home = working.Home(plan.invoker)
+    thread = working.InvokerThread(plan.invoker)
     for number in (1, 2):
         with pytest.raises(ConfigurationError, match="region_name"):
-            home.call(working._shard, plan, number)
-    home.close()
+            thread.call(working._shard, plan, number)
+    thread.close()
 
 
 def test_without_distributed_the_error_names_what_to_install(

@@ -145,14 +145,14 @@ async def test_a_judge_ends_the_run_once_what_is_in_flight_has_its_outcome() -> 
     gate = Gate()
     no_hope = ToleranceExceededError("stopped")
 
-    class Judge:
+    class StopCondition:
         tolerance = None
 
         def __call__(self, ended: Outcome) -> ToleranceExceededError | None:
             return no_hope if ended.index == 1 else None
 
     with anyio.fail_after(SOON):
-        async with run_of(count(), gate, concurrency=3, judge=Judge()) as run:
+        async with run_of(count(), gate, concurrency=3, stop_condition=StopCondition()) as run:
             await wait_all_tasks_blocked()
             gate.open(1)
             await wait_all_tasks_blocked()

@@ -13,7 +13,7 @@ from asyncinvoke import Batch, InvalidRequestError, Invoker, Request, Shard
 from asyncinvoke._engine.batch_work import BatchWork
 from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.map_block import open_run
-from asyncinvoke._engine.shard import Pick, checked_shard
+from asyncinvoke._engine.shard import ShardFilter, checked_shard
 from tests.batches.maps import Function
 from tests.doubles.engine import engine, item_work
 
@@ -105,7 +105,7 @@ def test_all_shards_together_send_every_item_once(
                 ordered=ordered,
                 clock=machine.clock,
                 batcher=batcher,
-                pick=Pick(Shard(number, of=of), work.name),
+                shard_filter=ShardFilter(Shard(number, of=of), work.name),
             )
             with anyio.fail_after(SOON):
                 async with run_of as run:
@@ -123,14 +123,16 @@ def test_all_shards_together_send_every_item_once(
 
 def test_an_item_that_cannot_be_named_goes_by_its_position() -> None:
     work = item_work(engine(), {}, key=lambda payload: payload["id"])
-    picks = [Pick(Shard(number, of=4), work.name) for number in range(1, 5)]
+    filters = [ShardFilter(Shard(number, of=4), work.name) for number in range(1, 5)]
     for position in range(8):
-        having = [number for number, pick in enumerate(picks) if pick(position, {})]
+        having = [
+            number for number, shard_filter in enumerate(filters) if shard_filter(position, {})
+        ]
         assert having == [position % 4]
     named = Request(key="cat.jpg")
-    assert {tuple(pick(position, named) for pick in picks) for position in range(8)} == {
-        tuple(pick(0, {"id": "cat.jpg"}) for pick in picks)
-    }
+    assert {
+        tuple(shard_filter(position, named) for shard_filter in filters) for position in range(8)
+    } == {tuple(shard_filter(0, {"id": "cat.jpg"}) for shard_filter in filters)}
 
 
 @pytest.mark.anyio

@@ -21,7 +21,7 @@ from asyncinvoke import (
 )
 from asyncinvoke._engine import waits
 from asyncinvoke._engine.stream import ResponseStream, open_stream
-from asyncinvoke._engine.waits import GuardedTransport, Wait, Waits, guarded
+from asyncinvoke._engine.waits import GuardedTransport, Waits, WaitScope, guarded
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import StreamHead
@@ -95,11 +95,11 @@ async def test_only_a_stream_of_the_callers_own_has_a_scope_for_each_wait(
 ) -> None:
     scopes: list[float] = []
 
-    def counted(all_waits: Waits, deadline: float) -> Wait:
+    def counted(all_waits: Waits, deadline: float) -> WaitScope:
         scopes.append(deadline)
-        return Wait(all_waits, deadline)
+        return WaitScope(all_waits, deadline)
 
-    monkeypatch.setattr(waits, "Wait", counted)
+    monkeypatch.setattr(waits, "WaitScope", counted)
     async with streamed(Streaming(100, is_ours=is_ours)) as stream:
         chunks = [chunk async for chunk in stream]
     assert chunks == [b"%d" % number for number in range(100)]

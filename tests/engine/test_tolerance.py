@@ -65,10 +65,10 @@ def outcome(index: int, error: AsyncInvokeError | None) -> Outcome:
     return Outcome(index=index, response=response, error=error, started=0, elapsed=0)
 
 
-def first_stop(judge: Failures, errors: list[AsyncInvokeError | None]) -> int | None:
+def first_stop(condition: Failures, errors: list[AsyncInvokeError | None]) -> int | None:
     """Return how many outcomes it takes until the map is stopped."""
     for number, error in enumerate(errors, 1):
-        if judge(outcome(number - 1, error)) is not None:
+        if condition(outcome(number - 1, error)) is not None:
             return number
     return None
 
@@ -152,11 +152,11 @@ def test_a_map_stops_at_the_first_outcome_that_is_too_much(
 
 
 def test_the_error_tells_the_causes_by_number_and_pickles() -> None:
-    judge = Failures(Tolerance(3))
+    condition = Failures(Tolerance(3))
     errors = [None, THROTTLED, failed("KeyError", "'id'\nmore"), None, BAD, failed("KeyError")]
     stopped = None
     for index, error in enumerate(errors):
-        stopped = judge(outcome(index, error))
+        stopped = condition(outcome(index, error))
     assert isinstance(stopped, ToleranceExceededError)
     assert str(stopped) == (
         "stopped: 4 of 6 items failed (tolerated: 3): 2 FunctionError KeyError: 'id' more; "
@@ -174,9 +174,9 @@ def test_the_error_tells_the_causes_by_number_and_pickles() -> None:
 
 
 def test_of_many_causes_the_text_names_the_most_frequent() -> None:
-    judge = Failures(Tolerance(9))
+    condition = Failures(Tolerance(9))
     errors: list[AsyncInvokeError | None] = [failed(f"E{n % 7}") for n in range(10)]
-    stopped = [judge(outcome(n, error)) for n, error in enumerate(errors)][-1]
+    stopped = [condition(outcome(n, error)) for n, error in enumerate(errors)][-1]
     assert str(stopped).endswith("; 2 of other kinds")
 
 
@@ -186,12 +186,12 @@ def test_a_share_is_said_in_percent() -> None:
 
 
 def test_the_tolerance_may_change_under_way_and_what_has_failed_counts() -> None:
-    judge = Failures(None)
-    assert first_stop(judge, [BAD] * 10) is None
-    judge.tolerance = Tolerance(5)
-    assert judge(outcome(10, None)) is not None  # from the next outcome on, whatever that is
-    judge.tolerance = None
-    assert judge(outcome(12, BAD)) is None
+    condition = Failures(None)
+    assert first_stop(condition, [BAD] * 10) is None
+    condition.tolerance = Tolerance(5)
+    assert condition(outcome(10, None)) is not None  # from the next outcome on, whatever that is
+    condition.tolerance = None
+    assert condition(outcome(12, BAD)) is None
 
 
 def test_causes_are_bounded_and_so_are_their_examples() -> None:
@@ -209,8 +209,8 @@ NASTY = "\x1b]0;mine\x07\u202e\ud800\r\n" + "x" * 6_000_000
 
 
 def test_what_a_function_makes_up_has_no_say_over_the_terminal_and_is_not_endless() -> None:
-    judge = Failures(Tolerance(0))
-    error = judge(outcome(0, failed(NASTY, NASTY)))
+    condition = Failures(Tolerance(0))
+    error = condition(outcome(0, failed(NASTY, NASTY)))
     assert isinstance(error, ToleranceExceededError)
     (cause,) = error.causes
     for text in (str(error), str(cause), str(cause.error_type), cause.example):
@@ -220,14 +220,14 @@ def test_what_a_function_makes_up_has_no_say_over_the_terminal_and_is_not_endles
 
 
 def test_so_it_is_with_what_an_endpoint_makes_up() -> None:
-    judge = Failures(None)
+    condition = Failures(None)
     stopped = None
     for index in range(HOPELESS_AFTER):
-        judge.begin(index, RESIZE)
+        condition.begin(index, RESIZE)
         error = RejectedError(
             NASTY, function_name="resize", delivery=Delivery.REJECTED, code=f"Code{NASTY}"
         )
-        stopped = judge(outcome(index, error))
+        stopped = condition(outcome(index, error))
     assert isinstance(stopped, ToleranceExceededError)
     (cause,) = stopped.causes
     for text in (str(stopped), str(cause), str(cause.code)):

@@ -19,7 +19,7 @@ from asyncinvoke import InvalidRequestError
 from asyncinvoke._inputs.compression import Gzip, Zstd
 from asyncinvoke._inputs.files import Blocks, Unpacked
 from asyncinvoke._inputs.formats import FormatName, InputFormat
-from asyncinvoke._inputs.item import Item, Making
+from asyncinvoke._inputs.item import Item, ItemSpec
 from asyncinvoke._inputs.text import Text
 from asyncinvoke.inputs import InputError, read
 
@@ -56,13 +56,13 @@ async def rows_of(pieces: list[bytes], kind: FormatName, packed: str | None) -> 
     elif packed == "zst":
         blocks = Unpacked(blocks, Zstd("in"))
     text = Text(blocks, "in", InputFormat(kind))
-    making = Making(None, None, is_json=kind != "jsonl")
+    spec = ItemSpec(None, None, is_json=kind != "jsonl")
     found = []
     try:
         while (rows := await text.rows()) is not None:
             for position, row in enumerate(rows):
                 try:
-                    payload = Item(position, *row, making).payload
+                    payload = Item(position, *row, spec).payload
                 except InvalidRequestError as error:
                     found.append(str(error).partition(":")[0])
                 else:

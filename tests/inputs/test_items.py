@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError, Request
-from asyncinvoke._inputs.item import Item, Making
+from asyncinvoke._inputs.item import Item, ItemSpec
 from asyncinvoke._inputs.json_text import dump_json, parse_json
 from asyncinvoke._inputs.template import MISSING, PayloadTemplate, Pointer
 
@@ -51,12 +51,12 @@ JSON = st.recursive(
 def item(
     data: bytes, *, key: str | None = None, template: str | None = None, line: int | None = 7
 ) -> Item:
-    making = Making(
+    spec = ItemSpec(
         None if key is None else Pointer(key),
         None if template is None else PayloadTemplate(template),
         is_json=False,
     )
-    return Item(3, line, data, None, making)
+    return Item(3, line, data, None, spec)
 
 
 @pytest.mark.parametrize("text", POINTERS)

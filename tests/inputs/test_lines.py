@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError
-from asyncinvoke._inputs.item import Item, Making
+from asyncinvoke._inputs.item import Item, ItemSpec
 from asyncinvoke._inputs.lines import MOST, LineCounter, Lines, Row
 
 BOM = b"\xef\xbb\xbf"
-MAKING = Making(None, None, is_json=False)
+SPEC = ItemSpec(None, None, is_json=False)
 
 
 def cut(chunks: Iterable[bytes]) -> list[Row]:
@@ -22,7 +22,7 @@ def cut(chunks: Iterable[bytes]) -> list[Row]:
 
 
 def items(chunks: Iterable[bytes]) -> list[Item]:
-    return [Item(position, *row, MAKING) for position, row in enumerate(cut(chunks))]
+    return [Item(position, *row, SPEC) for position, row in enumerate(cut(chunks))]
 
 
 def counted(chunks: Iterable[bytes]) -> int:
@@ -75,7 +75,7 @@ def test_blanks_before_a_line_that_is_too_long_do_not_hide_it() -> None:
 
 
 def test_an_error_names_the_line_and_quotes_nothing_of_it() -> None:
-    item = Item(0, 7, b'{"password": hunter2}', None, MAKING)
+    item = Item(0, 7, b'{"password": hunter2}', None, SPEC)
     with pytest.raises(InvalidRequestError) as caught:
         _ = item.payload
     assert str(caught.value) == "line 7: not JSON: Expecting value at column 14"

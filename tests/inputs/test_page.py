@@ -10,7 +10,7 @@ import click
 import pytest
 
 from asyncinvoke._inputs.formats import format_of
-from asyncinvoke._inputs.item import Item, Making
+from asyncinvoke._inputs.item import Item, ItemSpec
 from asyncinvoke._inputs.template import PayloadTemplate
 from asyncinvoke.cli.app import app
 from asyncinvoke.local import LocalLambda
@@ -59,5 +59,5 @@ def test_the_templates_of_the_table_give_what_it_says() -> None:
     assert len(TEMPLATES) == 4
     row = b'{"key": "a.jpg", "size": 7}'
     for template, payload in TEMPLATES:
-        made = Item(0, 1, row, None, Making(None, PayloadTemplate(template), is_json=True))
+        made = Item(0, 1, row, None, ItemSpec(None, PayloadTemplate(template), is_json=True))
         assert made.payload.decode() == payload

@@ -121,7 +121,7 @@ class Mapper:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Unfinished:
     """What a killed process has left."""
 
     recorded: set[int]
@@ -129,12 +129,12 @@ class Left:
     """Items that the journal says may have run."""
 
 
-def look(journal: Path) -> Left:
+def look(journal: Path) -> Unfinished:
     """Read a journal as a person would after the kill."""
     if not journal.exists() or not journal.stat().st_size:
-        return Left(set(), set())
+        return Unfinished(set(), set())
     with open_run(journal) as recorded:
-        return Left(
+        return Unfinished(
             {outcome.index for outcome in recorded.outcomes()},
             {item.position for item in recorded.unknown() if item.cause is None},
         )

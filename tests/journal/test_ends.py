@@ -14,7 +14,7 @@ import pytest
 from asyncinvoke import ConfigurationError, InvocationError, Invoker, Journal, RetryPolicy
 from asyncinvoke._clock import SYSTEM_CLOCK
 from asyncinvoke._journal.deciding import Decided
-from asyncinvoke._journal.pending import Batch
+from asyncinvoke._journal.pending import CommitBatch
 from asyncinvoke._journal.releasing import Releaser
 from asyncinvoke._journal.store import Store
 from asyncinvoke._journal.writing import Writer
@@ -321,7 +321,7 @@ async def test_a_run_whose_last_items_were_lost_to_an_interrupt_is_not_complete(
 
     release = Releaser.release
 
-    def interrupted(releaser: Releaser, batch: Batch, decided: Decided) -> None:
+    def interrupted(releaser: Releaser, batch: CommitBatch, decided: Decided) -> None:
         if any(each.index == 9 for each in decided.fresh):
             raise InterruptError
         release(releaser, batch, decided)

@@ -25,7 +25,7 @@ from asyncinvoke import (
     Request,
 )
 from asyncinvoke._engine.causes import LONGEST_NAME
-from asyncinvoke._journal.deciding import Seen
+from asyncinvoke._journal.deciding import SeenRows
 from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import open_run
@@ -472,7 +472,7 @@ async def test_a_long_input_is_skimmed_by_key_as_far_as_it_is_in_the_same_order(
 def test_rows_that_are_seen_are_seen_whether_one_by_one_or_all_at_once(
     parts: list[tuple[int, int]],
 ) -> None:
-    seen = Seen()
+    seen = SeenRows()
     for first, count in parts:
         seen.add_all(first, count)
     rows = {row for first, count in parts for row in range(first, first + count)}

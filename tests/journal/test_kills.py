@@ -11,7 +11,7 @@ import pytest
 from asyncinvoke import Delivery, GaveUp, InvocationError, Outcome
 from asyncinvoke.runs import open_run
 from tests.journal import killing, mapper
-from tests.journal.killing import Endpoint, Left, Mapper
+from tests.journal.killing import Endpoint, Mapper, Unfinished
 
 ITEMS = 300
 
@@ -24,7 +24,7 @@ def started() -> Iterator[Mapper]:
 
 def killed(
     process: Mapper, endpoint: Endpoint, journal: Path, at: int, **asked: object
-) -> tuple[Left, set[int]]:
+) -> tuple[Unfinished, set[int]]:
     """Run until the given request, where the process is killed; return what is left, and what was seen."""
     endpoint.arm(at)
     endpoint.aim(process.start(url=endpoint.server.url, journal=str(journal), items=ITEMS, **asked))

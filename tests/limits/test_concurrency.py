@@ -17,7 +17,7 @@ from asyncinvoke._limits.concurrency import (
     START_TICK,
     Ceilings,
     ConcurrencyLimit,
-    WayBack,
+    Recovery,
 )
 from asyncinvoke._limits.rate import FORGOTTEN, LONGEST, Pause
 
@@ -356,22 +356,22 @@ def test_a_ceiling_that_stays_is_cut_less_and_less_and_now_and_then_more_for_a_n
     ceilings = known(50)
     cuts = [ceilings.found(50, settled=True) for _ in range(ROOM_AFTER)]
     assert [cut.depth for cut in cuts[:3]] == [ALONE_CUTS[1], ALONE_CUTS[2], ALONE_CUTS[2]]
-    assert {cut.way_back for cut in cuts[:-1]} == {WayBack.TO_CEILING}
-    assert (cuts[-1].depth, cuts[-1].way_back) == (ROOM_CUT, WayBack.LEAVING_ROOM)
+    assert {cut.recovery for cut in cuts[:-1]} == {Recovery.TO_CEILING}
+    assert (cuts[-1].depth, cuts[-1].recovery) == (ROOM_CUT, Recovery.LEAVING_ROOM)
 
 
 def test_answers_on_their_way_do_not_pass_for_others() -> None:
     ceilings = known(50)
     found = [ceilings.found(each, settled=True) for each in (50, 52, 51, 49, 50, 48)]
-    assert {cut.way_back for cut in found} == {WayBack.TO_CEILING}
+    assert {cut.recovery for cut in found} == {Recovery.TO_CEILING}
 
 
 def test_a_ceiling_that_came_down_means_others_for_some_throttles_to_come() -> None:
     ceilings = known(50)
-    assert ceilings.found(40, settled=True).way_back is WayBack.SHARING
+    assert ceilings.found(40, settled=True).recovery is Recovery.SHARING
     following = [ceilings.found(40, settled=True) for _ in range(REMEMBERED + 1)]
-    assert [cut.way_back for cut in following] == [WayBack.SHARING] * REMEMBERED + [
-        WayBack.TO_CEILING
+    assert [cut.recovery for cut in following] == [Recovery.SHARING] * REMEMBERED + [
+        Recovery.TO_CEILING
     ]
 
 
@@ -379,7 +379,7 @@ def test_a_ceiling_that_goes_on_moving_means_others_for_as_long_as_it_does() -> 
     ceilings = known(50)
     ceilings.found(40, settled=True)
     found = [ceilings.found(each, settled=True) for each in (45, 40) * 20]
-    assert {cut.way_back for cut in found} == {WayBack.SHARING}
+    assert {cut.recovery for cut in found} == {Recovery.SHARING}
 
 
 def test_a_ceiling_that_fell_within_a_round_of_the_last_cut_fell_by_far() -> None:
@@ -393,7 +393,7 @@ def test_who_has_more_of_a_shared_limit_gives_way_by_more(one: float, other: flo
         ceilings = known(2 * ceiling + 2)
         ceilings.found(ceiling, settled=True)
         cut = ceilings.found(ceiling, settled=True)
-        assert cut.way_back is WayBack.SHARING
+        assert cut.recovery is Recovery.SHARING
         assert 0 < cut.depth < 1
         cuts.append(cut.depth * ceiling)
     assert cuts[0] <= cuts[1]

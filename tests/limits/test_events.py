@@ -6,7 +6,7 @@ import re
 import pytest
 
 from asyncinvoke import AdaptiveLimit, LimitChanged, LimitKind
-from asyncinvoke._limits.events import News
+from asyncinvoke._limits.events import LimitEvents
 from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._model.failure import ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
@@ -149,13 +149,13 @@ def test_what_one_hook_was_stopped_from_hearing_is_told_later() -> None:
             raise KeyboardInterrupt
         heard.append(event.after)
 
-    news = News(Hooks([stop_at_first]))
+    events = LimitEvents(Hooks([stop_at_first]))
     for after in (1, 2, 3):
-        news.changed(
+        events.changed(
             ThrottleScope.CALLER, "", LimitKind.RATE, before=None, after=after, reason=CALLER_RATE
         )
     with pytest.raises(KeyboardInterrupt):
-        news.deliver()
+        events.deliver()
     assert heard == []
-    news.deliver()
+    events.deliver()
     assert heard == [2, 3]

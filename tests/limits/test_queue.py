@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import AdaptiveLimit
-from asyncinvoke._limits.events import News
+from asyncinvoke._limits.events import LimitEvents
 from asyncinvoke._limits.queue import SPARE, Lane, Line, Queue
 from asyncinvoke._limits.scopes import AccountGate, FunctionGate, FunctionKey, Scopes
 from asyncinvoke._telemetry.hooks import Hooks
 
 
 def functions(accounts: int, each: int) -> list[FunctionGate]:
-    scopes = Scopes(AdaptiveLimit(), maximum=9, now=0.0, news=News(Hooks()))
+    scopes = Scopes(AdaptiveLimit(), maximum=9, now=0.0, events=LimitEvents(Hooks()))
     keys = [FunctionKey(str(a), str(f)) for a in range(accounts) for f in range(each)]
     return [scopes.open(key, now=0.0) for key in keys]
 

@@ -128,7 +128,7 @@ def test_what_is_refused_is_taken_from_the_window_that_counted_it(
             out.append(number)
         elif what == "refuse" and out:
             refused = out.pop(which % len(out))
-            meter.take_back(refused)
+            meter.uncount(refused)
             for _, accepted in reference.windows:
                 accepted.discard(refused)
         else:
@@ -147,7 +147,7 @@ def test_a_throttle_just_after_a_window_ended_finds_the_rate_of_that_window(afte
         meter.accepted += 1
     meter.roll(1.0, last=100)
     for number in range(91, 101):
-        meter.take_back(number)
+        meter.uncount(number)
     assert meter.rate(1.0 + after) == pytest.approx(90)
 
 

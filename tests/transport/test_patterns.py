@@ -46,13 +46,13 @@ async def opened(place: str = "plain") -> Any:
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The functions for which aiobotocore has built a request."""
     names: list[str] = []
-    make = sdk_request.show_request
+    make = sdk_request.capture_request
 
     async def counted(client: Any, operation: str, arguments: Any, *rest: Any) -> Any:
         names.append(arguments["FunctionName"])
         return await make(client, operation, arguments, *rest)
 
-    monkeypatch.setattr(sdk_request, "show_request", counted)
+    monkeypatch.setattr(sdk_request, "capture_request", counted)
     return names
 
 

@@ -11,7 +11,7 @@ from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._request.parameters import checked
 from asyncinvoke._transport import probe as probing
 from asyncinvoke._transport.http.errors import NotOursError
-from asyncinvoke._transport.probe import Seen, probe, why_not_direct
+from asyncinvoke._transport.probe import Observed, probe, why_not_direct
 from asyncinvoke._transport.template import UnsuitableError
 from asyncinvoke._transport.wires import Wires
 from tests.doubles.addresses import refused_port
@@ -75,8 +75,8 @@ async def test_where_our_connections_do_not_serve_the_session_is_asked_and_says_
         ours = await probe(client, timeout=60)
         monkeypatch.setattr(Wires, "opener", lambda self, origin: refused)
         seen = await probe(client, timeout=60)
-    assert isinstance(ours, Seen)
-    assert isinstance(seen, Seen)
+    assert isinstance(ours, Observed)
+    assert isinstance(seen, Observed)
     assert (ours.session, seen.session) == (None, "a test")
     assert ours.status == seen.status
 

@@ -35,7 +35,7 @@ from asyncinvoke.cli.map.progress import (
     show_progress,
 )
 from asyncinvoke.cli.map.source import Whole, is_of
-from asyncinvoke.cli.map.summary import Tally
+from asyncinvoke.cli.map.summary import OutcomeCounts
 from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.streams import STDERR, Output
 from asyncinvoke.inputs import InputError, Item
@@ -106,7 +106,7 @@ class MapJob:
         self._due: deque[int] = deque()
         self._total: int | None = None
         self._earlier = 0
-        self._tally = Tally()
+        self._tally = OutcomeCounts()
         self._writer: OutcomeWriter
 
     async def read(self) -> AsyncGenerator[Item, None]:
@@ -169,7 +169,7 @@ class MapJob:
 
     def nothing_was_read(self) -> None:
         """Report that a signal came before the first line."""
-        self._summarise(summary.Left(without_outcome=0, may_have_run=0, last_line=0))
+        self._summarise(summary.Remaining(without_outcome=0, may_have_run=0, last_line=0))
 
     async def _write_all(self, run: MapRun) -> None:
         async for outcome in run:
@@ -196,7 +196,7 @@ class MapJob:
         if limited.cancelled_caught:
             click.echo("the reader closed the output: the last outcomes are not written", err=True)
 
-    def _left(self, run: MapRun) -> summary.Left:
+    def _left(self, run: MapRun) -> summary.Remaining:
         statistics = run.statistics()
         without_outcome = self._read - statistics.succeeded - statistics.failed
         invoker = self._invoker.statistics()
@@ -205,7 +205,7 @@ class MapJob:
             connecting = max(connecting - invoker.retries, 0)
             waiting = max(self._begun(run) - self._in_flight(), 0)
         may_have_run = (invoker.in_flight - connecting) * self._batch + waiting
-        return summary.Left(
+        return summary.Remaining(
             without_outcome=without_outcome,
             may_have_run=min(may_have_run, without_outcome),
             not_written=self._writer.not_written + statistics.buffered,
@@ -270,7 +270,7 @@ class MapJob:
         held = self._held_back.at(elapsed, moment.waiting_for)
         return PAUSED if moment.paused else held
 
-    def _summarise(self, left: summary.Left | None) -> None:
+    def _summarise(self, left: summary.Remaining | None) -> None:
         if self._progress == "none":
             return
         counts, tally = self._count(), self._tally

@@ -7,7 +7,7 @@ from collections import deque
 
 from asyncinvoke import FunctionError, InvocationError, Outcome
 from asyncinvoke._inputs import json_text
-from asyncinvoke.cli.map.summary import Tally
+from asyncinvoke.cli.map.summary import OutcomeCounts
 from asyncinvoke.cli.streams import Output
 
 
@@ -21,7 +21,9 @@ class OutcomeWriter:
             reads adds to; `None` to write them as they come.
     """
 
-    def __init__(self, output: Output, tally: Tally, *, due: deque[int] | None = None) -> None:
+    def __init__(
+        self, output: Output, tally: OutcomeCounts, *, due: deque[int] | None = None
+    ) -> None:
         self._output = output
         self._tally = tally
         self._due = due

@@ -20,7 +20,7 @@ PERCENTILES = (50, 95, 99)
 """Those that a summary shows."""
 
 
-class Latencies:
+class LatencyHistogram:
     """Counts times in buckets that grow with them."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ NOTHING_READ = "no line was read, and nothing was sent"
 
 
 @dataclass(slots=True)
-class Failures:
+class FailureGroup:
     """Failed outcomes that have one cause."""
 
     error: str
@@ -93,7 +93,7 @@ class Failures:
     """How many there are."""
 
 
-class Tally:
+class OutcomeCounts:
     """Counts outcomes, the failed ones by what went wrong."""
 
     def __init__(self) -> None:
@@ -101,9 +101,9 @@ class Tally:
         self.in_doubt: int = 0
         """Failed outcomes whose function may have run."""
         self.failed: int = 0
-        self.latencies: Latencies = Latencies()
+        self.latencies: LatencyHistogram = LatencyHistogram()
         """Of the requests that succeeded, without what came before them."""
-        self._groups: dict[tuple[str, str | None], Failures] = {}
+        self._groups: dict[tuple[str, str | None], FailureGroup] = {}
 
     @property
     def done(self) -> int:
@@ -127,16 +127,16 @@ class Tally:
             if len(self._groups) >= _KEPT:
                 key = (type(error).__name__, "of other kinds")
             example = _example(error, outcome.index, line)
-            group = self._groups.setdefault(key, Failures(*key, line, example, outcome.index))
+            group = self._groups.setdefault(key, FailureGroup(*key, line, example, outcome.index))
         group.count += 1
 
-    def groups(self) -> list[Failures]:
+    def groups(self) -> list[FailureGroup]:
         """Return the groups, the largest first."""
         return sorted(self._groups.values(), key=lambda group: -group.count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class Remaining:
     """What an unfinished run leaves behind."""
 
     without_outcome: int
@@ -153,7 +153,7 @@ class Left:
 
 
 def as_text(
-    counts: Counts, tally: Tally, left: Left | None, *, verb: str = "succeeded"
+    counts: Counts, tally: OutcomeCounts, left: Remaining | None, *, verb: str = "succeeded"
 ) -> list[str]:
     """Return the lines of the summary.
 
@@ -185,7 +185,9 @@ def as_text(
     return said
 
 
-def as_json(counts: dict[str, object], tally: Tally, left: Left | None) -> dict[str, object]:
+def as_json(
+    counts: dict[str, object], tally: OutcomeCounts, left: Remaining | None
+) -> dict[str, object]:
     """Return the last line of `--progress json`: the counts, and what else the summary says."""
     errors: dict[str, int] = {}
     for group in tally.groups():
@@ -199,7 +201,7 @@ def as_json(counts: dict[str, object], tally: Tally, left: Left | None) -> dict[
     }
 
 
-def _unfinished(left: Left) -> str:
+def _unfinished(left: Remaining) -> str:
     if not left.last_line:
         return NOTHING_READ
     parts = []

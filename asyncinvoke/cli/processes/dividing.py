@@ -12,7 +12,7 @@ from asyncinvoke._report.standing import has_changed_since_merge
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED, CommandError
 from asyncinvoke.cli.map.progress import Counts
 from asyncinvoke.cli.map.settings import Bulk
-from asyncinvoke.cli.map.summary import Failures, Tally
+from asyncinvoke.cli.map.summary import FailureGroup, OutcomeCounts
 from asyncinvoke.cli.runs.parts import found_parts, shared_out
 from asyncinvoke.runs import open_run
 
@@ -153,12 +153,12 @@ class Said:
             held_back=held[0] if held and len(held) == len(running) else None,
         )
 
-    def tally(self) -> Tally:
+    def tally(self) -> OutcomeCounts:
         """Return the results of all processes, according to their last messages."""
-        return JoinedTally(self._last.values())
+        return JoinedCounts(self._last.values())
 
 
-class JoinedTally(Tally):
+class JoinedCounts(OutcomeCounts):
     """The sum of the counts in the last messages of processes; latencies cannot be combined."""
 
     def __init__(self, said: Iterable[Mapping[str, Any]]) -> None:
@@ -168,9 +168,9 @@ class JoinedTally(Tally):
         self.failed: int = _sum(said, "failed")
         for each in said:
             for failure in each.get("failures", ()):
-                self._join(Failures(**failure))
+                self._join(FailureGroup(**failure))
 
-    def _join(self, more: Failures) -> None:
+    def _join(self, more: FailureGroup) -> None:
         group = self._groups.get((more.error, more.code))
         if group is None:
             self._groups[more.error, more.code] = more

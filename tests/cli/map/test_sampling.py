@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import Delivery, FunctionError, LogType, Outcome, Response
-from asyncinvoke._inputs.item import Item, Making
+from asyncinvoke._inputs.item import Item, ItemSpec
 from asyncinvoke._report.prices import Sampled as Noted
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.sampling import (
@@ -62,7 +62,7 @@ def test_a_share_of_the_items_is_sampled_and_the_first_one_always(percent: int, 
 
 
 def test_an_item_whose_log_is_asked_for_is_otherwise_the_same() -> None:
-    item = Item(3, 7, b"[1]", None, Making(None, None, is_json=False))
+    item = Item(3, 7, b"[1]", None, ItemSpec(None, None, is_json=False))
     sampled = item.as_one_of(SampledItem)
     assert (sampled.log_type, item.log_type) == (LogType.TAIL, None)
     assert (sampled.has_options, item.has_options) == (True, False)

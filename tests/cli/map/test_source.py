@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asyncinvoke import Invoker, JournalMismatchError
-from asyncinvoke._inputs.item import Making
+from asyncinvoke._inputs.item import ItemSpec
 from asyncinvoke.cli.map.source import Paced, Reading, Whole, file_note, is_same_file
 from asyncinvoke.inputs import Input, Item, read
 from asyncinvoke.testing import FakeLambda
@@ -16,7 +16,7 @@ from asyncinvoke.testing import FakeLambda
 pytestmark = pytest.mark.anyio
 
 
-MAKING = Making(None, None, is_json=False)
+SPEC = ItemSpec(None, None, is_json=False)
 
 
 class Lines(Whole):
@@ -30,7 +30,7 @@ class Lines(Whole):
         try:
             while True:
                 self.given += 1
-                yield Item(self.given - 1, self.given, b"1", None, MAKING)
+                yield Item(self.given - 1, self.given, b"1", None, SPEC)
         finally:
             self.is_closed = True
 

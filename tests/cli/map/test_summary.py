@@ -19,7 +19,7 @@ from asyncinvoke import (
 )
 from asyncinvoke.cli.map import summary
 from asyncinvoke.cli.map.progress import Counts, as_json, described, progressed
-from asyncinvoke.cli.map.summary import Latencies, Left, Tally
+from asyncinvoke.cli.map.summary import LatencyHistogram, OutcomeCounts, Remaining
 
 RESPONSE = Response(status_code=200, payload=b"1")
 
@@ -54,14 +54,14 @@ def lost() -> TransportError:
     )
 
 
-def tallied(*outcomes: Outcome) -> Tally:
-    tally = Tally()
+def tallied(*outcomes: Outcome) -> OutcomeCounts:
+    tally = OutcomeCounts()
     for each in outcomes:
         tally.add(each, each.index + 1)
     return tally
 
 
-def counts(tally: Tally, elapsed: float = 2.0) -> Counts:
+def counts(tally: OutcomeCounts, elapsed: float = 2.0) -> Counts:
     return Counts(
         elapsed=elapsed, succeeded=tally.succeeded, failed=tally.failed, in_flight=0, throttles=0
     )
@@ -113,7 +113,7 @@ def test_only_what_nobody_knows_is_in_doubt() -> None:
 def left(**numbers: int) -> str:
     tally = tallied()
     given = {"without_outcome": 0, "may_have_run": 0, "last_line": 0, **numbers}
-    return summary.as_text(counts(tally), tally, Left(**given))[-1]
+    return summary.as_text(counts(tally), tally, Remaining(**given))[-1]
 
 
 def test_what_is_left_is_said_without_numbers_that_say_nothing() -> None:
@@ -196,7 +196,7 @@ def test_the_time_that_is_left_follows_from_the_rate() -> None:
 
 @given(st.lists(st.floats(0.0001, 900), min_size=1), st.sampled_from([1, 50, 95, 99, 100]))
 def test_a_percentile_is_that_of_the_times_to_a_hundredth(times: list[float], percent: int) -> None:
-    latencies = Latencies()
+    latencies = LatencyHistogram()
     for each in times:
         latencies.add(each)
     exact = sorted(times)[math.ceil(len(times) * percent / 100) - 1]
@@ -206,13 +206,13 @@ def test_a_percentile_is_that_of_the_times_to_a_hundredth(times: list[float], pe
 
 
 def test_of_nothing_there_is_nothing_to_say() -> None:
-    assert Latencies().percentile(50) is None
-    assert Latencies().as_text() is None
-    assert Latencies().as_json() == {"p50": None, "p95": None, "p99": None}
+    assert LatencyHistogram().percentile(50) is None
+    assert LatencyHistogram().as_text() is None
+    assert LatencyHistogram().as_json() == {"p50": None, "p95": None, "p99": None}
 
 
 def test_the_line_says_milliseconds_and_seconds() -> None:
-    latencies = Latencies()
+    latencies = LatencyHistogram()
     for each in (0.01, 0.01, 2.0):
         latencies.add(each)
     assert latencies.as_text() == "p50 10 ms, p95 2.00 s, p99 2.00 s"

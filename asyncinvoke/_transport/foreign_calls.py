@@ -19,7 +19,7 @@ _PATIENCE = 5.0
 """How long to wait for cancelled calls, in seconds."""
 
 
-class UnderWay:
+class ForeignCalls:
     """Cancels calls at their deadline, and all calls on close, each with its phase.
 
     Our own connections enforce deadlines and closing at no extra cost. Everything else that a call
@@ -81,9 +81,9 @@ class UnderWay:
 class _WaitedBody:
     """A body of a third-party library, whose reads are cancelled like calls."""
 
-    def __init__(self, body: Body, under_way: UnderWay, progress: Progress) -> None:
+    def __init__(self, body: Body, foreign_calls: ForeignCalls, progress: Progress) -> None:
         self._body = body
-        self._under_way = under_way
+        self._foreign_calls = foreign_calls
         self._progress = progress
 
     async def read(self) -> list[bytes]:
@@ -92,7 +92,7 @@ class _WaitedBody:
         Raises:
             WireError: The deadline has passed, or the transport was closed.
         """
-        read = await self._under_way.wait_for(self._body.read(), self._progress)
+        read = await self._foreign_calls.wait_for(self._body.read(), self._progress)
         if isinstance(read, Failure):
             raise WireError(read.fault or TransportFault.UNEXPECTED, Phase.HEAD_READ, read.message)
         return read
