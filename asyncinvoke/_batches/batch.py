@@ -8,10 +8,10 @@ from asyncinvoke._batches.formats import (
     BatchFormat,
     ItemsFormat,
     ListFormat,
+    SqsFormat,
     StepFunctionsFormat,
 )
 from asyncinvoke._batches.shape import Shape, ShapeName
-from asyncinvoke._batches.sqs import SqsFormat
 from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD, check_plain, encode_json, why_not_json
 from asyncinvoke._request.target import show_value

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from asyncinvoke._diagnosis import endpoint_checks, machine, setup_checks
+from asyncinvoke._diagnosis import endpoint_checks, facts, setup_checks
 from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis, skipped
 from asyncinvoke._engine.calls import check_timeout
 from asyncinvoke._invoker import Invoker
@@ -112,10 +112,10 @@ def _of_the_process() -> list[Check]:
     files = open_files()
     soft, taken = (None, 0) if files is None else files
     return [
-        setup_checks.versions(machine.versions()),
-        setup_checks.python(machine.python()),
+        setup_checks.versions(facts.versions()),
+        setup_checks.python(facts.python()),
         setup_checks.event_loop(loop_name()),
-        setup_checks.open_files(machine.Files(soft=soft, hard=most_files(), open=taken)),
+        setup_checks.open_files(facts.Files(soft=soft, hard=most_files(), open=taken)),
     ]
 
 

@@ -15,8 +15,7 @@ from asyncinvoke._diagnosis.checks import (
     skipped,
     span,
 )
-from asyncinvoke._diagnosis.facts import Credentials, Setting
-from asyncinvoke._diagnosis.machine import CORE, OPTIONAL, Files
+from asyncinvoke._diagnosis.facts import CORE, OPTIONAL, Credentials, Files, Setting
 
 FEW_FILES = 100
 """The minimum number of connections that an ordinary `map` needs."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from asyncinvoke._limits.gates import Gate
-from asyncinvoke._limits.scopes import FunctionGate, FunctionKey, Scopes
+from asyncinvoke._limits.scopes import KEPT_UNTHROTTLED, FunctionGate, FunctionKey, Scopes
 
 
 class Claim:
@@ -110,7 +110,11 @@ class Books:
         if claim.deadline != math.inf and claim.deadline <= self.now():
             return False
         if not gate.in_flight:
-            self.scopes.take(gate)
+            idle = self.scopes.idle
+            if gate in idle:
+                del idle[gate]  # `Scopes.take`, inlined to save a call
+            else:
+                self.scopes.take(gate)
         self.grant(claim, now)
         return True
 
@@ -154,7 +158,11 @@ class Books:
         if not gate.reserved:
             gate.account.in_flight -= 1
         if not gate.in_flight and not gate.waiting:
-            self.scopes.shelve(gate)
+            idle = self.scopes.idle
+            if gate.throttles or len(idle) >= KEPT_UNTHROTTLED:
+                self.scopes.shelve(gate)
+            else:
+                idle[gate] = None  # `Scopes.shelve`, inlined to save a call
 
     def uncount(self, claim: Claim, *, was_sent: bool = False) -> None:
         """Undo the count of a claim as accepted: its attempt was refused, or not even sent."""

@@ -134,8 +134,9 @@ class Scopes:
         """The adaptive limit; `None` if the limit is fixed."""
         self._random = random.Random().random  # noqa: S311  # spreads clients, guards nothing
         self._events = events
-        self._fresh: OrderedDict[FunctionGate, None] = OrderedDict()
-        self._throttled: OrderedDict[FunctionGate, None] = OrderedDict()
+        self.idle: OrderedDict[FunctionGate, None] = OrderedDict()
+        """The idle functions that were never throttled, in the order in which they became idle."""
+        self._idle_throttled: OrderedDict[FunctionGate, None] = OrderedDict()
         self._idle_accounts: OrderedDict[str | None, None] = OrderedDict()
         self._accounts: dict[str | None, AccountGate] = {}
         self.functions: dict[FunctionKey, FunctionGate] = {}
@@ -161,13 +162,13 @@ class Scopes:
 
     def take(self, gate: FunctionGate) -> None:
         """Remove a function from the cache of idle ones."""
-        del (self._throttled if gate in self._throttled else self._fresh)[gate]
+        del (self.idle if gate in self.idle else self._idle_throttled)[gate]
 
     def shelve(self, gate: FunctionGate) -> None:
         """Add a function to the cache of idle ones, and evict another if the cache is full."""
-        shelf, kept = self._fresh, KEPT_UNTHROTTLED
+        shelf, kept = self.idle, KEPT_UNTHROTTLED
         if gate.throttles:
-            shelf, kept = self._throttled, KEPT_THROTTLED
+            shelf, kept = self._idle_throttled, KEPT_THROTTLED
         shelf[gate] = None
         if len(shelf) > kept:
             self._forget(shelf.popitem(last=False)[0])

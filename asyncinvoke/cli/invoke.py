@@ -201,7 +201,7 @@ async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
 
 def _for_a_terminal(payload: bytes) -> bytes:
     from asyncinvoke._inputs import json_text
-    from asyncinvoke.cli.pretty import pretty
+    from asyncinvoke.cli.terminal import pretty
 
     try:
         json_text.check_json(payload)

@@ -17,9 +17,9 @@ from asyncinvoke import (
     RejectedError,
     ServiceError,
 )
-from asyncinvoke._diagnosis import endpoint_checks, machine, setup_checks
+from asyncinvoke._diagnosis import endpoint_checks, facts, setup_checks
 from asyncinvoke._diagnosis.checks import skipped
-from asyncinvoke._diagnosis.machine import Files
+from asyncinvoke._diagnosis.facts import Files
 from asyncinvoke._model.failure import Failure, TransportFault
 
 E = TypeVar("E", bound=InvocationError)
@@ -343,7 +343,7 @@ def test_a_diagnosis_is_well_only_while_nothing_is_wrong() -> None:
 
 
 def test_a_library_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "CORE", ("asyncinvoke", "none-of-this-name"))
-    found = machine.versions()
+    monkeypatch.setattr(facts, "CORE", ("asyncinvoke", "none-of-this-name"))
+    found = facts.versions()
     assert found["asyncinvoke"] is not None
     assert found["none-of-this-name"] is None

@@ -6,8 +6,7 @@ from click import unstyle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.cli.pretty import pretty
-from asyncinvoke.cli.terminal import harmless
+from asyncinvoke.cli.terminal import harmless, pretty
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
