@@ -38,7 +38,8 @@ test: $(VENV)/.dev peers  ## run the whole test suite
 	$(PYTEST) $(SUITE) $(ARGS)
 
 unit: $(VENV)/.dev  ## run the fast tests: decisions and values, no sockets
-	$(PYTEST) $(SUITE) $(UNIT) $(SOCKETS:%=--deselect %) $(ARGS)
+	@# They wait for nothing, so there is a process for each core and none beyond.
+	$(PYTEST) $(SUITE) -n auto $(UNIT) $(SOCKETS:%=--deselect %) $(ARGS)
 
 coverage: measured covered  ## run the whole test suite under coverage; fail if it drops
 

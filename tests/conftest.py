@@ -1,5 +1,6 @@
 """What every test starts from: no AWS settings of the machine, and both event loops."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -49,6 +50,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         folder = Path(__file__).parent
         ranks = {folder / name: rank for rank, name in enumerate(LONGEST)}
         items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of each later look for garbage: it makes none."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -222,11 +222,11 @@ def test_what_a_function_makes_up_has_no_say_over_the_terminal_and_is_not_endles
 def test_so_it_is_with_what_an_endpoint_makes_up() -> None:
     condition = Failures(None)
     stopped = None
+    error = RejectedError(
+        NASTY, function_name="resize", delivery=Delivery.REJECTED, code=f"Code{NASTY}"
+    )
     for index in range(HOPELESS_AFTER):
         condition.begin(index, RESIZE)
-        error = RejectedError(
-            NASTY, function_name="resize", delivery=Delivery.REJECTED, code=f"Code{NASTY}"
-        )
         stopped = condition(outcome(index, error))
     assert isinstance(stopped, ToleranceExceededError)
     (cause,) = stopped.causes
