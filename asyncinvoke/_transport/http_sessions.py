@@ -1,12 +1,15 @@
-"""aiobotocore's two HTTP sessions, as an invoker configures them for its own client."""
+"""aiobotocore's two HTTP sessions: as an invoker configures them, and whether they are patched."""
 
 import socket
 from collections.abc import Iterable
+from importlib import import_module
+from types import FunctionType
 from typing import Any
 
 import anyio
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
+from aiohttp import ClientSession
 
 from asyncinvoke._transport.http.opening import note_socket
 
@@ -151,3 +154,63 @@ def close_unfinished_tunnels(pool: Any) -> None:
         return connection
 
     pool.create_connection = create_closing
+
+
+OF_AIOHTTP = (AIOHTTPSession, KeepaliveAiohttpSession)
+"""The sessions of this kind that our own connections replace."""
+
+OF_HTTPX = (HttpxSession, KeepaliveHttpxSession)
+"""The sessions of this kind that our own connections replace."""
+
+
+class LibraryCalls:
+    """Checks the library functions that a request of aiobotocore's session would pass through.
+
+    Tests patch them with mocks and recorders (aioresponses, vcrpy), and tracers wrap them. As our
+    own connections bypass them, they are checked before each request; otherwise a test would send
+    real requests. The check is where a function was defined, not what was there when this module
+    was imported, which is when the first invoker is opened: a mock may be installed before that.
+
+    Args:
+        http_session: The session.
+    """
+
+    __slots__ = ("first", "plain_first", "plain_second", "second")
+
+    def __init__(self, http_session: Any) -> None:
+        self.first, self.second = _steps(http_session)
+        """The two functions, each as a class and a name."""
+        self.plain_first: object = None
+        self.plain_second: object = None
+        """The library's own function as last seen; comparing identities is cheapest."""
+
+    def are_plain(self) -> bool:
+        """Return whether both functions are the library's own."""
+        first, second = getattr(*self.first, None), getattr(*self.second, None)
+        if not (_is_of(first, self.first[0]) and _is_of(second, self.second[0])):
+            return False
+        self.plain_first, self.plain_second = first, second
+        return True
+
+
+def _steps(http_session: Any) -> tuple[tuple[type, str], tuple[type, str]]:
+    if isinstance(http_session, HttpxSession):
+        httpx = import_module("httpx2")  # an extra, installed if there is such a session
+        return (httpx.AsyncClient, "send"), (httpx.AsyncHTTPTransport, "handle_async_request")
+    if isinstance(http_session, AIOHTTPSession):
+        return (ClientSession, "request"), (ClientSession, "_request")
+    return (object, "__init__"), (
+        object,
+        "__init__",
+    )  # an unknown session, for which our connections are not used
+
+
+def _is_of(function: object, kind: type) -> bool:
+    """Return whether this is a plain function, defined in the same library as a class."""
+    if kind is object:
+        return True
+    if type(function) is not FunctionType:
+        return False
+    # `functools.wraps` copies the names of a function, but not its globals.
+    module = str(function.__globals__.get("__name__"))
+    return module.partition(".")[0] == kind.__module__.partition(".")[0]

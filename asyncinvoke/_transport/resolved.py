@@ -11,7 +11,7 @@ import anyio
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
-from asyncinvoke._transport.credentials import NO_CREDENTIALS, find_credentials
+from asyncinvoke._transport.credential_sources import NO_CREDENTIALS, find_credentials
 from asyncinvoke._transport.exceptions import described
 from asyncinvoke._transport.set_up import credentials_flaw, tls_flaw
 from asyncinvoke._transport.set_up_urls import (

@@ -19,7 +19,7 @@ from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
 from asyncinvoke._transport.base import ClosingTransport
 from asyncinvoke._transport.client import ClientTransport
-from asyncinvoke._transport.credentials import find_credentials
+from asyncinvoke._transport.credential_sources import find_credentials
 from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.exceptions import described, shown
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession, KeepaliveHttpxSession

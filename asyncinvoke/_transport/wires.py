@@ -4,13 +4,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
-from types import FunctionType
 from typing import Any, TypeAlias
-
-from aiobotocore.httpsession import AIOHTTPSession
-from aiobotocore.httpxsession import HttpxSession
-from aiohttp import ClientSession
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
@@ -20,7 +14,12 @@ from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.errors import NotOursError
 from asyncinvoke._transport.http.opening import open_aiohttp, open_httpx
 from asyncinvoke._transport.http.pool import Connections
-from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession, KeepaliveHttpxSession
+from asyncinvoke._transport.http_sessions import (
+    OF_AIOHTTP,
+    OF_HTTPX,
+    KeepaliveHttpxSession,
+    LibraryCalls,
+)
 from asyncinvoke._transport.process import on_asyncio
 from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
 from asyncinvoke._transport.set_up_urls import bare_url
@@ -47,9 +46,6 @@ _ON_THE_WAY = (
     TransportFault.PROTOCOL,
     TransportFault.UNEXPECTED,
 )
-
-_OF_AIOHTTP = (AIOHTTPSession, KeepaliveAiohttpSession)
-_OF_HTTPX = (HttpxSession, KeepaliveHttpxSession)
 
 
 class Wires:
@@ -213,11 +209,11 @@ class Wires:
         session = self._http_session
         if (session._connector_args or {}).get("force_close"):  # noqa: SLF001
             raise NotOursError("its connections are not to be kept")
-        if type(session) in _OF_AIOHTTP:
+        if type(session) in OF_AIOHTTP:
             if any(inner.trace_configs for inner in session._sessions.values()):  # noqa: SLF001
                 raise NotOursError("aiohttp's session is traced")
             return open_aiohttp(session, origin)
-        if type(session) in _OF_HTTPX:
+        if type(session) in OF_HTTPX:
             if on_asyncio():
                 raise NotOursError("httpx was chosen where there is aiohttp")
             options = session.keepalive if isinstance(session, KeepaliveHttpxSession) else ()
@@ -229,7 +225,7 @@ class Wires:
         session = self._http_session
         arguments, timeout = session._connector_args or {}, session._timeout  # noqa: SLF001
         idle = arguments.get("keepalive_timeout")  # 0 for no reuse
-        if type(session) in _OF_AIOHTTP:
+        if type(session) in OF_AIOHTTP:
             read, write = timeout.sock_read, _WRITE_TIMEOUT
         else:
             read, write = timeout.read, timeout.write
@@ -243,56 +239,3 @@ class Wires:
         if self._is_closed:
             connections.end()  # it would not be closed later
         return connections
-
-
-class LibraryCalls:
-    """Checks the library functions that a request of aiobotocore's session would pass through.
-
-    Tests patch them with mocks and recorders (aioresponses, vcrpy), and tracers wrap them. As our
-    own connections bypass them, they are checked before each request; otherwise a test would send
-    real requests. The check is where a function was defined, not what was there when this module
-    was imported, which is when the first invoker is opened: a mock may be installed before that.
-
-    Args:
-        http_session: The session.
-    """
-
-    __slots__ = ("first", "plain_first", "plain_second", "second")
-
-    def __init__(self, http_session: Any) -> None:
-        self.first, self.second = _steps(http_session)
-        """The two functions, each as a class and a name."""
-        self.plain_first: object = None
-        self.plain_second: object = None
-        """The library's own function as last seen; comparing identities is cheapest."""
-
-    def are_plain(self) -> bool:
-        """Return whether both functions are the library's own."""
-        first, second = getattr(*self.first, None), getattr(*self.second, None)
-        if not (_is_of(first, self.first[0]) and _is_of(second, self.second[0])):
-            return False
-        self.plain_first, self.plain_second = first, second
-        return True
-
-
-def _steps(http_session: Any) -> tuple[tuple[type, str], tuple[type, str]]:
-    if isinstance(http_session, HttpxSession):
-        httpx = import_module("httpx2")  # an extra, installed if there is such a session
-        return (httpx.AsyncClient, "send"), (httpx.AsyncHTTPTransport, "handle_async_request")
-    if isinstance(http_session, AIOHTTPSession):
-        return (ClientSession, "request"), (ClientSession, "_request")
-    return (object, "__init__"), (
-        object,
-        "__init__",
-    )  # an unknown session, for which our connections are not used
-
-
-def _is_of(function: object, kind: type) -> bool:
-    """Return whether this is a plain function, defined in the same library as a class."""
-    if kind is object:
-        return True
-    if type(function) is not FunctionType:
-        return False
-    # `functools.wraps` copies the names of a function, but not its globals.
-    module = str(function.__globals__.get("__name__"))
-    return module.partition(".")[0] == kind.__module__.partition(".")[0]

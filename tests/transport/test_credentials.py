@@ -29,7 +29,8 @@ from asyncinvoke import (
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._request.parameters import checked
-from asyncinvoke._transport.credentials import KeptCredentials, find_credentials
+from asyncinvoke._transport.credential_sources import find_credentials
+from asyncinvoke._transport.credentials import KeptCredentials
 from asyncinvoke._transport.session import as_session
 from asyncinvoke._transport.sigv4 import Moment
 from asyncinvoke.testing import InstantClock

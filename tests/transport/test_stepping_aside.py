@@ -34,7 +34,7 @@ def stepped_aside(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 async def test_the_installed_libraries_have_every_private_name_that_direct_relies_on() -> None:
-    """If this fails, everybody falls back to slower ways; see `_transport/wires.py`."""
+    """If this fails, everybody falls back to slower ways; see `_transport/http_sessions.py`."""
     async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
         transport = choose_transport(client, "direct")
         assert isinstance(transport, DirectTransport)

@@ -1,0 +1,104 @@
+"""Finds where a session's credentials come from, when a client is opened; fetches no values."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+from types import MethodType
+from typing import Any
+
+from aiobotocore.credentials import (
+    AioProfileProviderBuilder,
+    AnyioProcessProvider,
+    AnyioProfileProviderBuilder,
+)
+from aiobotocore.session import AioSession
+from botocore import exceptions as botocore_errors
+
+from asyncinvoke._transport.exceptions import described, shown
+from asyncinvoke._transport.set_up import key_log_flaw
+from asyncinvoke.errors import ConfigurationError
+
+NO_CREDENTIALS = (
+    "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "AWS_PROFILE, or any other source that botocore reads"
+)
+"""The message where there are none."""
+
+
+async def find_credentials(session: AioSession) -> Any:
+    """Return the credentials of a session, without fetching or refreshing their values.
+
+    Raises:
+        ConfigurationError: There are none, or their source cannot be used.
+    """
+    try:
+        if session._credentials is None:  # noqa: SLF001  # otherwise nothing is looked for
+            _kill_when_cancelled(session)
+        found = await session.get_credentials()
+    except (FileNotFoundError, PermissionError) as error:
+        flaw = key_log_flaw(error)
+        if flaw is None:
+            name = error.filename or _process_of(session)
+            is_there = isinstance(error, PermissionError)
+            flaw = f"{name!r} cannot be run" if is_there else f"there is no {name!r}"
+            flaw = f"credential_process: {flaw}"
+        raise ConfigurationError(flaw) from shown(error)
+    except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
+        # The output of a process may contain keys, and the error may quote it.
+        flaw = key_log_flaw(error) or _unreadable(error, session)
+        flaw = flaw or f"credentials: {described(error)}"
+        raise ConfigurationError(flaw) from shown(error)
+    if found is None:
+        raise ConfigurationError(NO_CREDENTIALS)
+    return found
+
+
+def _kill_when_cancelled(session: AioSession) -> None:
+    """Have a credential_process killed if waiting for it is cancelled.
+
+    On asyncio, aiobotocore would leave it running: it could outlive this process. What aiobotocore
+    uses on trio kills it, and works on asyncio as well.
+    """
+    resolver: Any = session.get_component("credential_provider")
+    for provider in getattr(resolver, "providers", ()):
+        if getattr(provider, "_popen", None) is asyncio.create_subprocess_exec:
+            provider._popen = AnyioProcessProvider(None, None)._popen  # noqa: SLF001
+        builder: Any = getattr(provider, "_profile_provider_builder", None)
+        if type(builder) is AioProfileProviderBuilder:  # for the source_profile of a role
+            made = AnyioProfileProviderBuilder._create_process_provider  # noqa: SLF001
+            builder._create_process_provider = MethodType(made, builder)  # noqa: SLF001
+
+
+def _unreadable(error: Exception, session: AioSession) -> str | None:
+    """Return which source of credentials contains what botocore cannot read, if that is the error."""
+    if not isinstance(error, ValueError | TypeError | AttributeError):
+        return None
+    # A profile that is given to the session comes before the environment.
+    is_from_environment = session.instance_variables().get("profile") is None
+    names = ("AWS_ACCESS_KEY_ID", "AWS_CREDENTIAL_EXPIRATION")
+    if is_from_environment and all(map(os.environ.get, names)):
+        return "AWS_CREDENTIAL_EXPIRATION is not a time"
+    if name := _process_of(session):
+        is_json = not isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
+        printed = "JSON that is not credentials" if is_json else "what is not JSON"
+        return f"credential_process: {name!r} printed {printed}"
+    if _process_setting(session) is not None:
+        return "credential_process: its value in AWS's config file is not a command"
+    if "AWS_CONTAINER_CREDENTIALS_FULL_URI" in os.environ:
+        return "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that gives no credentials"
+    return None
+
+
+def _process_of(session: AioSession) -> str | None:
+    """Return the program of a profile's credential_process, without arguments, which may be secret."""
+    with contextlib.suppress(AttributeError, ValueError, IndexError):
+        return shlex.split(_process_setting(session) or "")[0]
+    return None
+
+
+def _process_setting(session: AioSession) -> Any:
+    with contextlib.suppress(botocore_errors.BotoCoreError):
+        return session.get_scoped_config().get("credential_process")
+    return None
