@@ -14,7 +14,8 @@ from asyncinvoke._journal.copying import Copies
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.marks import LockedError, Marks
-from asyncinvoke._journal.opening import check_path, remove_log
+from asyncinvoke._journal.opening import remove_log
+from asyncinvoke._journal.paths import check_path
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke._journal.shards import (
     PARTS,

@@ -1,30 +1,18 @@
-"""Opens journals for reading or writing, and explains in one sentence why one cannot be used."""
+"""Opens journals for reading or writing, and explains SQLite's errors in one sentence."""
 
 import contextlib
-import errno
 import os
 import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from asyncinvoke._journal.paths import SIDES, check_path
 from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT
 from asyncinvoke.errors import JournalError
 
 BUSY_TIMEOUT = 10.0
 """How long a commit waits for another program's lock, such as a SQLite shell's, in seconds."""
-
-SIDES = ("-wal", "-shm")
-"""The suffixes of the files that SQLite keeps beside an open journal."""
-
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-"""Kinds of paths that are not regular files."""
 
 _WHY = {
     "SQLITE_FULL": "the disk is full",
@@ -55,62 +43,6 @@ def explained(path: Path, error: Exception) -> JournalError:
     return JournalError(f"{path}: {_WHY.get(family, str(error))}")
 
 
-def check_path(path: Path, *, may_be_missing: bool = False) -> None:
-    """Check that a path can be a journal: SQLite's errors are too vague, and a pipe would block.
-
-    Args:
-        path: The path of the journal.
-        may_be_missing: Whether the file may be missing, because it will be created.
-
-    Raises:
-        JournalError: It cannot be a journal; the message has the reason.
-    """
-    mode = _mode_of(path, may_be_missing=may_be_missing)
-    if mode is None:
-        _check_name(path)
-        return
-    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
-    if kind is not None:
-        raise JournalError(f"{path}: it is {kind}")
-    ids = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
-    if not os.access(path, os.R_OK, **ids):
-        raise JournalError(f"{path}: it may not be read: {os.strerror(errno.EACCES)}")
-
-
-def _mode_of(path: Path, *, may_be_missing: bool) -> int | None:
-    """Return the mode of a file; `None` if it is missing, may be, and can be created."""
-    try:
-        return path.stat().st_mode
-    except FileNotFoundError:
-        if path.is_symlink():
-            raise JournalError(
-                f"{path}: it is a link to {path.readlink()}, which is not there"
-            ) from None
-        if not path.absolute().parent.is_dir():
-            raise JournalError(f"{path}: the folder {path.parent} is not there") from None
-        if may_be_missing:
-            return None
-        raise JournalError(f"{path}: there is no such journal") from None
-    except NotADirectoryError:
-        raise JournalError(f"{path}: {path.parent} is not a folder") from None
-    except OSError as error:
-        raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
-    except ValueError:
-        raise JournalError(f"{str(path)!r}: no file can have that name") from None
-
-
-def _check_name(path: Path) -> None:
-    """Check that the names of the files beside a journal fit: SQLite would blame the folder."""
-    try:
-        Path(f"{path}{_LONGEST}").exists()
-    except OSError as error:
-        raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
-
-
-_LONGEST = "-journal"
-"""The longest suffix that SQLite appends to the name for a temporary file."""
-
-
 def is_journal(path: str | os.PathLike[str]) -> bool:
     """Return whether a file is a journal, judging by its header; never raises.
 
@@ -130,14 +62,6 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
 _HEADER = 100
 _OURS = APPLICATION_ID.to_bytes(4, "big")
 """The `PRAGMA application_id` of a journal, as in the file header."""
-
-
-def resolved(path: Path) -> Path:
-    """Return the resolved path, or the path itself if it cannot be resolved; never raises."""
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError, ValueError):
-        return path
 
 
 def read_only_uris(path: Path) -> Iterator[str]:

@@ -23,7 +23,8 @@ from asyncinvoke import InvalidRequestError, Invoker, Journal, JournalError, Map
 from asyncinvoke._journal import marks
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.marks import LockedError, Marks
-from asyncinvoke._journal.opening import SIDES, writing
+from asyncinvoke._journal.opening import writing
+from asyncinvoke._journal.paths import SIDES
 from asyncinvoke._journal.session import Session
 from asyncinvoke._journal.store import Store
 from asyncinvoke.runs import open_run, settle

@@ -131,7 +131,7 @@ def kind(
                 return False
             return access(path, mode, **options)
 
-        monkeypatch.setattr("asyncinvoke._journal.opening.os.access", others)
+        monkeypatch.setattr("asyncinvoke._journal.paths.os.access", others)
     return make(tmp_path), why
 
 
