@@ -1,10 +1,16 @@
-"""The limiter's bookkeeping: what is reserved, what is in flight, and whether one more may start."""
+"""The limiter's bookkeeping: what is in flight, what is idle, and whether one more may start."""
 
 import math
 from collections.abc import Callable
 
 from asyncinvoke._limits.gates import Gate
-from asyncinvoke._limits.scopes import KEPT_UNTHROTTLED, FunctionGate, FunctionKey, Scopes
+from asyncinvoke._limits.scopes import (
+    KEPT_THROTTLED,
+    KEPT_UNTHROTTLED,
+    FunctionGate,
+    FunctionKey,
+    Scopes,
+)
 
 
 class Claim:
@@ -92,6 +98,7 @@ class Books:
         gate = self.scopes.functions.get(claim.key)
         if gate is None:
             gate = self.scopes.open(claim.key, now=self.now())
+            self.shelve(gate)
         claim.gate = gate
         account = gate.account
         if (
@@ -110,11 +117,8 @@ class Books:
         if claim.deadline != math.inf and claim.deadline <= self.now():
             return False
         if not gate.in_flight:
-            idle = self.scopes.idle
-            if gate in idle:
-                del idle[gate]  # `Scopes.take`, inlined to save a call
-            else:
-                self.scopes.take(gate)
+            idle = self.scopes.idle  # `unshelve`, inlined to save a call
+            del (idle if gate in idle else self.scopes.idle_throttled)[gate]
         self.grant(claim, now)
         return True
 
@@ -160,9 +164,28 @@ class Books:
         if not gate.in_flight and not gate.waiting:
             idle = self.scopes.idle
             if gate.throttles or len(idle) >= KEPT_UNTHROTTLED:
-                self.scopes.shelve(gate)
+                self.shelve(gate)
             else:
-                idle[gate] = None  # `Scopes.shelve`, inlined to save a call
+                idle[gate] = None  # `shelve`, inlined to save a call
+
+    def unshelve(self, gate: FunctionGate) -> None:
+        """Remove a function from the cache of idle ones."""
+        idle = self.scopes.idle
+        del (idle if gate in idle else self.scopes.idle_throttled)[gate]
+
+    def shelve(self, gate: FunctionGate) -> None:
+        """Add a function to the cache of idle ones, and evict another if the cache is full."""
+        shelf, kept = self.scopes.idle, KEPT_UNTHROTTLED
+        if gate.throttles:
+            shelf, kept = self.scopes.idle_throttled, KEPT_THROTTLED
+        shelf[gate] = None
+        if len(shelf) > kept:
+            self.scopes.forget(shelf.popitem(last=False)[0])
+
+    def set_reserved(self, gate: FunctionGate, reserved: bool) -> None:
+        """Stop, or resume, counting a function's attempts in flight against its account."""
+        gate.reserved = reserved
+        gate.account.in_flight += -gate.in_flight if reserved else gate.in_flight
 
     def uncount(self, claim: Claim, *, was_sent: bool = False) -> None:
         """Undo the count of a claim as accepted: its attempt was refused, or not even sent."""

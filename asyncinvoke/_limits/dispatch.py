@@ -103,7 +103,7 @@ class Dispatcher:
     def _join(self, waiter: Waiter, now: float) -> None:
         gate = waiter.claim.gate
         if not gate.in_flight and not gate.waiting:
-            self.books.scopes.take(gate)
+            self.books.unshelve(gate)
         self.books.waiting += 1
         line = self._queue.join(gate, waiter)
         self._timekeeper.join(waiter)
@@ -119,7 +119,7 @@ class Dispatcher:
         gate = waiter.claim.gate
         self._leave(waiter)
         if not gate.in_flight and not gate.waiting:
-            self.books.scopes.shelve(gate)
+            self.books.shelve(gate)
 
     def _place(self, line: Line[Waiter], now: float) -> None:
         """Queue a line for its turn or, if its function is blocked, set it aside."""

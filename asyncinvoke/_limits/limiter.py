@@ -5,6 +5,7 @@ A permit allows one attempt; it is a block, and the way it ends is feedback for 
 
 import logging
 import math
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -31,12 +32,23 @@ class Permit(Claim):
     block, whichever comes first; later calls have no effect. Entering raises `PermitTimeoutError`
     or `LimiterClosedError`. If entering is cancelled, or the owner withdraws its requests, no
     permit is held.
+
+    Args:
+        dispatcher: What grants it.
+        key: The function.
+        deadline: When to stop waiting for it, on the limiter's clock.
+        owner: The owner on whose behalf it is requested.
     """
 
     __slots__ = ("_dispatcher",)
 
     def __init__(
-        self, dispatcher: Dispatcher, key: FunctionKey, deadline: float, owner: object
+        self,
+        dispatcher: Dispatcher,
+        key: FunctionKey,
+        *,
+        deadline: float = math.inf,
+        owner: object = None,
     ) -> None:
         self._dispatcher = dispatcher
         self.key = key
@@ -138,7 +150,7 @@ class Permit(Claim):
                 number, last = self.number, books.number
                 slowed.throttled(reason, number=number, last=last, ahead=ahead, now=now)
                 if hit.reserved is not None and hit.reserved != gate.reserved:
-                    gate.set_reserved(hit.reserved)
+                    books.set_reserved(gate, hit.reserved)
                     if gate.waiting:
                         dispatcher.change_lanes(gate)
             self._answered(now)
@@ -274,6 +286,8 @@ class Limiter:
         scopes = Scopes(limit, maximum=most, now=clock.monotonic(), events=events)
         self._books = Books(scopes, now=clock.monotonic)
         self._dispatcher = Dispatcher(self._books, clock=clock, events=events)
+        self.permit = partial(Permit, self._dispatcher)
+        """Returns a `Permit` for a function, as a context manager."""
 
     @property
     def limit(self) -> int:
@@ -289,18 +303,6 @@ class Limiter:
     def waiting(self) -> int:
         """The number of requests waiting for a permit."""
         return self._books.waiting
-
-    def permit(
-        self, key: FunctionKey, *, deadline: float = math.inf, owner: object = None
-    ) -> Permit:
-        """Return a permit for a function, as a context manager.
-
-        Args:
-            key: The function.
-            deadline: When to stop waiting for it, on the limiter's clock.
-            owner: The owner on whose behalf it is requested.
-        """
-        return Permit(self._dispatcher, key, deadline, owner)
 
     def withdraw(self, owner: object) -> None:
         """Withdraw an owner's waiting requests: they return without holding a permit."""

@@ -106,11 +106,6 @@ class FunctionGate(Gate):
         self.waiting: int = 0
         """The number of waiters; maintained by the queue."""
 
-    def set_reserved(self, reserved: bool) -> None:
-        """Stop, or resume, counting the attempts in flight here against the account."""
-        self.reserved = reserved
-        self.account.in_flight += -self.in_flight if reserved else self.in_flight
-
 
 KEPT_UNTHROTTLED = 1024
 """How many idle functions are cached that were never throttled."""
@@ -136,7 +131,8 @@ class Scopes:
         self._events = events
         self.idle: OrderedDict[FunctionGate, None] = OrderedDict()
         """The idle functions that were never throttled, in the order in which they became idle."""
-        self._idle_throttled: OrderedDict[FunctionGate, None] = OrderedDict()
+        self.idle_throttled: OrderedDict[FunctionGate, None] = OrderedDict()
+        """Those that were; `Books` maintains both."""
         self._idle_accounts: OrderedDict[str | None, None] = OrderedDict()
         self._accounts: dict[str | None, AccountGate] = {}
         self.functions: dict[FunctionKey, FunctionGate] = {}
@@ -145,7 +141,7 @@ class Scopes:
         self.process: Gate = self._shared(ThrottleScope.PROCESS, now)
 
     def open(self, key: FunctionKey, *, now: float) -> FunctionGate:
-        """Start tracking a function, which is initially idle."""
+        """Start tracking a function."""
         account = self._account(key.account_id, now)
         gate = FunctionGate(
             key,
@@ -157,21 +153,7 @@ class Scopes:
         )
         account.functions += 1
         self.functions[key] = gate
-        self.shelve(gate)
         return gate
-
-    def take(self, gate: FunctionGate) -> None:
-        """Remove a function from the cache of idle ones."""
-        del (self.idle if gate in self.idle else self._idle_throttled)[gate]
-
-    def shelve(self, gate: FunctionGate) -> None:
-        """Add a function to the cache of idle ones, and evict another if the cache is full."""
-        shelf, kept = self.idle, KEPT_UNTHROTTLED
-        if gate.throttles:
-            shelf, kept = self._idle_throttled, KEPT_THROTTLED
-        shelf[gate] = None
-        if len(shelf) > kept:
-            self._forget(shelf.popitem(last=False)[0])
 
     def statistics(self, *, in_flight: int, waiting: int) -> tuple[ScopeStatistics, ...]:
         """Return a snapshot of every scope, given the totals in flight and waiting.
@@ -196,7 +178,8 @@ class Scopes:
             ),
         )
 
-    def _forget(self, gate: FunctionGate) -> None:
+    def forget(self, gate: FunctionGate) -> None:
+        """Stop tracking an idle function; its account stays known for longer if it was throttled."""
         key = gate.key
         del self.functions[key]
         account = gate.account

@@ -75,7 +75,7 @@ def test_the_next_is_who_a_search_through_all_would_find(moves: list[tuple[str, 
             model.drop(gate)
             model.turns.append(gate)
         elif move == "reserve":
-            gate.set_reserved(not gate.reserved)
+            gate.reserved = not gate.reserved
             if line is not None and line.lane is not None:
                 queue.line_up(line)
                 model.drop(gate)
