@@ -5,7 +5,6 @@ A permit allows one attempt; it is a block, and the way it ends is feedback for 
 
 import logging
 import math
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -32,23 +31,12 @@ class Permit(Claim):
     block, whichever comes first; later calls have no effect. Entering raises `PermitTimeoutError`
     or `LimiterClosedError`. If entering is cancelled, or the owner withdraws its requests, no
     permit is held.
-
-    Args:
-        dispatcher: What grants it.
-        key: The function.
-        deadline: When to stop waiting for it, on the limiter's clock.
-        owner: The owner on whose behalf it is requested.
     """
 
     __slots__ = ("_dispatcher",)
 
     def __init__(
-        self,
-        dispatcher: Dispatcher,
-        key: FunctionKey,
-        *,
-        deadline: float = math.inf,
-        owner: object = None,
+        self, dispatcher: Dispatcher, key: FunctionKey, deadline: float, owner: object
     ) -> None:
         self._dispatcher = dispatcher
         self.key = key
@@ -286,8 +274,6 @@ class Limiter:
         scopes = Scopes(limit, maximum=most, now=clock.monotonic(), events=events)
         self._books = Books(scopes, now=clock.monotonic)
         self._dispatcher = Dispatcher(self._books, clock=clock, events=events)
-        self.permit = partial(Permit, self._dispatcher)
-        """Returns a `Permit` for a function, as a context manager."""
 
     @property
     def limit(self) -> int:
@@ -303,6 +289,19 @@ class Limiter:
     def waiting(self) -> int:
         """The number of requests waiting for a permit."""
         return self._books.waiting
+
+    def permit(
+        self, key: FunctionKey, *, deadline: float = math.inf, owner: object = None
+    ) -> Permit:
+        """Return a permit for a function, as a context manager.
+
+        Args:
+            key: The function.
+            deadline: When to stop waiting for it, on the limiter's clock.
+            owner: The owner on whose behalf it is requested.
+        """
+        # Not a `partial` of the class, which takes longer than this call.
+        return Permit(self._dispatcher, key, deadline, owner)
 
     def withdraw(self, owner: object) -> None:
         """Withdraw an owner's waiting requests: they return without holding a permit."""
