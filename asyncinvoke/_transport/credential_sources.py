@@ -16,7 +16,7 @@ from aiobotocore.credentials import (
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
-from asyncinvoke._transport.exceptions import described, shown
+from asyncinvoke._transport.foreign_errors import described, shown
 from asyncinvoke._transport.set_up import key_log_flaw
 from asyncinvoke.errors import ConfigurationError
 

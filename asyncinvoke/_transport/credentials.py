@@ -10,7 +10,8 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._transport.exceptions import described, out_of_files, shown
+from asyncinvoke._transport.exceptions import out_of_files
+from asyncinvoke._transport.foreign_errors import described, shown
 from asyncinvoke._transport.http.errors import forget
 from asyncinvoke._transport.process import is_cancelled
 from asyncinvoke._transport.set_up import credentials_flaw

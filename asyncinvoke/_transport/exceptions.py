@@ -1,17 +1,12 @@
-"""Converts exceptions of an exchange to a `Failure`, and limits what is shown of them.
+"""Converts exceptions of an exchange to a `Failure`: where it broke off, and why.
 
 Our own connections know the phase they reached. Exceptions of third-party libraries have to be
 interpreted, and aiobotocore's classes do not tell whether a request was sent: with aiohttp, a reset
 after delivery is an `EndpointConnectionError`; with httpx, a reset is a bare `HTTPClientError` and a
 full pool a `ConnectTimeoutError`. So the inner exception is examined first, by the names of its
 classes, which covers httpx2 and its predecessor without importing either.
-
-None of these exceptions is passed on: their frames hold keys, tokens and payloads, their attributes
-may include the whole request, and their messages may quote the answer. Only an allowlist is shown:
-`OSError`s, copied without frames, and the type of everything else.
 """
 
-import re
 import socket
 from typing import Any
 
@@ -20,11 +15,11 @@ from botocore import exceptions as botocore_errors
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.answers import decides, read_failure
+from asyncinvoke._transport.foreign_errors import described, shown
 from asyncinvoke._transport.http.errors import (
     WireError,
     forget,
     inner_error,
-    refusal_of_proxy,
     system_errors,
 )
 from asyncinvoke._transport.process import is_for_want_of_a_file
@@ -196,80 +191,6 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-_QUOTED = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "ExpiredTokenIdentity",
-    "ForbiddenException",
-    "IDPCommunicationError",
-    "IDPRejectedClaim",
-    "InvalidClientTokenId",
-    "InvalidIdentityToken",
-    "InvalidRequestException",
-    "RegionDisabledException",
-    "ResourceNotFoundException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "UnauthorizedException",
-    "ValidationError",
-}
-"""Error codes of STS and SSO whose messages are shown: they name roles and policies. Messages about a
-wrong signature quote the request, including the session token."""
-
-
-_SAID_BY_BOTOCORE = (
-    "Credentials were refreshed, but the refreshed credentials are still expired.",
-)
-"""Messages of botocore in built-in exceptions that quote nothing."""
-
-
-class ForeignError(Exception):
-    """Replaces an exception of a third-party library: it has its type, not its text or frames."""
-
-
-def shown(error: BaseException) -> Exception:
-    """Return a replacement for an exception, with only what may be shown, and without frames."""
-    found = next(system_errors(error), None)
-    if found is None:
-        cls = type(error)
-        return ForeignError(f"{cls.__module__}.{cls.__qualname__}")
-    if found.filename is not None:
-        return type(found)(found.errno, found.strerror, found.filename)
-    return type(found)(*found.args)
-
-
-def described(error: BaseException) -> str:
-    """Describe an exception in one line, with only what may be shown."""
-    if type(error) is botocore_errors.HTTPClientError:  # its message is that of the inner error
-        error = inner_error(error) or error
-    refusal = refusal_of_proxy(error)
-    if refusal is not None:
-        return refusal
-    text = ""
-    if isinstance(error, botocore_errors.ClientError):
-        text = _answered(error)
-    elif isinstance(error, botocore_errors.ParamValidationError):
-        # The line about an invalid value quotes it.
-        text = " ".join(line for line in str(error).splitlines() if "value:" not in line)
-    elif isinstance(error, OSError | botocore_errors.BotoCoreError):
-        # aiohttp includes the repr of its TLS settings, even for plain HTTP.
-        text = re.sub(r" ssl:(?:<[^>]*>|\w+)(?= \[)", "", str(error))
-    elif str(error) in _SAID_BY_BOTOCORE:
-        text = str(error)
-    name = type(error).__name__
-    return f"{name}: {text}" if text else name
-
-
 def out_of_files(error: BaseException) -> bool:
     """Return whether this process, or the system, has run out of file descriptors."""
     return any(map(is_for_want_of_a_file, system_errors(error)))
-
-
-def _answered(error: botocore_errors.ClientError) -> str:
-    detail = error.response.get("Error", {})
-    code = detail.get("Code")
-    told = f"{error.operation_name} was answered with {code}"
-    return f"{told}: {detail.get('Message')}" if code in _QUOTED else told

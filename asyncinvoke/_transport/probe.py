@@ -16,7 +16,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.credentials import KeptCredentials
-from asyncinvoke._transport.exceptions import described
+from asyncinvoke._transport.foreign_errors import described
 from asyncinvoke._transport.http.connection import Limits
 from asyncinvoke._transport.http.errors import NotOursError, WireError, opening_error
 from asyncinvoke._transport.interception import Interception

@@ -12,7 +12,7 @@ from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
 from asyncinvoke._transport.credential_sources import NO_CREDENTIALS, find_credentials
-from asyncinvoke._transport.exceptions import described
+from asyncinvoke._transport.foreign_errors import described
 from asyncinvoke._transport.set_up import credentials_flaw, tls_flaw
 from asyncinvoke._transport.set_up_urls import (
     bare_url,

@@ -21,7 +21,7 @@ from asyncinvoke._transport.base import ClosingTransport
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credential_sources import find_credentials
 from asyncinvoke._transport.direct import DirectTransport
-from asyncinvoke._transport.exceptions import described, shown
+from asyncinvoke._transport.foreign_errors import described, shown
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession, KeepaliveHttpxSession
 from asyncinvoke._transport.process import on_asyncio
 from asyncinvoke._transport.senders import AiohttpSender
