@@ -27,8 +27,12 @@ def check_endpoint(url: object, setting: str) -> None:
         ConfigurationError: No request could be sent to it.
     """
     flaw = _url_flaw(url)
-    if flaw is None and isinstance(url, str) and not url.isascii():
-        flaw = "has a character that is not ASCII; in a path that is written as %C3%BC, for one"
+    if flaw is None and isinstance(url, str):
+        if not url.isascii():
+            flaw = "has a character that is not ASCII; in a path that is written as %C3%BC, for one"
+        elif "#" in url:
+            # botocore appends the qualifier to it, and no HTTP library sends what follows a "#".
+            flaw = "has a fragment (#), and the version or alias of a call would be part of it"
     _refuse(url, setting, flaw)
 
 

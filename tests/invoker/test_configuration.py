@@ -70,6 +70,7 @@ async def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.Monkey
         ("http://lambda..example", "names a host that there cannot be"),
         ("http://0177.1", "names a host that there cannot be"),
         ("http://lambda.example/\u00fc", "has a character that is not ASCII"),
+        ("http://lambda.example/#a", "has a fragment"),
     ],
 )
 @pytest.mark.anyio

@@ -178,9 +178,15 @@ class AsyncioConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the loss of the connection, which fails the current exchange."""
+        if self._incoming is not None and not self._retired:
+            rest = self._incoming.held_by_tls()
+            if rest:
+                self.data_received(rest)
         if exc is None:
-            # uvloop reports an end without close_notify only in this way.
-            self._peer_ended(is_told=self.tls() is None)
+            # uvloop reports an end without close_notify only in this way, and any end while reading
+            # is paused.
+            tls = self.tls()
+            self._peer_ended(is_told=tls is None or said_farewell(tls))
         elif self._reader is not None:
             fault = TransportFault.CONNECTION_LOST
             if self._reader.head_read:

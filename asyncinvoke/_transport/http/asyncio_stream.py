@@ -5,7 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from asyncinvoke._model.delivery import Phase
-from asyncinvoke._transport.http.connection import CONNECTED, SLICE, WRITTEN, WRITTEN_IN_PART
+from asyncinvoke._transport.http.connection import (
+    CONNECTED,
+    SLICE,
+    WRITTEN,
+    WRITTEN_IN_PART,
+    rest_of_tls,
+)
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.reader import AnswerReader
 
@@ -174,6 +180,14 @@ class Incoming:
             self._is_held = True
             self._transport.pause_reading()
         self._wake()
+
+    def held_by_tls(self) -> bytes:
+        """Return what a TLS layer has received while reading was paused, and has not passed on.
+
+        uvloop's drops that if the connection ends before reading is resumed.
+        """
+        tls = self._transport.get_extra_info("ssl_object") if self._is_held else None
+        return b"" if tls is None else rest_of_tls(tls)
 
     def fail(self, error: WireError) -> None:
         """Raise an error from `receive` after everything before it has been received."""

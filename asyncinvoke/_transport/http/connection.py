@@ -1,5 +1,6 @@
 """What the pool requires of a connection on any event loop, and the timer that ends an exchange."""
 
+import contextlib
 import math
 import select
 import ssl
@@ -121,6 +122,15 @@ def said_farewell(tls: ssl.SSLObject) -> bool:
         return tls.read(1) == b""
     except ssl.SSLError:
         return False
+
+
+def rest_of_tls(tls: ssl.SSLObject) -> bytes:
+    """Return all data that has been received and not read yet."""
+    pieces: list[bytes] = []
+    with contextlib.suppress(ssl.SSLError):
+        while piece := tls.read(SLICE):
+            pieces.append(piece)
+    return b"".join(pieces)
 
 
 def look_at(descriptor: int) -> Callable[[], list[Any]]:

@@ -5,7 +5,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
@@ -150,15 +150,32 @@ def sockets_let_go() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        is_closed = "uvloop" in type(asyncio.get_running_loop()).__module__
+        loop = asyncio.get_running_loop()
+        is_closed = "uvloop" in type(loop).__module__
         for each in sockets:
             if is_closed:
                 each.detach()
-            else:
-                each.close()
+            elif each.fileno() >= 0:
+                _end(each, loop)
         raise
     finally:
         _sockets.reset(token)
+
+
+def _end(opened: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    """Close a socket, or have the transport close it that uses it.
+
+    A call cancelled in the instant in which TLS is established leaves a transport that still waits
+    for the peer's farewell. If its socket were closed, asyncio would take the next socket with the
+    same descriptor for that of the transport, and refuse to connect it.
+    """
+    try:
+        loop.remove_reader(opened)  # the only public way to ask
+    except RuntimeError:
+        with suppress(OSError):
+            opened.shutdown(socket.SHUT_RDWR)
+    else:
+        opened.close()
 
 
 def open_httpx(

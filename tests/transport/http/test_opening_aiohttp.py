@@ -17,6 +17,7 @@ import anyio.lowlevel
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
@@ -279,6 +280,38 @@ async def test_a_peer_that_speaks_first_over_tls_is_refused_and_its_file_is_free
                     far.close()
                     writer.close()
                     await writer.wait_closed()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # uvloop closes it by itself
+async def test_a_call_cancelled_as_tls_is_established_leaves_its_file_to_the_next(
+    secure: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[asyncio.Task[Any]] = []
+    files: list[socket.socket] = []
+    numbers: list[int] = []
+    established = ResponseHandler.connection_made
+
+    def cancelling(self: ResponseHandler, transport: asyncio.BaseTransport) -> None:
+        established(self, transport)
+        if calls:
+            calls.pop().cancel()  # by a timeout of asyncio, for one, that is up in this instant
+
+    def noted_socket(address: Any) -> socket.socket:
+        made = keepalive_socket(address)
+        files.append(made)
+        numbers.append(made.fileno())
+        return made
+
+    monkeypatch.setattr(ResponseHandler, "connection_made", cancelling)
+    url = f"https://127.0.0.1:{secure.port}"
+    async with opened(url, connector_args={"socket_factory": noted_socket}) as connections:
+        call = asyncio.create_task(connections.exchange(*request(), Progress()))
+        calls.append(call)
+        await asyncio.wait([call])
+        assert call.cancelled()
+        await until(lambda: files[0].fileno() == -1)
+        asyncio.get_running_loop().remove_reader(numbers[0])  # refused while a transport uses it
+        assert (await connections.exchange(*request(), Progress())).body == b"hi"
 
 
 async def test_proxies_are_asked_with_their_credentials(

@@ -1,5 +1,8 @@
 """Streamed answers: pieces as they come, a slow reader slows the sender, every end is told."""
 
+import contextlib
+import socket
+import ssl
 import threading
 
 import anyio
@@ -149,6 +152,46 @@ async def test_an_early_end_is_told_after_everything_that_had_arrived(
         assert raised.value.phase is progress.phase is Phase.HEAD_READ
         await stream.aclose()
         assert connections.idle == 0
+
+
+MUCH = b"m" * 600_000
+"""So much that reading is paused while nobody takes it."""
+REST = b"r" * 150_000
+
+
+@pytest.mark.parametrize("framing", ["length", "until close"])
+async def test_what_had_arrived_when_the_peer_ended_is_given_to_a_reader_who_comes_late(
+    way: Way, framing: str
+) -> None:
+    go = threading.Event()
+
+    def script(wire: Wire) -> None:
+        wire.request()
+        head = HEAD % len(MUCH + REST) if framing == "length" else b"HTTP/1.1 200 OK\r\n\r\n"
+        wire.send(head + MUCH)
+        go.wait(10)
+        wire.send(REST)
+        if framing == "until close" and isinstance(wire.socket, ssl.SSLSocket):
+            # A farewell without waiting for that of the client, as servers do.
+            wire.socket.setblocking(False)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                wire.socket.unwrap()
+        socket.socket.shutdown(wire.socket, socket.SHUT_WR)
+        wire.peer.ended.set()
+        wire.peer.released.wait(10)
+
+    peer = way.peer(script)
+    async with way.connections(peer) as connections:
+        stream = await connections.stream(*request(), Progress())
+        for _ in range(50):  # until reading is paused, and then until the end has come
+            await anyio.sleep(0.001)
+        go.set()
+        await to_thread.run_sync(peer.ended.wait, 10)
+        for _ in range(50):
+            await anyio.sleep(0.001)
+        assert await rest_of(stream) == MUCH + REST
+        await stream.finish()
+        peer.released.set()
 
 
 async def test_an_answer_that_has_no_head_is_an_error_of_the_call(way: Way) -> None:
