@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -114,6 +115,38 @@ async def test_an_error_has_the_python_runtimes_form(
     assert f"in {handler.__name__}\n    raise LookupError(" in frame
     assert "[ERROR] LookupError: not thére\nTraceback (most recent call last):\n" in reply.log
     assert f'\n\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}File "{__file__}"' in reply.log
+
+
+HANDLERS = """
+def fails(event, context):
+    values = {}
+    values["a"]["b"](
+        event["key"],
+    )
+def empty(event, context): raise ValueError
+def deep(event, context): return below(5)
+def below(n): return below(n - 1) if n else 1 / n
+"""
+
+
+@pytest.mark.parametrize("name", ["fails", "empty", "deep"])
+async def test_an_error_of_a_callable_reads_as_it_does_in_the_runtime(
+    local: LocalLambda, invoke: Any, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "h.py"
+    file.write_text(HANDLERS)
+    scope: dict[str, Any] = {}
+    exec(compile(HANDLERS, file, "exec"), scope)
+    local.function("worker", f"{file}:{name}")
+    local.function("callable", scope[name])
+    in_runtime = await invoke("worker", Log_Type="Tail")
+    here = await invoke("callable", Log_Type="Tail")
+    assert here.json() | {"requestId": ""} == in_runtime.json() | {"requestId": ""}
+    logs = [
+        [line for line in reply.log.splitlines() if not line.startswith(("START", "END", "REPORT"))]
+        for reply in (here, in_runtime)
+    ]
+    assert logs[0] == logs[1]
 
 
 async def stray(event: Any, context: Any) -> None:
