@@ -26,6 +26,9 @@ class Numbers(tuple[int, ...]):
 
 
 class Row:
+    def __repr__(self) -> str:
+        return "Row()"
+
     def _asdict(self) -> dict[Any, Any]:
         return {b"id": Decimal("1.50"), "at": Point(1, 2)}
 
