@@ -17,8 +17,9 @@ import boto3
 import pytest
 
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.local import settings
+from asyncinvoke.cli.local import console, settings
 from asyncinvoke.cli.local.handlers import check_handler
+from asyncinvoke.local import EventProgress
 from tests.cli.processes import Lines, Run, started
 from tests.doubles.sockets import SIGNATURE
 
@@ -382,3 +383,19 @@ def test_a_file_is_read_in_the_encoding_in_which_python_reads_it(
     file.write_bytes(source)
     with pytest.raises(CommandError, match=says) if says else contextlib.nullcontext():
         check_handler(f"{file}:f")
+
+
+def test_an_event_whose_error_nobody_can_decode_is_printed_without_its_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = EventProgress(
+        function_name="f",
+        request_id="id",
+        runs=1,
+        function_error="Unhandled",
+        condition=None,
+        delay=60.0,
+        payload=b"[" * 100_000,
+    )
+    console.print_event(progress)
+    assert capsys.readouterr().err.endswith(" f id Event, run 1: Unhandled; again in 60.0 s\n")
