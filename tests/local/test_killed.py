@@ -1,7 +1,9 @@
 """Whatever ends the endpoint, and whatever a handler starts: no process and no folder is left."""
 
+import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -157,3 +159,35 @@ def test_a_guardian_that_starts_only_after_its_endpoint_was_killed_cleans_up_all
         left.wait()
         with guardian:
             pass
+
+
+def test_what_a_handler_left_is_killed_in_a_process_of_thousands_of_open_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1_100  # above 1,023, where `select` ends
+    if hard < 2 * wanted:
+        pytest.skip("this process may not open so many files")
+    opened = os.pidfd_open
+
+    def open_high(pid: int) -> int:
+        low = opened(pid)
+        try:
+            return fcntl.fcntl(low, fcntl.F_DUPFD, wanted)
+        finally:
+            os.close(low)
+
+    monkeypatch.setattr(os, "pidfd_open", open_high)
+    mark = uuid.uuid4().hex
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * wanted), hard))
+    left = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"],
+        env=os.environ | {remains.MARK.decode().rstrip("="): mark},
+    )
+    try:
+        remains.kill_marked({mark})
+        assert left.wait(60) == -signal.SIGKILL
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        left.kill()
+        left.wait()

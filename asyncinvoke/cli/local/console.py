@@ -121,7 +121,7 @@ def _reason_in(payload: bytes) -> str:
     try:
         body = json.loads(payload)
         reason = f"{body['errorType']}: {body['errorMessage']}"
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ""
     return _cut(reason)
 

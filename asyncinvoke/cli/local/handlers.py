@@ -7,6 +7,7 @@ import os
 import subprocess
 import symtable
 import sys
+import tokenize
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,11 +49,13 @@ def check_runtime() -> None:
 
 def _check_binding(path: Path, function: str) -> None:
     try:
-        table = symtable.symtable(path.read_text("utf-8"), str(path), "exec")
+        with tokenize.open(path) as file:  # a file may name its encoding, and begin with a BOM
+            table = symtable.symtable(file.read(), str(path), "exec")
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except SyntaxError as error:
-        raise CommandError(f"{path}, line {error.lineno}: syntax error: {error.msg}") from error
+        where = path if error.lineno is None else f"{path}, line {error.lineno}"
+        raise CommandError(f"{where}: syntax error: {error.msg}") from error
     except ValueError as error:
         raise CommandError(f"{path} is not Python source: {error}") from error
     try:

@@ -75,7 +75,7 @@ def read_file(path: str | None) -> SettingsFile:
     if path is None:
         return SettingsFile()
     try:
-        table = tomllib.loads(Path(path).read_text("utf-8"))
+        table = tomllib.loads(Path(path).read_text("utf-8-sig"))
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     # A TOMLDecodeError, no UTF-8, an integer of thousands of digits, or tables nested too deeply.

@@ -73,7 +73,7 @@ def _error_of(answer: Answer | None) -> tuple[str | None, str | None]:
         return None, None
     try:
         body = json.loads(answer.payload)
-    except ValueError:
+    except (ValueError, RecursionError):  # a function may send anything
         body = None
     if not isinstance(body, dict):
         return code, None

@@ -77,5 +77,5 @@ async def deliver(destination: Destination, value: dict[str, Any]) -> None:
 def _decoded(payload: bytes) -> Any:
     try:
         return json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):  # a function may send anything
         return payload.decode(errors="replace")

@@ -5,10 +5,11 @@ costs little.
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from anyio.abc import TaskGroup
@@ -144,7 +145,9 @@ class EventQueue:
             self._tasks.start_soon(self._run, event)
 
     async def _run(self, event: _Event) -> None:
-        result = await self._execute(event.invocation)
+        # Decoded anew for each run: a handler may change its event.
+        decoded = json.loads(event.invocation.payload)
+        result = await self._execute(replace(event.invocation, event=decoded))
         if result is None:
             self._back_off(event)
             return

@@ -92,7 +92,11 @@ def stack_trace(frames: TracebackType | None, *, own_files: Collection[str | Non
     """
     while frames is not None and frames.tb_frame.f_code.co_filename in own_files:
         frames = frames.tb_next
-    return traceback.format_list(traceback.extract_tb(frames))
+    # Of each frame only this, as the runtime does: without the columns, no line of carets is added.
+    summaries = traceback.extract_tb(frames)
+    return traceback.format_list(
+        [(each.filename, each.lineno or 0, each.name, each.line) for each in summaries]
+    )
 
 
 def _ended(error_type: str, request_id: str, cause: str) -> bytes:

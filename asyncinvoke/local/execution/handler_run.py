@@ -213,7 +213,7 @@ def _describe(error: BaseException) -> tuple[str, str] | None:
     try:
         with carrying():
             return type(error).__name__, str(error)
-    except Exception:  # noqa: BLE001  # see above
+    except (Exception, SystemExit):  # noqa: BLE001  # see above
         return None
 
 

@@ -116,7 +116,8 @@ def init_timed_out(duration: float) -> bytes:
 
 def uncaught(error_type: str, message: str, trace: list[str]) -> bytes:
     """Return the lines of the Python runtime for an uncaught exception."""
-    lines = [f"[ERROR] {error_type}: {message}", "Traceback (most recent call last):"]
+    kind = f"{error_type}: {message}" if message else error_type
+    lines = [f"[ERROR] {kind}", "Traceback (most recent call last):"]
     for frame in trace:
         for line in frame.splitlines():
             text = line.lstrip(" ")

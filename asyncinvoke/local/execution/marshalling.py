@@ -1,5 +1,6 @@
 """JSON encoding of results and errors, as by AWS's Python runtime."""
 
+import contextlib
 import json
 import math
 import re
@@ -16,11 +17,14 @@ _ENSURE_ASCII = sys.version_info < (3, 12)
 _MARK = secrets.token_hex(16)
 _STANDS_IN = re.compile(f'"{_MARK}([0-9]+)"')
 
+_SIMPLE = frozenset({str, int, float, bool, type(None)})  # most values of an answer, for speed
+
 
 def marshal(answer: Any) -> bytes:
     """Encode the return value of a handler.
 
-    A `Decimal`, such as DynamoDB's numbers, keeps its digits; bytes inside it are decoded.
+    A `Decimal`, such as DynamoDB's numbers, keeps its digits; bytes inside it are decoded, as values
+    and as keys; a named tuple is an object.
 
     Raises:
         TypeError: It contains an object that JSON cannot represent.
@@ -34,6 +38,9 @@ def marshal(answer: Any) -> bytes:
         if isinstance(value, bytes):
             return value.decode()
         if not isinstance(value, Decimal):
+            members = getattr(value, "_asdict", None)
+            if callable(members):
+                return _plain(members())
             kind = type(value).__name__
             raise TypeError(f"Object of type {kind} is not JSON serializable")
         if value.is_nan():
@@ -41,10 +48,37 @@ def marshal(answer: Any) -> bytes:
         numbers.append(str(value))
         return f"{_MARK}{len(numbers) - 1}"
 
+    # Circular, or too deep for this: `json` says which.
+    with contextlib.suppress(RecursionError):
+        answer = _plain(answer)
     text = json.dumps(answer, ensure_ascii=_ENSURE_ASCII, default=stand_in)
     if numbers:
         text = _STANDS_IN.sub(lambda match: numbers[int(match[1])], text)
     return text.encode()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with named tuples as dicts and keys of bytes decoded, which `json` does not do."""
+    if isinstance(value, dict):
+        return {
+            key if type(key) is str else _key(key): item if type(item) in _SIMPLE else _plain(item)
+            for key, item in value.items()
+        }
+    if not isinstance(value, (list, tuple)):
+        return value
+    members = getattr(value, "_asdict", None)
+    if callable(members):
+        return _plain(members())
+    return [item if type(item) in _SIMPLE else _plain(item) for item in value]
+
+
+def _key(key: Any) -> Any:
+    if isinstance(key, bytes):
+        return key.decode()
+    if key is None or isinstance(key, (str, float, int)):
+        return key
+    kind = type(key).__name__
+    raise TypeError(f"keys must be str, int, float, bool or None, not {kind}")
 
 
 def marshal_error(body: dict[str, Any]) -> bytes:

@@ -12,11 +12,11 @@ CHECK_INTERVAL = 0.05
 def peak(pid: int) -> int:
     """Return the peak resident memory of a process, in MB; 0 if `/proc` does not provide it."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_bytes()  # its name may be no valid text
     except OSError:
         return 0
     for line in status.splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(b"VmHWM:"):
             return int(line.split()[1]) // 1024
     return 0
 

@@ -12,16 +12,17 @@ CAPACITY = 65_536
 """The capacity of a pipe on Linux, in bytes, and the maximum read at once."""
 
 # Without the service's telemetry pipe, AWS's runtime separates the lines of an error by CR, so that a
-# log agent treats them as one; in the service's own log they are separated by LF. A message of
-# several lines contains LFs, before the first CR.
+# log agent treats them as one; in the service's own log they are separated by LF. The message, before
+# the traceback, may contain LFs and CRs of its own; an error without frames ends with the first line.
+_TRACEBACK = b"\rTraceback (most recent call last):"
 _RUNTIME_ERROR = re.compile(
-    rb"^\[ERROR\] (?:[^\r\n]*\n){0,50}?[^\r\n]*\rTraceback \(most recent call last\):\r.*$",
+    rb"^(\[ERROR\] (?:.*\n){0,50}?.*?)\r(Traceback \(most recent call last\):(?:\r.*)?)$",
     re.MULTILINE,
 )
 
 
 def _with_newlines(match: re.Match[bytes]) -> bytes:
-    return match[0].replace(b"\r", b"\n")
+    return match[1] + b"\n" + match[2].replace(b"\r", b"\n")
 
 
 LINE_LIMIT = 65_536
@@ -94,7 +95,8 @@ class OutputPipe:
             self._loop.remove_reader(self._reading)
 
     def _keep(self, data: bytes) -> None:
-        data = _RUNTIME_ERROR.sub(_with_newlines, data)
+        if _TRACEBACK in data:  # the pattern is slow on output of many lines
+            data = _RUNTIME_ERROR.sub(_with_newlines, data)
         self._kept += data
         del self._kept[:-TAIL_LIMIT]
         self._report_lines(data)

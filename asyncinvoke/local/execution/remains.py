@@ -54,12 +54,19 @@ def _kill(pid: int, wanted: Collection[bytes]) -> bool:
         if not _is_marked(pid, wanted):
             return False
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        select.select([descriptor], [], [], CHECK_INTERVAL)  # wait for its end
+        _is_readable(descriptor, CHECK_INTERVAL)  # wait for its end
     except OSError:
         return False
     finally:
         os.close(descriptor)
     return True
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    """Wait until a descriptor is readable; return whether it is."""
+    poll = select.poll()  # `select.select` takes no descriptor above 1023
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _is_marked(pid: int, wanted: Collection[bytes]) -> bool:
@@ -80,7 +87,7 @@ def _watch(endpoint: int) -> None:
     while True:
         # Asked before reading: whatever the endpoint wrote before its end is in the pipe then.
         has_ended = os.getppid() != endpoint
-        if not select.select([0], [], [], 0 if has_ended else CHECK_INTERVAL)[0]:
+        if not _is_readable(0, 0 if has_ended else CHECK_INTERVAL):
             if has_ended:
                 break
             continue

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
-from asyncinvoke.local.execution.calling import carrying
+from asyncinvoke.local.execution.calling import RaisedError
 
 _Call: TypeAlias = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
@@ -24,7 +24,11 @@ class Threads:
         self._is_closed = False
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function in a thread; on cancellation, abandon it."""
+        """Call a function in a thread; on cancellation, abandon it.
+
+        Raises:
+            RaisedError: The function raised an exception.
+        """
         future = Future[Any]()
         thread = self._idle.pop() if self._idle else self._start()
         thread.calls.put((future, function, args))
@@ -71,10 +75,10 @@ class _Thread(threading.Thread):
             return self._threads.rest(self)
         answer, raised = None, None
         try:
-            with carrying():
-                answer = function(*args)
+            answer = function(*args)
         except BaseException as error:  # noqa: BLE001  # any exception of a handler is its result
-            raised = error
+            # Carried, because asyncio replaces some by new ones: a TimeoutError would lose its trace.
+            raised = RaisedError(error)
         # First, because the next call may come as soon as this one is answered.
         goes_on = self._threads.rest(self)
         if raised is None:

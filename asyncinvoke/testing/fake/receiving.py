@@ -13,6 +13,9 @@ from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.testing.fake.recording import CutError, ReadTimeout
 
+NO_CONTENT = 204
+"""The status of a response that has no body in HTTP, and is complete with its head."""
+
 
 async def read_whole(
     head: Answer | None,
@@ -32,6 +35,8 @@ async def read_whole(
     if head is not None:
         progress.phase = Phase.HEAD_READ
     received, end = await _receive(body)
+    if head is not None and head.status_code == NO_CONTENT:
+        received, end = b"", None
     if head is not None and end is None:
         progress.phase = Phase.BODY_READ
         return read_answer(head.status_code, _by_lower_name(head), received, accepted)

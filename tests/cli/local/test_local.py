@@ -17,7 +17,9 @@ import boto3
 import pytest
 
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.local import settings
+from asyncinvoke.cli.local import console, settings
+from asyncinvoke.cli.local.handlers import check_handler
+from asyncinvoke.local import EventProgress
 from tests.cli.processes import Lines, Run, started
 from tests.doubles.sockets import SIGNATURE
 
@@ -354,3 +356,46 @@ def test_whatever_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, says: s
     with pytest.raises(CommandError, match=says) as caught:
         settings.read_file(str(file))
     assert str(file) in str(caught.value)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "endpoint.toml"
+    file.write_bytes(b"\xef\xbb\xbfport = 7")
+    assert settings.read_file(str(file)).port == 7
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (b"\xef\xbb\xbfdef f(event, context): pass", None),
+        ("# coding: latin-1\nword = 'é'\ndef f(event, context): pass".encode("latin-1"), None),
+        (b"word = '\xe9'", "syntax error: invalid or missing encoding declaration"),
+        (b"\n\n\nword = '\xe9'", "is not Python source"),
+        (b"# coding: moon", "syntax error: unknown encoding"),
+        (b"\0", "source code string cannot contain null bytes"),
+        (b"\ndef", "handlers.py, line 2: syntax error"),
+    ],
+)
+def test_a_file_is_read_in_the_encoding_in_which_python_reads_it(
+    tmp_path: Path, source: bytes, says: str | None
+) -> None:
+    file = tmp_path / "handlers.py"
+    file.write_bytes(source)
+    with pytest.raises(CommandError, match=says) if says else contextlib.nullcontext():
+        check_handler(f"{file}:f")
+
+
+def test_an_event_whose_error_nobody_can_decode_is_printed_without_its_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = EventProgress(
+        function_name="f",
+        request_id="id",
+        runs=1,
+        function_error="Unhandled",
+        condition=None,
+        delay=60.0,
+        payload=b"[" * 100_000,
+    )
+    console.print_event(progress)
+    assert capsys.readouterr().err.endswith(" f id Event, run 1: Unhandled; again in 60.0 s\n")

@@ -11,6 +11,7 @@ from asyncinvoke import (
     TransportError,
 )
 from asyncinvoke.local import (
+    Answer,
     AnsweredInvocation,
     Close,
     LocalLambda,
@@ -49,6 +50,19 @@ async def test_a_listener_is_told_what_was_sent() -> None:
     assert told[1].request_id != told[2].request_id
     # The Event was accepted, though nobody heard of it.
     assert local.statistics().executions == 2
+
+
+async def test_an_answer_that_nobody_can_decode_is_sent_and_told_without_its_words() -> None:
+    told: list[AnsweredInvocation] = []
+    step = Answer(payload=b"[" * 100_000, headers={"X-Amz-Function-Error": "Unhandled"})
+    async with LocalLambda(on_invocation=told.append) as local:
+        local.fault(step)
+        async with Invoker(session=SESSION, endpoint_url=local.url) as invoker:
+            with pytest.raises(FunctionError) as raised:
+                await invoker.invoke("echo", 1)
+    assert raised.value.response is not None
+    assert raised.value.response.payload == step.payload
+    assert [(each.function_error, each.error_type) for each in told] == [("Unhandled", None)]
 
 
 @pytest.mark.parametrize(

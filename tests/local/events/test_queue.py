@@ -56,6 +56,40 @@ async def test_a_failing_event_runs_again_with_the_same_id_and_is_then_given_up(
     assert local.statistics().events_waiting == 0
 
 
+async def test_each_run_gets_the_event_as_it_was_sent_whatever_a_handler_did_to_it(
+    local: LocalLambda, invoke: Any
+) -> None:
+    seen: list[Any] = []
+    records: list[Any] = []
+
+    def fail(event: Any, context: Any) -> None:
+        seen.append(dict(event))
+        event["orders"].clear()
+        del event["id"]
+        raise ValueError("no good")
+
+    function = local.function("fail", fail, events=EventConfig(on_failure=records.append))
+    function.duplicate_events(1)
+    await invoke("fail", b'{"id": 7, "orders": []}', Invocation_Type="Event")
+    await until(lambda: len(records) == 2)
+    sent = {"id": 7, "orders": []}
+    assert seen == [sent] * 6
+    assert [record["requestPayload"] for record in records] == [sent, sent]
+
+
+@pytest.mark.parametrize("answer", [b"[" * 100_000, b"9" * 5000], ids=["deep", "long"])
+async def test_an_answer_that_python_does_not_decode_goes_to_its_destination_as_text(
+    local: LocalLambda, invoke: Any, answer: bytes
+) -> None:
+    records: list[Any] = []
+    config = EventConfig(on_success=records.append)
+    local.function("odd", lambda event, context: answer, events=config)
+    await invoke("odd", b"1", Invocation_Type="Event")
+    await until(lambda: bool(records))
+    assert records[0]["responsePayload"] == answer.decode()
+    assert (await invoke("odd", b"1")).body == answer  # the endpoint goes on
+
+
 async def test_an_event_that_succeeds_at_last_goes_to_the_file_for_successes(
     local: LocalLambda, invoke: Any, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import concurrent.futures
 import functools
 import gc
 import json
@@ -11,6 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -116,6 +118,58 @@ async def test_an_error_has_the_python_runtimes_form(
     assert f'\n\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}File "{__file__}"' in reply.log
 
 
+HANDLERS = """
+def fails(event, context):
+    values = {}
+    values["a"]["b"](
+        event["key"],
+    )
+def empty(event, context): raise ValueError
+def deep(event, context): return below(5)
+def below(n): return below(n - 1) if n else 1 / n
+"""
+
+
+@pytest.mark.parametrize("name", ["fails", "empty", "deep"])
+async def test_an_error_of_a_callable_reads_as_it_does_in_the_runtime(
+    local: LocalLambda, invoke: Any, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "h.py"
+    file.write_text(HANDLERS)
+    scope: dict[str, Any] = {}
+    exec(compile(HANDLERS, file, "exec"), scope)
+    local.function("worker", f"{file}:{name}")
+    local.function("callable", scope[name])
+    in_runtime = await invoke("worker", Log_Type="Tail")
+    here = await invoke("callable", Log_Type="Tail")
+    assert here.json() | {"requestId": ""} == in_runtime.json() | {"requestId": ""}
+    logs = [
+        [line for line in reply.log.splitlines() if not line.startswith(("START", "END", "REPORT"))]
+        for reply in (here, in_runtime)
+    ]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, concurrent.futures.InvalidStateError])
+async def test_an_error_that_asyncio_has_a_kind_of_its_own_for_keeps_its_trace(
+    local: LocalLambda, invoke: Any, kind: type[Exception]
+) -> None:
+    def fail(event: Any, context: Any) -> None:
+        raise kind("no answer")
+
+    def fail_midway(event: Any, context: Any) -> Iterator[bytes]:
+        yield b""
+        raise kind("no answer")
+
+    local.function("fail", fail)
+    local.function("fail_midway", fail_midway)
+    for name in ("fail", "fail_midway"):
+        body = (await invoke(name)).json()
+        assert (body["errorType"], body["errorMessage"]) == (kind.__name__, "no answer")
+        (frame,) = body["stackTrace"]
+        assert f"in {name}\n    raise kind(" in frame
+
+
 async def stray(event: Any, context: Any) -> None:
     raise asyncio.CancelledError("by the handler itself")
 
@@ -172,6 +226,11 @@ class SilentError(Exception):
         raise LookupError("no words")
 
 
+class LeavingError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(1)
+
+
 async def generating(error: BaseException) -> AsyncIterator[bytes]:
     yield b"a"
     raise error
@@ -226,6 +285,7 @@ STATUS_1 = "Runtime exited with error: exit status 1"
         (GeneratorExit(), STATUS_1),
         (BaseExceptionGroup("g", [Base()]), STATUS_1),
         (SilentError(), STATUS_1),
+        (LeavingError(), STATUS_1),
         (SystemExit("why"), STATUS_1),
         (KeyboardInterrupt(), "Runtime exited with error: signal: interrupt"),
     ],

@@ -3,7 +3,7 @@
 import importlib
 import math
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -11,7 +11,26 @@ from asyncinvoke.local.execution.marshalling import marshal
 
 to_json = importlib.import_module("awslambdaric.lambda_runtime_marshaller").to_json
 
+CIRCULAR: list[Any] = [Decimal(1)]
+CIRCULAR.append(CIRCULAR)
 NUMBERS = ["1.50", "0", "-0", "1E+5", "1E-400", "12345678901234567890.123", "NaN", "-NaN", "sNaN"]
+
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
+
+
+class Numbers(tuple[int, ...]):
+    """A tuple without names."""
+
+
+class Row:
+    def __repr__(self) -> str:
+        return "Row()"
+
+    def _asdict(self) -> dict[Any, Any]:
+        return {b"id": Decimal("1.50"), "at": Point(1, 2)}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +44,9 @@ NUMBERS = ["1.50", "0", "-0", "1E+5", "1E-400", "12345678901234567890.123", "NaN
         [math.inf, math.nan],
         10**400,
         [b"inner", {"a": b"e"}, b'a"\n'],
+        Point(1, Decimal("2.0")),
+        {"at": [Point(b"x", Point(None, (1, Numbers([2]))))], b"key": {b"inner": 1}},
+        [Row(), {1: Row()}],
     ],
     ids=repr,
 )
@@ -33,7 +55,13 @@ def test_an_answer_is_encoded_as_the_runtime_encodes_it(answer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [{1, 2}, object, [1j], bytearray(b"1"), b"\xff", b"\xed\xa0\x80"], ids=repr
+    "answer",
+    [
+        *({1, 2}, object, [1j], bytearray(b"1"), b"\xff", b"\xed\xa0\x80"),
+        *({Decimal(1): 1}, {(1, 2): 1}, {b"\xff": 1}, Point(1, {2})),
+        *(CIRCULAR, {"a": CIRCULAR}),
+    ],
+    ids=repr,
 )
 def test_what_the_runtime_refuses_is_refused_in_its_words(answer: Any) -> None:
     with pytest.raises((TypeError, ValueError)) as of_the_runtime:

@@ -18,14 +18,16 @@ def anyio_backend() -> str:
 TRACE = b'Traceback (most recent call last):\r\xc2\xa0\xc2\xa0File "a.py", line 1, in f\r'
 
 
-@pytest.mark.parametrize(
-    "message", [b"[ERROR] ValueError: one", b"[ERROR] ValueError: one\ntwo\n\nthree"]
-)
-async def test_an_error_has_line_feeds_however_many_lines_its_message_has(message: bytes) -> None:
+@pytest.mark.parametrize("trace", [TRACE, b"Traceback (most recent call last):"])
+@pytest.mark.parametrize("message", [b"one", b"one\ntwo\n\nthree", b"one\r\ntwo\rthree", b""])
+async def test_an_error_has_line_feeds_whatever_its_message_and_however_many_frames(
+    message: bytes, trace: bytes
+) -> None:
+    message = b"[ERROR] ValueError: " + message
     with OutputPipe() as pipe:
-        os.write(pipe.descriptor, b"before\rwritten\n" + message + b"\r" + TRACE + b"\nafter\r\n")
+        os.write(pipe.descriptor, b"before\rwritten\n" + message + b"\r" + trace + b"\nafter\r\n")
         taken = pipe.take()
-    fixed = (message + b"\r" + TRACE).replace(b"\r", b"\n")
+    fixed = message + b"\n" + trace.replace(b"\r", b"\n")
     assert taken == b"before\rwritten\n" + fixed + b"\nafter\r\n"
 
 

@@ -17,6 +17,7 @@ pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asynci
 pytestmark = pytest.mark.anyio
 
 HANDLERS = """
+import ctypes
 import os
 import threading
 import time
@@ -33,6 +34,9 @@ def start_threads(event, context):
     for thread in threads:
         thread.join()
     return len(threads)
+
+def set_name(event, context):
+    return ctypes.CDLL(None).prctl(15, event.encode(), 0, 0, 0)  # PR_SET_NAME: 15 bytes
 
 def pid(event, context):
     if isinstance(event, str):
@@ -92,6 +96,16 @@ async def test_memory_that_is_only_reserved_is_not_counted(
     local.function("threads", "work:start_threads", directory=folder)
     assert (await invoke("large", b'{"mb": 150}')).json() == 150 * 1024 * 1024
     assert (await invoke("threads", b"40")).json() == 40
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux cuts the name of a process")
+async def test_a_process_may_have_a_name_that_is_cut_within_a_character(
+    local: LocalLambda, invoke: Any, folder: Path
+) -> None:
+    local.function("named", "work:set_name", directory=folder)
+    reply = await invoke("named", json.dumps("é" * 20), Log_Type="Tail")
+    assert (reply.status, reply.json()) == (200, 0)
+    assert "\tMax Memory Used: 0 MB\t" not in reply.log
 
 
 async def test_an_idle_process_is_ended_and_a_busy_one_is_not(

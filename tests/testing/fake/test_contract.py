@@ -216,6 +216,19 @@ async def test_each_step_comes_to_the_same(idempotent: bool) -> None:
     )
 
 
+NO_CONTENT = Answer(status_code=204, payload=b"dropped")
+
+
+@pytest.mark.parametrize("step", [NO_CONTENT, Truncated(answer=NO_CONTENT)])
+async def test_what_has_no_body_cannot_be_cut_short(step: Step) -> None:
+    ended = await compare(
+        {"dry run": [step]},
+        lambda invoker, name: invoked(invoker, name, invocation_type="DryRun"),
+    )
+    result, *counted = ended["dry run"]
+    assert (result["status"], result["payload"], counted) == (204, b"", [1, 0, 1])
+
+
 async def test_a_throttle_and_then_what_the_handler_says() -> None:
     ended = await compare({"once": [throttle()]}, lambda invoker, name: invoked(invoker, name, 7))
     result, invocations, executions, faults = ended["once"]
