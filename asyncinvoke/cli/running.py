@@ -12,10 +12,11 @@ from types import FrameType
 from typing import Any
 
 import anyio
+import click
 
 from asyncinvoke.cli.errors import BROKEN_PIPE
 from asyncinvoke.cli.open_files import check_open_files
-from asyncinvoke.cli.streams import STDOUT
+from asyncinvoke.cli.streams import STDERR, STDOUT
 
 Main = Callable[["Interrupt"], Awaitable[int]]
 """A command's async part; returns the exit status."""
@@ -88,6 +89,9 @@ class Interrupt:
             heard.append(signal.SIGHUP)
         with anyio.open_signal_receiver(*heard) as signals:
             async for number in signals:
+                if number == signal.SIGINT and os.isatty(STDERR):
+                    # Over the ^C that the terminal shows, or the next line would be behind it.
+                    click.echo("\r", nl=False, err=True)
                 is_first = self.signal is None
                 if number == signal.SIGHUP and not is_first:
                     continue
