@@ -207,6 +207,8 @@ class InvocationError(AsyncInvokeError):
         history = [f"{count} attempt{'' if count == 1 else 's'} in {self.elapsed:.2f} s"]
         if self.gave_up is not None:
             history.append(_WHY[self.gave_up])
+            if self.delivery is Delivery.UNKNOWN and self.gave_up != GaveUp.DELIVERY_UNKNOWN:
+                history.append("the function may have run")
         if self.retry_after is not None:
             history.append(f"retry after {self.retry_after:g} s")
         if self.request_id is not None:

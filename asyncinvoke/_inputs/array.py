@@ -39,6 +39,7 @@ class Array:
         self._text = ""
         self._at = 0
         self._line = 1
+        self._count = 0
         self._wanted = 0
         self._expects = "["
 
@@ -95,6 +96,7 @@ class Array:
                 if end is None:
                     return
                 element = self._text[self._at : end]
+                self._count += 1
                 yield self._line, encode_text(element), None
                 self._line += element.count("\n")
                 self._at = end
@@ -129,7 +131,9 @@ class Array:
         return end
 
     def _error(self, why: str) -> InputError:
-        return InputError(f"{self._name}: line {self._line}: {why}")
+        # The line alone says little of an array that is all on one.
+        after = f", after {self._count:,} element{'s' * (self._count != 1)}" if self._count else ""
+        return InputError(f"{self._name}: line {self._line}{after}: {why}")
 
 
 class _ConstantError(Exception):

@@ -127,8 +127,7 @@ def missing(what: str, package: str, extra: str) -> ConfigurationError:
         extra: The extra that installs it.
     """
     return ConfigurationError(
-        f"reading {what} needs {package}, which is not installed: "
-        f"pip install 'asyncinvoke[{extra}]'"
+        f"{what} needs {package}, which is not installed: pip install 'asyncinvoke[{extra}]'"
     )
 
 
@@ -151,6 +150,11 @@ _KINDS = (
     (b"PAR1", "a Parquet file", ""),
 )
 
+_OFFICE = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""The magic numbers of office documents: of today's, which are zip archives, and of older ones."""
+
+_WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
+
 
 def other_kind(head: bytes, name: str, expected: str = "JSON in UTF-8") -> str | None:
     """Describe an input whose first bytes cannot be UTF-8 text; return `None` if they can.
@@ -160,6 +164,8 @@ def other_kind(head: bytes, name: str, expected: str = "JSON in UTF-8") -> str |
         name: The name of the input in messages.
         expected: A description of the expected format.
     """
+    if head.startswith(_OFFICE) and name.lower().endswith(_WORKBOOKS):
+        return f"{name} is a spreadsheet, not {expected}: save it as CSV in UTF-8"
     for mark, kind, cure in _KINDS:
         if head.startswith(mark):
             return f"{name} is {kind}, not {expected}{f': {cure}' if cure else ''}"

@@ -1,5 +1,6 @@
 """The `asyncinvoke` command; without the extra `cli` it says how to install it."""
 
+import signal
 import sys
 from importlib.util import find_spec
 
@@ -16,6 +17,8 @@ def main() -> None:
         status = run()
     except KeyboardInterrupt:  # during the imports
         status = 130
+    # Nothing is left to be done: one more Ctrl-C ends the process, and shows no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(status)
 
 

@@ -14,6 +14,9 @@ from asyncinvoke.cli.habits import is_base64_of_json
 _FILES = ("file://", "fileb://", "@")
 """The prefixes of file names: the first two are from the AWS CLI, the third is from curl."""
 
+_LITERAL = "payload"
+"""The name of a payload that is written on the command line."""
+
 _MOST_READ = len(codecs.BOM_UTF8) + MOST + 1
 
 
@@ -38,12 +41,14 @@ def read_payload(payload: str) -> bytes:
     try:
         json_text.check_json(data)
     except json_text.NotJsonError as error:
-        raise CommandError(f"{name}: {error}{_hint(payload, data)}") from error
+        raise CommandError(
+            f"{name}: {error}{_hint(payload, data, is_literal=name == _LITERAL)}"
+        ) from error
     return data
 
 
 def _read(payload: str) -> tuple[str, bytes]:
-    name = "payload"
+    name = _LITERAL
     try:
         if payload in ("-", "@-"):  # curl writes the second
             name = "payload from standard input"
@@ -61,10 +66,12 @@ def _read(payload: str) -> tuple[str, bytes]:
     return name, os.fsencode(payload)
 
 
-def _hint(payload: str, data: bytes) -> str:
+def _hint(payload: str, data: bytes, *, is_literal: bool) -> str:
     """Return a hint if the payload looks like something other than JSON."""
-    if is_base64_of_json(data):
+    if is_base64_of_json(data.strip()):
         return " (it is base64-encoded JSON: pass the JSON itself)"
+    if not is_literal:
+        return ""
     try:
         is_file = len(payload) < 4096 and Path(payload).is_file()
     except (OSError, ValueError):

@@ -4,15 +4,19 @@ import contextlib
 import logging
 import os
 import signal
+import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from importlib.util import find_spec
+from types import FrameType
 from typing import Any
 
 import anyio
+import click
 
 from asyncinvoke.cli.errors import BROKEN_PIPE
 from asyncinvoke.cli.open_files import check_open_files
-from asyncinvoke.cli.streams import STDOUT
+from asyncinvoke.cli.streams import STDERR, STDOUT
 
 Main = Callable[["Interrupt"], Awaitable[int]]
 """A command's async part; returns the exit status."""
@@ -85,6 +89,9 @@ class Interrupt:
             heard.append(signal.SIGHUP)
         with anyio.open_signal_receiver(*heard) as signals:
             async for number in signals:
+                if number == signal.SIGINT and os.isatty(STDERR):
+                    # Over the ^C that the terminal shows, or the next line would be behind it.
+                    click.echo("\r", nl=False, err=True)
                 is_first = self.signal is None
                 if number == signal.SIGHUP and not is_first:
                     continue
@@ -113,6 +120,7 @@ def run(main: Main) -> int:
         # What they warn of comes to us as errors, and is told once.
         logging.getLogger(library).addHandler(logging.NullHandler())
     check_open_files()
+    before = signal.getsignal(signal.SIGINT)
     uvloop = find_spec("uvloop") is not None
     try:
         return anyio.run(_run, main, backend_options={"use_uvloop": uvloop})
@@ -125,15 +133,40 @@ def run(main: Main) -> int:
         if errors.subgroup(KeyboardInterrupt) is None:
             raise
         raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def _run(main: Main) -> int:
     interrupt = Interrupt()
     status = 0
-    async with beside(interrupt.watch):
-        with interrupt.everything:
-            status = await main(interrupt)
+    try:
+        async with beside(interrupt.watch):
+            with interrupt.everything:
+                status = await main(interrupt)
+    finally:
+        _let_it_close()
     return status if interrupt.signal is None else 128 + interrupt.signal
+
+
+def _let_it_close() -> None:
+    """Ignore Ctrl-C while the event loop closes, and what the loop says of anything that was cut off.
+
+    The work is over. It takes milliseconds, unless a thread waits, as for a name server.
+    """
+    if not sys.flags.dev_mode:
+        logging.getLogger("asyncio").addHandler(logging.NullHandler())
+    began = time.monotonic()
+
+    def ignore(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - began > _CLOSES_WITHIN:
+            signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, ignore)
+
+
+_CLOSES_WITHIN = 1.0
+"""Seconds after which Ctrl-C ends a loop that has not closed."""
 
 
 @contextlib.asynccontextmanager

@@ -57,6 +57,19 @@ def test_a_habit_is_one_line_that_says_what_to_write(
     assert [path.name for path in folder.iterdir()] == ["lines.jsonl"]
 
 
+@pytest.mark.parametrize("name", ["file://event.json", "fileb://event.json", "@event.json"])
+def test_a_file_that_is_not_json_is_not_told_how_to_name_a_file(
+    name: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "event.json").write_text("{'key': 1}")
+    assert run(["invoke", "resize", name]) == 2
+    said = f"payload in {name}: not JSON: Expecting property name enclosed in double quotes"
+    assert capfd.readouterr().err == f"asyncinvoke: error: {said} at column 2\n"
+    (folder / "event.json").write_text(f"{BASE64}\n")
+    assert run(["invoke", "resize", name]) == 2
+    assert "(it is base64-encoded JSON: pass the JSON itself)" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("term", "no_color", "expected"),
     [("xterm", None, True), ("xterm", "", True), ("xterm", "1", False), ("dumb", None, False)],

@@ -1,4 +1,7 @@
-"""What a closed terminal, or a lost SSH connection, does to a run: it is drained, as by SIGTERM."""
+"""What a closed terminal, or a lost SSH connection, does to a run: it is drained, as by SIGTERM.
+
+And what Ctrl-C on a terminal shows.
+"""
 
 import os
 import signal
@@ -93,6 +96,31 @@ async def test_a_run_whose_terminal_is_closed_lets_what_is_in_flight_end(
             assert await process.wait() == 129
     run = summary(tmp_path)
     assert (run.may_have_run, run.ended) == (0, len(function.seen))
+
+
+async def test_what_is_said_after_ctrl_c_begins_a_line(
+    held: tuple[Held, list[str]], tmp_path: Path
+) -> None:
+    function, words = held
+    ours, theirs = os.openpty()
+    command = ["invoke", "charge", '{"n": 1}', *words[-2:]]
+    async with await anyio.open_process(
+        [sys.executable, "-c", ON_A_TERMINAL, *COMMAND, *command],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        try:
+            await function.holds(1)
+            os.write(ours, b"\x03")
+            with anyio.fail_after(60):
+                assert await process.wait() == 130
+            said = os.read(ours, 4096)
+        finally:
+            os.close(ours)
+    assert said.endswith(b"\rinterrupted: the function may have run\r\n"), said
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

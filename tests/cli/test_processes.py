@@ -14,6 +14,7 @@ from asyncinvoke import Shard
 from asyncinvoke._report.standing import pending_of
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.settings import Bulk
+from asyncinvoke.cli.map.summary import Remaining
 from asyncinvoke.cli.options import SharedOptions
 from asyncinvoke.cli.processes.dividing import Said, check, divided, message, part_of, worst
 from asyncinvoke.cli.processes.part import bulk_of, settings_of
@@ -162,6 +163,48 @@ def test_what_processes_say_is_put_together() -> None:
     assert (group.count, group.line, group.item) == (4, 2, 1)
     assert message(b"asyncinvoke: error: no") is None
     assert message(b"3") is None
+
+
+def test_what_processes_leave_behind_is_put_together() -> None:
+    said = Said()
+    assert said.left(processes=2) == Remaining(without_outcome=0, may_have_run=0, last_line=0)
+    left = {"without_outcome": 5, "may_have_run": 2, "last_line": 40, "not_written": 1}
+    said.add(1, {"in_flight": 0, "left": left})
+    said.add(2, {"in_flight": 3})  # killed before its last message
+    together = Remaining(without_outcome=8, may_have_run=5, last_line=None, not_written=1)
+    assert said.left(processes=2) == together
+    said.add(1, {"in_flight": 0, "left": None, "may_have_run": 2})
+    said.add(2, {"in_flight": 0, "left": None, "may_have_run": 1})
+    assert said.left(processes=2) is None
+    assert said.tally().in_doubt == 3
+
+
+@pytest.mark.anyio
+async def test_processes_that_are_interrupted_say_what_is_left_and_may_have_run(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    began = anyio.Event()
+    seen: list[int] = []
+
+    async def held(event: Any, context: Any) -> None:
+        seen.append(event)
+        if len(seen) == 4:
+            began.set()
+        await anyio.sleep_forever()
+
+    endpoint.function("held", held, timeout=60)
+    (tmp_path / "in.jsonl").write_text("".join(f"{n}\n" for n in range(400)))
+    command = ("map", "held", "in.jsonl", "--processes", "2", "-c", "4", "-u", endpoint.url)
+    with anyio.fail_after(60):
+        async with started(*command, cwd=tmp_path) as process:
+            await began.wait()
+            process.send_signal(signal.SIGINT)
+            said = await Lines(process.stderr).all()
+            assert await process.wait() == 130
+    assert said.splitlines()[-1].startswith("unfinished: ")
+    assert said.endswith(
+        " lines without an outcome, 4 of them may have run; no further line was sent\n"
+    )
 
 
 async def odd(event: Any, context: Any) -> Any:

@@ -63,23 +63,26 @@ def test_elements_keep_their_bytes_and_know_their_lines() -> None:
 BROKEN = {
     "an object": (b'{"a": 1}', "line 1: it is not a JSON array"),
     "nothing": (b" \n", "line 2: it is empty, and should be a JSON array"),
-    "no end": (b"[1, 2", "line 1: the JSON array breaks off"),
-    "no end of an element": (b'[1,\n{"a": ', "line 2: an element is not JSON"),
-    "no comma": (b"[1 2]", "line 1: a comma is missing"),
-    "two commas": (b"[1,,2]", "line 1: an element is not JSON"),
-    "a comma at the end": (b"[1,]", "line 1: an element is not JSON"),
+    "no end": (b"[1, 2", "line 1, after 2 elements: the JSON array breaks off"),
+    "no end of an element": (b'[1,\n{"a": ', "line 2, after 1 element: an element is not JSON"),
+    "no comma": (b"[1 2]", "line 1, after 1 element: a comma is missing"),
+    "two commas": (b"[1,,2]", "line 1, after 1 element: an element is not JSON"),
+    "a comma at the end": (b"[1,]", "line 1, after 1 element: an element is not JSON"),
     "NaN": (b"[NaN]", "line 1: an element is not JSON: NaN is not a JSON number"),
     "an infinity": (b"[-Infinity]", "line 1: an element is not JSON: -Infinity is not"),
-    "more behind it": (b"[1]\n[2]", "line 2: something follows the end"),
+    "more behind it": (b"[1]\n[2]", "line 2, after 1 element: something follows the end"),
     "not UTF-8": (b'[1,\n"\xff"]', "it is not UTF-8 from here on"),
     "cut within a letter": (b'["\xc3', "it is not UTF-8 from here on"),
-    "too deep": (b"[1,\n" + b"[" * 100_000, "line 2: an element is nested too deeply"),
+    "too deep": (
+        b"[1,\n" + b"[" * 100_000,
+        "line 2, after 1 element: an element is nested too deeply",
+    ),
     "NUL": (b"[\0]", "line 1: an element is not JSON"),
 }
 
 
 @pytest.mark.parametrize(("text", "why"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_array_is_said_with_its_line(text: bytes, why: str) -> None:
+def test_what_is_no_array_is_said_with_its_line_and_its_place(text: bytes, why: str) -> None:
     with pytest.raises(InputError) as caught:
         parsed(Array("in"), [text])
     assert why in str(caught.value)

@@ -23,6 +23,7 @@ from asyncinvoke._inputs.beginning import (
     not_lines,
 )
 from asyncinvoke._inputs.files import BLOCK
+from asyncinvoke._inputs.formats import FormatName
 from asyncinvoke.inputs import Input, InputError, read
 
 from .cutting import pieces_of
@@ -140,6 +141,17 @@ async def test_what_is_no_lines_of_json_is_named_before_anything_is_given(
     assert str(of_pipe.value).startswith(f"{source.name} {said}")
 
 
+@pytest.mark.parametrize("name", ["in.xlsx", "in.XLSX", "in.ods", "in.xls"])
+@pytest.mark.parametrize("given", [None, "csv"])
+async def test_a_spreadsheet_is_to_be_saved_as_csv(
+    name: str, given: FormatName | None, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" if name == "in.xls" else zipped())
+    with pytest.raises(InputError, match=r"is a spreadsheet, not .*: save it as CSV in UTF-8$"):
+        await read(path, format=given).begin()
+
+
 async def test_the_kind_is_told_from_pieces_of_one_byte() -> None:
     async with piped([bytes([byte]) for byte in LINES.encode("utf-16")]) as source:
         with pytest.raises(InputError, match="is UTF-16"):
@@ -162,7 +174,8 @@ async def test_a_mistake_in_the_array_of_a_json_file_is_one_error(
 ) -> None:
     path = tmp_path / "in.json"
     path.write_text(content)
-    with pytest.raises(InputError, match=r"line \d: (an element is not JSON|a comma is missing)"):
+    where = r"line \d(, after \d elements?)?: "
+    with pytest.raises(InputError, match=where + "(an element is not JSON|a comma is missing)"):
         async for _ in read(path):
             pass
 

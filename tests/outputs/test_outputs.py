@@ -309,9 +309,10 @@ def test_without_the_library_nothing_is_begun(tmp_path: Path) -> None:
         check=True,
         env={**os.environ},
     )
-    assert [line.partition("pip")[2] for line in done.stdout.splitlines()] == [
-        " install 'asyncinvoke[parquet]'",
-        " install 'asyncinvoke[inputs]'",
+    lacks = "needs {}, which is not installed: pip install 'asyncinvoke[{}]'"
+    assert done.stdout.splitlines() == [
+        "ConfigurationError: Parquet " + lacks.format("pyarrow", "parquet"),
+        "ConfigurationError: zstd " + lacks.format("zstandard", "inputs"),
     ]
 
 

@@ -132,6 +132,16 @@ def test_an_error_says_what_failed_how_often_and_why_no_more() -> None:
     assert str(bare) == "resize: TransportError (0 attempts in 0.00 s)"
 
 
+@pytest.mark.parametrize("delivery", Delivery)
+@pytest.mark.parametrize("gave_up", GaveUp)
+def test_an_error_says_that_the_function_may_have_run_once_if_nobody_knows(
+    gave_up: GaveUp, delivery: Delivery
+) -> None:
+    is_known = delivery is not Delivery.UNKNOWN and gave_up is not GaveUp.DELIVERY_UNKNOWN
+    said = str(ServiceError("oops", **{**FACTS, "gave_up": gave_up, "delivery": delivery}))
+    assert said.count("the function may have run") == (0 if is_known else 1)
+
+
 @pytest.mark.parametrize("gave_up", GaveUp)
 def test_every_reason_to_give_up_is_told(gave_up: GaveUp) -> None:
     with_reason = str(ServiceError("oops", **{**FACTS, "gave_up": gave_up}))

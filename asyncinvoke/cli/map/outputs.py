@@ -19,6 +19,7 @@ from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map.ending import left_out
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_checks import check_not_the_input, check_not_the_journal
+from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.terminated import raised_signals
 from asyncinvoke.runs import open_run
@@ -186,7 +187,7 @@ def _write(lines: Iterable[bytes], target: str, kind: Kind, *, if_not: str) -> N
         count = write_lines(lines, target, kind)
     except OutputError as error:
         raise CommandError(f"{error}: {if_not}", status=FAILED) from error
-    click.echo(f"{name_of(target)}: {count:,} outcomes", err=True)
+    click.echo(f"{name_of(target)}: {counted(count, 'outcome')}", err=True)
 
 
 def _state(path: Path) -> tuple[int, ...] | None:

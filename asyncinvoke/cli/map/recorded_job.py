@@ -123,7 +123,9 @@ class RecordedJob(MapJob):
                 whole = recorded.summary()
         except JournalError as gone:
             if self._progress not in ("json", "none"):
-                said = summary.as_text(self._count(), self._tally, None, verb=self._verb)
+                said = summary.as_text(
+                    self._count(), self._tally, None, verb=self._verb, is_recorded=True
+                )
                 click.echo("\n".join(said), err=True)
             raise error or self._as_ended(gone) from gone
         is_whole = whole.complete
@@ -131,7 +133,9 @@ class RecordedJob(MapJob):
             counts = summary.as_json(as_json(self._count()), self._tally, None)
             click.echo(json.dumps({**counts, "run": ending.as_json(whole)}), err=True)
         elif self._progress != "none":
-            said = summary.as_text(self._count(), self._tally, None, verb=self._verb)
+            said = summary.as_text(
+                self._count(), self._tally, None, verb=self._verb, is_recorded=True
+            )
             said += ending.last_words(whole, verb=self._verb, is_whole=is_whole)
             click.echo("\n".join(said), err=True)
         if error is not None:
@@ -165,7 +169,7 @@ class RecordedJob(MapJob):
     ) -> None:
         """Write, unless that has failed before; the first failure lets what is in flight end.
 
-        Left at once, it would be in doubt, though its outcomes are to be had, and recorded.
+        Remaining at once, it would be in doubt, though its outcomes are to be had, and recorded.
         """
         if self._unwritten is not None:
             return

@@ -145,15 +145,21 @@ class Remaining:
     may_have_run: int
     """Those of them that have reached the function, or may have."""
 
-    last_line: int
-    """Number of the last line that was read; 0 if none was."""
+    last_line: int | None
+    """Number of the last line that was read; 0 if none was, `None` if each process read further or
+    less far."""
 
     not_written: int = 0
     """Outcomes that could not be written."""
 
 
 def as_text(
-    counts: Counts, tally: OutcomeCounts, left: Remaining | None, *, verb: str = "succeeded"
+    counts: Counts,
+    tally: OutcomeCounts,
+    left: Remaining | None,
+    *,
+    verb: str = "succeeded",
+    is_recorded: bool = False,
 ) -> list[str]:
     """Return the lines of the summary.
 
@@ -162,6 +168,7 @@ def as_text(
         tally: What came of it.
         left: What it leaves behind, if it is not finished.
         verb: What those have done that did not fail: an event is only accepted.
+        is_recorded: Whether the run has a journal, which tells what may have run.
     """
     per_second = counts.done / max(counts.elapsed, 1e-9)
     said = [
@@ -180,6 +187,11 @@ def as_text(
     rest = sum(group.count for group in groups[SHOWN:])
     if rest:
         said.append(f"  {rest:,} of {counted(len(groups) - SHOWN, 'other kind')}")
+    if tally.in_doubt and not is_recorded:
+        said.append(
+            f"{tally.in_doubt:,} of the failed may have run: check before you run them again "
+            "(jq 'select(.delivery == \"unknown\")')"
+        )
     if left is not None:
         said.append(f"unfinished: {_unfinished(left)}")
     return said
@@ -195,6 +207,7 @@ def as_json(
     return {
         **counts,
         "latency": tally.latencies.as_json(),
+        "may_have_run": tally.in_doubt,
         "errors": errors,
         "failures": [asdict(group) for group in tally.groups()[:SHOWN]],
         "left": None if left is None else asdict(left),
@@ -202,7 +215,7 @@ def as_json(
 
 
 def _unfinished(left: Remaining) -> str:
-    if not left.last_line:
+    if left.last_line == 0:
         return NOTHING_READ
     parts = []
     if left.without_outcome:
@@ -212,7 +225,10 @@ def _unfinished(left: Remaining) -> str:
         )
     if left.not_written:
         parts.append(f"{counted(left.not_written, 'outcome')} not written")
-    parts.append(f"no line after line {left.last_line:,} was sent")
+    if left.last_line is None:
+        parts.append("no further line was sent")
+    else:
+        parts.append(f"no line after line {left.last_line:,} was sent")
     return "; ".join(parts)
 
 

@@ -12,7 +12,7 @@ from asyncinvoke._report.standing import has_changed_since_merge
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED, CommandError
 from asyncinvoke.cli.map.progress import Counts
 from asyncinvoke.cli.map.settings import Bulk
-from asyncinvoke.cli.map.summary import FailureGroup, OutcomeCounts
+from asyncinvoke.cli.map.summary import FailureGroup, OutcomeCounts, Remaining
 from asyncinvoke.cli.runs.parts import found_parts, shared_out
 from asyncinvoke.runs import open_run
 
@@ -157,6 +157,29 @@ class Said:
         """Return the results of all processes, according to their last messages."""
         return JoinedCounts(self._last.values())
 
+    def left(self, *, processes: int) -> Remaining | None:
+        """Return what the processes together leave behind; `None` if all have finished."""
+        said = [self._last.get(number) for number in range(1, processes + 1)]
+        parts = [part for part in map(_left, said) if part is not None]
+        if not parts:
+            return None
+        return Remaining(
+            without_outcome=sum(each.without_outcome for each in parts),
+            may_have_run=sum(each.may_have_run for each in parts),
+            not_written=sum(each.not_written for each in parts),
+            last_line=None if any(each.last_line != 0 for each in parts) else 0,
+        )
+
+
+def _left(said: Mapping[str, Any] | None) -> Remaining | None:
+    """Return what a process leaves behind, by its last message."""
+    if said is None:
+        return Remaining(without_outcome=0, may_have_run=0, last_line=0)
+    if "left" not in said:  # it was killed
+        in_flight = said["in_flight"]
+        return Remaining(without_outcome=in_flight, may_have_run=in_flight, last_line=None)
+    return None if said["left"] is None else Remaining(**said["left"])
+
 
 class JoinedCounts(OutcomeCounts):
     """The sum of the counts in the last messages of processes; latencies cannot be combined."""
@@ -166,6 +189,7 @@ class JoinedCounts(OutcomeCounts):
         said = tuple(said)
         self.succeeded: int = _sum(said, "ok")
         self.failed: int = _sum(said, "failed")
+        self.in_doubt: int = _sum(said, "may_have_run")
         for each in said:
             for failure in each.get("failures", ()):
                 self._join(FailureGroup(**failure))

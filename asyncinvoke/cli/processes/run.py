@@ -175,11 +175,13 @@ async def _write(journal: str, output: str) -> None:
 
 def _summarise(bulk: Bulk, together: Together, whole: RunSummary | None, last: list[str]) -> None:
     counts, tally = together.counts(), together.said.tally()
+    left = None if whole is not None else together.said.left(processes=len(together.statuses))
     if bulk.progress == "json":
-        said = summary.as_json(as_json(counts), tally, None)
+        said = summary.as_json(as_json(counts), tally, left)
         if whole is not None:
             said["run"] = ending.as_json(whole)
         click.echo(json.dumps(said), err=True)
     elif bulk.progress != "none":
-        lines = summary.as_text(counts, tally, None, verb=bulk.verb)
+        is_recorded = whole is not None
+        lines = summary.as_text(counts, tally, left, verb=bulk.verb, is_recorded=is_recorded)
         click.echo("\n".join([*lines, *last]), err=True)

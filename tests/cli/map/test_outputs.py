@@ -70,13 +70,17 @@ async def test_without_a_journal_it_has_what_has_ended_however_the_run_does(
     assert sorted(row["index"] for row in pq.read_table(tmp_path / "out.parquet").to_pylist()) == [
         0, 1, 2,
     ]  # fmt: skip
+    ended = await run("map", "echo", "in.jsonl", "-o", "one.jsonl.gz", "--head", "1", *where)
+    assert ended.err.endswith("one.jsonl.gz: 1 outcome\n")
     stops = ("map", "fail", "in.jsonl", "-o", "out.jsonl.gz", "-c", "1", "--tolerate", "0", *where)
     ended = await run(*stops)
     assert ended.status == 3
     lines = gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()).splitlines()
     assert [json.loads(line)["error"] for line in lines] == ["FunctionError"] * len(lines)
     assert lines
-    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.parquet", "out.jsonl.gz"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "in.jsonl", "out.parquet", "one.jsonl.gz", "out.jsonl.gz",
+    }  # fmt: skip
 
 
 UNPACKED: dict[str, Callable[[bytes], bytes]] = {

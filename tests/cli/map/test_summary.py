@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,9 +111,19 @@ def test_only_what_nobody_knows_is_in_doubt() -> None:
     assert tallied(outcome(1, lost())).in_doubt == 1
 
 
-def left(**numbers: int) -> str:
+def test_failures_that_may_have_run_are_said_unless_a_journal_has_them() -> None:
+    tally = tallied(outcome(1), outcome(2, lost()), outcome(3, function_error("E")))
+    said = summary.as_text(counts(tally), tally, None)
+    assert said[-1] == (
+        "1 of the failed may have run: check before you run them again "
+        "(jq 'select(.delivery == \"unknown\")')"
+    )
+    assert said[:-1] == summary.as_text(counts(tally), tally, None, is_recorded=True)
+
+
+def left(**numbers: Any) -> str:
     tally = tallied()
-    given = {"without_outcome": 0, "may_have_run": 0, "last_line": 0, **numbers}
+    given: dict[str, Any] = {"without_outcome": 0, "may_have_run": 0, "last_line": 0, **numbers}
     return summary.as_text(counts(tally), tally, Remaining(**given))[-1]
 
 
@@ -123,12 +134,16 @@ def test_what_is_left_is_said_without_numbers_that_say_nothing() -> None:
         "unfinished: 100 lines without an outcome, 20 of them may have run; 1 outcome not written; "
         "no line after line 101 was sent"
     )
+    assert left(without_outcome=100, may_have_run=20, last_line=None) == (
+        "unfinished: 100 lines without an outcome, 20 of them may have run; no further line was sent"
+    )
 
 
 def test_the_last_line_of_json_says_the_same() -> None:
     tally = tallied(outcome(1), outcome(2, lost()), outcome(3, function_error("E")))
     last = summary.as_json(as_json(counts(tally)), tally, None)
     assert json.loads(json.dumps(last)) == last
+    assert last["may_have_run"] == 1
     assert last["errors"] == {"TransportError": 1, "FunctionError": 1}
     assert last["failures"] == [
         {

@@ -1,0 +1,104 @@
+"""A Ctrl-C that comes when the work is over: it ends the command, and shows no traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from asyncinvoke.cli import running
+
+
+def test_one_while_the_event_loop_closes_changes_nothing() -> None:
+    reached = []
+
+    async def pressed_at_the_end() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:  # the loop ends what is left of generators as it closes
+            os.kill(os.getpid(), signal.SIGINT)
+            reached.append(True)
+
+    generator = pressed_at_the_end()
+
+    async def main(_: running.Interrupt) -> int:
+        await anext(generator)
+        return 3
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert running.run(main) == 3
+    except KeyboardInterrupt:  # which would end the tests
+        pytest.fail("the loop was interrupted as it closed")
+    assert reached == [True]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_loop_that_does_not_close_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_CLOSES_WITHIN", -1.0)
+
+    async def pressed_at_the_end() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    generator = pressed_at_the_end()
+
+    async def main(_: running.Interrupt) -> int:
+        await anext(generator)
+        return 3
+
+    with pytest.raises(KeyboardInterrupt):
+        running.run(main)
+
+
+LATE = """
+import os, signal, sys, threading
+from asyncinvoke.cli import main
+
+def press():
+    threading.main_thread().join()
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait()  # so that the interpreter waits for this thread
+
+threading.Thread(target=press).start()
+sys.argv = ["asyncinvoke", "--version"]
+main()
+"""
+
+
+CUT_OFF = """
+from asyncinvoke.cli import running
+
+async def generate():
+    try:
+        yield
+    finally:
+        raise ValueError("cut off")
+
+generator = generate()
+
+async def main(_):
+    await anext(generator)
+    return 0
+
+running.run(main)
+"""
+
+
+def test_what_is_cut_off_says_nothing_as_the_event_loop_closes() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", CUT_OFF], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_one_while_the_interpreter_ends_shows_no_traceback() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LATE], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.stdout.startswith("asyncinvoke ")
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
