@@ -24,6 +24,24 @@ from asyncinvoke._model.failure import Cause, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._model.text import in_one_line
 
+__all__ = [
+    "AsyncInvokeError",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "FunctionError",
+    "GaveUp",
+    "InvalidRequestError",
+    "InvocationError",
+    "JournalError",
+    "JournalMismatchError",
+    "NotReadyError",
+    "RejectedError",
+    "ServiceError",
+    "ThrottledError",
+    "ToleranceExceededError",
+    "TransportError",
+]
+
 
 class GaveUp(StrEnum):
     """Why an execution was not retried."""
