@@ -249,7 +249,7 @@ class Invoker:
 
         Use it as `async with invoker.map(...) as run: async for outcome in run: ...`. Every item
         that is started produces exactly one `Outcome`, however it fails; an item without an outcome
-        was never sent. Iterating raises only what ends the run early; see `MapRun`. Leaving the
+        did not run. Iterating raises only what ends the run early; see `MapRun`. Leaving the
         block early cancels the calls in flight.
 
         Args:

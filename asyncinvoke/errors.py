@@ -123,7 +123,7 @@ class JournalMismatchError(JournalError, ValueError):
 class ToleranceExceededError(AsyncInvokeError):
     """A map was stopped: too many items failed, all calls were refused, or nothing could be sent.
 
-    The message names the causes. Items without an outcome were not sent and can be run once the
+    The message names the causes. Items without an outcome did not run, and can be run once the
     cause is fixed.
 
     Attributes:
@@ -244,7 +244,7 @@ _WHY = {
 
 
 class ThrottledError(InvocationError):
-    """A limit was reached, and the function did not run.
+    """A limit was reached, and the last attempt did not run the function.
 
     Attributes:
         reason: The reason given by Lambda; `ThrottleReason.UNKNOWN` if it gave none.
