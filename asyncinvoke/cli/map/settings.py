@@ -105,8 +105,8 @@ def retry_policy(retries: int | None, *, function_errors: bool) -> RetryPolicy:
     """Return the policy of a bulk run.
 
     Args:
-        retries: The maximum number of retries after a failure other than throttling; `None` for
-            the default. Lines that were throttled or provably not sent are always retried.
+        retries: The maximum number of retries of a line that may have run, if it may run again;
+            `None` for the default. It does not apply to lines that certainly did not run.
         function_errors: Whether to retry lines whose function raised an error.
     """
     usual = RetryPolicy.batch()
