@@ -276,6 +276,13 @@ async def test_a_key_that_comes_twice_is_one_failed_outcome(path: Path, sessions
     assert str(failed[43]) == "key '2' is that of item 1"
 
 
+async def test_keys_that_come_twice_fail_in_the_order_of_the_input(path: Path) -> None:
+    world = World()
+    await world.map(path, orders(1, 2), key=name)
+    outcomes = await world.map(path, streamed(orders(8, 8, 1, 1, 9, 9, 2, 2)), key=name)
+    assert [outcome.index for outcome in outcomes if not outcome.ok] == [1, 3, 5, 7]
+
+
 async def test_the_same_payload_twice_is_two_items_by_position(path: Path) -> None:
     world = World()
     assert len(await world.map(path, [5, 5, 5])) == 3
