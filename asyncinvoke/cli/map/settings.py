@@ -159,7 +159,8 @@ def parse_tolerance(text: str) -> Tolerance | None:
     share = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)%", text)
     try:
         if share is not None:
-            return Tolerance(share=float(share[1]) / 100)
+            # Divided by 100 it would be rounded twice, and 0.7 % of 1,000 be less than 7.
+            return Tolerance(share=float(f"{share[1]}e-2"))
         if re.fullmatch(r"[0-9]{1,18}", text):
             return Tolerance(int(text))
     except InvalidRequestError:
