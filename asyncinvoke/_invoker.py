@@ -368,7 +368,7 @@ class Invoker:
     def __reduce__(self) -> NoReturn:
         # A copy would report that it is not open: its parts refer to the original.
         raise ConfigurationError(
-            "an invoker can be neither copied nor pickled, for it belongs to one event loop: "
+            "an invoker can be neither copied nor pickled, because it belongs to one event loop: "
             "make another where it is needed, with `Invoker(...)`"
         )
 

@@ -165,7 +165,7 @@ class RecordedJob(MapJob):
     ) -> None:
         """Write, unless that has failed before; the first failure lets what is in flight end.
 
-        Left at once, it would be in doubt, though its outcomes are to be had, and recorded.
+        If the run were left at once, they would be in doubt, though their outcomes can still be recorded.
         """
         if self._unwritten is not None:
             return
