@@ -82,7 +82,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "bytes": ({"source": b"in"}, "source must be a path"),
     "None": ({"source": None}, "source must be a path"),
     "a key": ({"source": "in", "key": "id"}, "'id' is not a JSON pointer"),
-    "a template": ({"source": "in", "payload_template": "{}"}, "has no hole"),
+    "a template": ({"source": "in", "payload_template": "{}"}, "has no placeholder"),
     "a template as an object": (
         {"source": "in", "payload_template": {"id": "{/id}"}},
         "a payload template must be JSON in a string, not dict",
