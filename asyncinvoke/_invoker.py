@@ -232,6 +232,7 @@ class Invoker:
         Raises:
             InvalidRequestError: A value violates one of Lambda's rules; nothing was sent.
             InvocationError: Raised when entering the block, as for `invoke`.
+            ConfigurationError: As for `invoke`.
         """
         try:
             return self._caller.stream(function_name, payload, options)
@@ -264,6 +265,7 @@ class Invoker:
 
         Raises:
             InvalidRequestError: An option is invalid; nothing was sent.
+            ConfigurationError: As for `invoke`.
             JournalError: Raised when entering the block if the `journal` is unusable, or, as
                 `JournalMismatchError`, if it belongs to another call or input; nothing was sent.
                 An input that can be read only once is compared during iteration, which then raises.
@@ -323,6 +325,7 @@ class Invoker:
 
         Raises:
             InvalidRequestError: An option is invalid.
+            ConfigurationError: `encode` or `decode` is not a plain function.
         """
         for name, codec in (("encode", encode), ("decode", decode)):
             if codec is not None:
