@@ -1,8 +1,7 @@
-"""Async, retry-aware invocation of AWS Lambda functions.
+"""Async, retry-aware invocation of AWS Lambda functions."""
 
-The names are those of `_names`, which is imported when one of them is first used: pytest loads this
-package at each of its starts, for the plugin in `testing`.
-"""
+# The names are those of `_names`, which is imported when one of them is first used: pytest loads
+# this package at each of its starts, for the plugin in `testing`.
 
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
@@ -25,3 +24,7 @@ else:
         if name not in globals():
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return globals()[name]
+
+    def __dir__():  # for `help`, and for completion in a shell
+        names = _import_module("asyncinvoke._names")
+        return sorted({*globals(), "__version__", *names.__all__})

@@ -232,6 +232,7 @@ class Invoker:
         Raises:
             InvalidRequestError: A value violates one of Lambda's rules; nothing was sent.
             InvocationError: Raised when entering the block, as for `invoke`.
+            ConfigurationError: As for `invoke`.
         """
         try:
             return self._caller.stream(function_name, payload, options)
@@ -249,7 +250,7 @@ class Invoker:
 
         Use it as `async with invoker.map(...) as run: async for outcome in run: ...`. Every item
         that is started produces exactly one `Outcome`, however it fails; an item without an outcome
-        was never sent. Iterating raises only what ends the run early; see `MapRun`. Leaving the
+        did not run. Iterating raises only what ends the run early; see `MapRun`. Leaving the
         block early cancels the calls in flight.
 
         Args:
@@ -264,6 +265,7 @@ class Invoker:
 
         Raises:
             InvalidRequestError: An option is invalid; nothing was sent.
+            ConfigurationError: As for `invoke`.
             JournalError: Raised when entering the block if the `journal` is unusable, or, as
                 `JournalMismatchError`, if it belongs to another call or input; nothing was sent.
                 An input that can be read only once is compared during iteration, which then raises.
@@ -323,6 +325,7 @@ class Invoker:
 
         Raises:
             InvalidRequestError: An option is invalid.
+            ConfigurationError: `encode` or `decode` is not a plain function.
         """
         for name, codec in (("encode", encode), ("decode", decode)):
             if codec is not None:
@@ -368,7 +371,7 @@ class Invoker:
     def __reduce__(self) -> NoReturn:
         # A copy would report that it is not open: its parts refer to the original.
         raise ConfigurationError(
-            "an invoker can be neither copied nor pickled, for it belongs to one event loop: "
+            "an invoker can be neither copied nor pickled, because it belongs to one event loop: "
             "make another where it is needed, with `Invoker(...)`"
         )
 

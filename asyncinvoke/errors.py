@@ -24,6 +24,24 @@ from asyncinvoke._model.failure import Cause, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._model.text import in_one_line
 
+__all__ = [
+    "AsyncInvokeError",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "FunctionError",
+    "GaveUp",
+    "InvalidRequestError",
+    "InvocationError",
+    "JournalError",
+    "JournalMismatchError",
+    "NotReadyError",
+    "RejectedError",
+    "ServiceError",
+    "ThrottledError",
+    "ToleranceExceededError",
+    "TransportError",
+]
+
 
 class GaveUp(StrEnum):
     """Why an execution was not retried."""
@@ -105,7 +123,7 @@ class JournalMismatchError(JournalError, ValueError):
 class ToleranceExceededError(AsyncInvokeError):
     """A map was stopped: too many items failed, all calls were refused, or nothing could be sent.
 
-    The message names the causes. Items without an outcome were not sent and can be run once the
+    The message names the causes. Items without an outcome did not run, and can be run once the
     cause is fixed.
 
     Attributes:
@@ -228,7 +246,7 @@ _WHY = {
 
 
 class ThrottledError(InvocationError):
-    """A limit was reached, and the function did not run.
+    """A limit was reached, and the last attempt did not run the function.
 
     Attributes:
         reason: The reason given by Lambda; `ThrottleReason.UNKNOWN` if it gave none.

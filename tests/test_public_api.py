@@ -1,7 +1,9 @@
 """The public surface: complete, sorted, documented, and cheap to import."""
 
+import importlib
 import importlib.metadata
 import inspect
+import pydoc
 import subprocess
 import sys
 
@@ -85,10 +87,16 @@ def test_the_help_of_each_method_shows_every_option_that_it_takes() -> None:
         assert {key for key in keys if f"\n    {key}: " not in shown} == set(), method
 
 
-def test_the_names_of_typing_are_sorted_and_exist() -> None:
-    assert typing.__all__ == sorted(typing.__all__)
-    for name in typing.__all__:
-        assert getattr(typing, name) is not None
+@pytest.mark.parametrize("name", ["dask", "errors", "inputs", "local", "otel", "runs", "typing"])
+def test_each_public_module_lists_its_names(name: str) -> None:
+    module = importlib.import_module(f"asyncinvoke.{name}")
+    assert module.__all__ == sorted(module.__all__)
+    assert all(hasattr(module, each) for each in module.__all__)
+
+
+def test_all_exceptions_are_names_of_errors() -> None:
+    raised = {name for name in asyncinvoke.__all__ if name.endswith("Error")}
+    assert {*asyncinvoke.errors.__all__} == raised | {"GaveUp"}
 
 
 def test_the_public_names_are_imported_when_one_of_them_is_used() -> None:
@@ -98,3 +106,19 @@ def test_the_public_names_are_imported_when_one_of_them_is_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("module", ["asyncinvoke", "asyncinvoke.testing"])
+def test_a_shell_completes_the_public_names_before_one_is_used(module: str) -> None:
+    code = (
+        f"import {module} as m; shown = dir(m);"
+        "print({*m.__all__} <= {*shown}, [n for n in ('importlib', 'typing') if n in shown])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split(maxsplit=1) == ["True", "[]\n"]
+
+
+def test_help_on_the_module_for_tests_shows_its_names() -> None:
+    code = "import pydoc, asyncinvoke.testing; print(pydoc.render_doc(asyncinvoke.testing))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "class InstantClock" in pydoc.plain(done.stdout)

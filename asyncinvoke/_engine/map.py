@@ -26,8 +26,8 @@ class MapRun(Generic[Out]):
 
     A run always ends the same way: it reads no more input, the items already read get their
     outcomes, all outcomes are yielded, and then iteration stops or raises. After `stop`, and when
-    the tolerance is exceeded, only the calls in flight get outcomes; an item without an outcome was
-    not sent. Iterating raises
+    the tolerance is exceeded, only the calls in flight get outcomes; an item without an outcome did
+    not run. Iterating raises
 
     - the exception raised by the input, unchanged;
     - `ToleranceExceededError`, if more items failed than tolerated, after a hundred consecutive

@@ -140,7 +140,8 @@ class RecordedWork:
         started, began = clock.time(), clock.monotonic()
         if call is None:
             assert item.error is not None  # noqa: S101  # one of the two is set
-            return work.outcome(index, item.key, item.error, started=started, began=began)
+            outcome = work.outcome(index, item.key, item.error, started=started, began=began)
+            return with_take(item, outcome)
         executing = work.execute(index, call, body, self.marks((item,)))
         body = b""  # keeps the payload out of tracebacks
         executed = await executing

@@ -64,7 +64,10 @@ class Tolerance:
         """
         if self.count is not None and failed > self.count:
             return True
-        return self.share is not None and ended >= self.after and failed > self.share * ended
+        if self.share is None or ended < self.after:
+            return False
+        # Divided, so that equal shares are equal: 0.29 * 100 is a little less than 29.
+        return failed / ended > self.share
 
     def __str__(self) -> str:
         parts = [] if self.count is None else [f"{self.count:,}"]

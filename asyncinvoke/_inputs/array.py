@@ -64,7 +64,7 @@ class Array:
         if not is_text:
             raise self._error("it is not UTF-8 from here on")
         if self._expects:
-            raise self._error("the JSON array breaks off")
+            raise self._error("the JSON array is truncated")
 
     def _take(self, block: bytes, *, is_last: bool) -> bool:
         """Decode a block and append it to the text; return whether all of it is UTF-8."""

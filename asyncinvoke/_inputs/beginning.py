@@ -125,7 +125,7 @@ def say_not_lines(kind: NotLines, name: str, head: bytes, *, suffix: str = "") -
     """
     match kind:
         case "document":
-            return f"{name} is JSON over several lines, not a line each: jq -c . makes it so"
+            return f"{name} is JSON over several lines, not a line each: convert it with jq -c ."
         case "array":
             return (
                 f"{name} is one JSON array, not a line each: --from json{suffix} "

@@ -111,7 +111,7 @@ class Frames(ABC):
     def finish(self) -> None:
         """Check that the data are complete."""
         if self._inner is not None:
-            raise InputError(f"{self._name} breaks off: its {self._kind} data have no end")
+            raise InputError(f"{self._name} is truncated: its {self._kind} data have no end")
         if not self._any and self._is_plain is False:
             raise InputError(f"{self._name} is empty, and not compressed with {self._kind}")
 

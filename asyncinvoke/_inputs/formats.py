@@ -95,7 +95,7 @@ def _as_given(source: str, given: str) -> InputFormat:
     if found is None or (compression and name not in _PACKED):
         raise InvalidRequestError(
             f"format {given!r} must be one of {', '.join(_NAMES)}; "
-            f"{', '.join(_PACKED)} also with .gz or .zst behind it"
+            f"{', '.join(_PACKED)} also with .gz or .zst appended"
         )
     if compression is None and name in _PACKED:
         compression = _unpacked(_file_name(source))[1]
@@ -137,16 +137,16 @@ HEAD = 8
 # Byte order marks first, then magic numbers of other kinds of files. A longer mark comes before any
 # shorter one that is its prefix.
 _KINDS = (
-    (codecs.BOM_UTF32_LE, "UTF-32", "iconv -f UTF-32 -t UTF-8 makes it so"),
-    (codecs.BOM_UTF32_BE, "UTF-32", "iconv -f UTF-32 -t UTF-8 makes it so"),
-    (codecs.BOM_UTF16_LE, "UTF-16", "iconv -f UTF-16 -t UTF-8 makes it so"),
-    (codecs.BOM_UTF16_BE, "UTF-16", "iconv -f UTF-16 -t UTF-8 makes it so"),
-    (b"\x1f\x8b", "compressed (gzip)", "gzip -dc makes it so"),
-    (b"PK\x03\x04", "a zip archive", "unzip -p makes it so"),
+    (codecs.BOM_UTF32_LE, "UTF-32", "convert it with iconv -f UTF-32 -t UTF-8"),
+    (codecs.BOM_UTF32_BE, "UTF-32", "convert it with iconv -f UTF-32 -t UTF-8"),
+    (codecs.BOM_UTF16_LE, "UTF-16", "convert it with iconv -f UTF-16 -t UTF-8"),
+    (codecs.BOM_UTF16_BE, "UTF-16", "convert it with iconv -f UTF-16 -t UTF-8"),
+    (b"\x1f\x8b", "compressed (gzip)", "decompress it with gzip -dc"),
+    (b"PK\x03\x04", "a zip archive", "unpack it with unzip -p"),
     (b"PK\x05\x06", "an empty zip archive", ""),
-    (b"\x28\xb5\x2f\xfd", "compressed (zstd)", "zstd -dc makes it so"),
-    (b"\xfd7zXZ\x00", "compressed (xz)", "xz -dc makes it so"),
-    (b"BZh", "compressed (bzip2)", "bzip2 -dc makes it so"),
+    (b"\x28\xb5\x2f\xfd", "compressed (zstd)", "decompress it with zstd -dc"),
+    (b"\xfd7zXZ\x00", "compressed (xz)", "decompress it with xz -dc"),
+    (b"BZh", "compressed (bzip2)", "decompress it with bzip2 -dc"),
     (b"PAR1", "a Parquet file", ""),
 )
 

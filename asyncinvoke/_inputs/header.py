@@ -41,7 +41,7 @@ def _other_delimiter(name: str) -> str | None:
     cures = {
         "\t": "tabs: --from tsv (format='tsv') reads it",
         ",": "commas: --from csv (format='csv') reads it",
-        ";": "semicolons: csvformat -d ';' makes commas of them",
-        "|": "bars: csvformat -d '|' makes commas of them",
+        ";": "semicolons: convert it with csvformat -d ';'",
+        "|": "bars: convert it with csvformat -d '|'",
     }
     return next((cure for delimiter, cure in cures.items() if delimiter in name), None)

@@ -69,10 +69,10 @@ def _is_index(token: str) -> bool:
     return is_number and (len(token) == 1 or not token.startswith("0"))
 
 
-_HOLE = re.compile(r"\{\{|\}\}|\{(|/[^{}]*)\}|\{")
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(|/[^{}]*)\}|\{")
 
 
-class Hole:
+class Placeholder:
     """A placeholder in a template, to be replaced by a value of the row.
 
     Args:
@@ -105,7 +105,7 @@ class Hole:
         return dump_json(str(value))[1:-1]
 
 
-Part: TypeAlias = str | Hole
+Part: TypeAlias = str | Placeholder
 
 
 class PayloadTemplate:
@@ -136,14 +136,14 @@ class PayloadTemplate:
         try:
             value = parse_json(text.encode("utf-8", "surrogatepass"))
         except NotJsonError as error:
-            hint = "" if '"' in text else ', and a hole stands in quotes, as in "{/id}"'
+            hint = "" if '"' in text else ', and a placeholder stands in quotes, as in "{/id}"'
             raise InvalidRequestError(
                 f"the payload template is {error}: it must be JSON itself{hint}"
             ) from None
         self._parts = _joined(_parts(value))
-        if not any(isinstance(part, Hole) for part in self._parts):
+        if not any(isinstance(part, Placeholder) for part in self._parts):
             raise InvalidRequestError(
-                "the payload template has no hole, so that all payloads would be the same: "
+                "the payload template has no placeholder, so that all payloads would be the same: "
                 '"{/id}" is the value at /id, and "{}" the whole row'
             )
 
@@ -179,23 +179,23 @@ def _parts(value: Any) -> Iterator[Part]:
 
 
 def _of_text(text: str, *, is_name: bool) -> Iterator[Part]:
-    whole = _HOLE.fullmatch(text)
+    whole = _PLACEHOLDER.fullmatch(text)
     if whole is not None and whole[1] is not None and not is_name:
-        yield Hole(Pointer(whole[1]), is_part=False)
+        yield Placeholder(Pointer(whole[1]), is_part=False)
         return
     yield '"'
     end = 0
-    for match in _HOLE.finditer(text):
+    for match in _PLACEHOLDER.finditer(text):
         yield dump_json(text[end : match.start()])[1:-1]
         end = match.end()
         if match[0] in ("{{", "}}"):
             yield match[0][0]
         elif match[1] is not None:
-            yield Hole(Pointer(match[1]), is_part=True)
+            yield Placeholder(Pointer(match[1]), is_part=True)
         else:
             raise InvalidRequestError(
                 f"{text[match.start() :][:20]!r} in the payload template is not a placeholder: "
-                "a hole is {/name}, or {} for the whole row, and a brace is written {{"
+                "one is {/name}, or {} for the whole row, and a brace is written {{"
             )
     yield dump_json(text[end:])[1:-1]
     yield '"'

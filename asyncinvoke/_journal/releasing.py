@@ -54,7 +54,8 @@ class Releaser:
                 self._run_again(prepared, sent.outcome)
             elif not self._is_redriven(prepared, sent.outcome):
                 callbacks.made(prepared.index, sent.outcome)
-        for prepared, outcome in decided.twice:
+        # In the order of the input, as all of them: what was written of them is known by the last.
+        for prepared, outcome in sorted(decided.twice, key=lambda each: each[0].index):
             callbacks.made(prepared.index, replace(outcome, started=self._time()))
         self._replay(decided)
         for prepared in decided.skipped:

@@ -9,7 +9,7 @@ class Delivery(StrEnum):
     """How far an attempt, or an entire execution, got; in ascending order."""
 
     NOT_SENT = "not_sent"
-    """The request was never sent: no connection, no credentials, or no permit."""
+    """The request was not sent, or only in part: no connection, no credentials, or no permit."""
 
     REJECTED = "rejected"
     """Lambda responded that it did not run the function."""

@@ -165,7 +165,8 @@ class RetryPolicy:
     did run, is retried only if `function` is set.
 
     Raises:
-        ConfigurationError: `max_retry_after` is not a positive number of seconds.
+        ConfigurationError: A backoff is no `Backoff`, the budget no `RetryBudget`, or
+            `max_retry_after` not a positive, finite number of seconds.
     """
 
     throttled: Backoff | None = None
@@ -223,7 +224,8 @@ class RetryPolicy:
     def standard(cls) -> Self:
         """Return the policy for services: three attempts per kind of failure, and a budget.
 
-        It fails fast, with short waits.
+        It fails fast, with waits of at most 1 and 2 s after a throttle or if the function is not
+        ready, otherwise of 0.1 and 0.2 s. Function errors and rejections are not retried.
         """
         return cls(
             throttled=Backoff(wait=_jitter(1, 5), stop=stop_after_attempt(3)),
@@ -239,9 +241,10 @@ class RetryPolicy:
 
         A throttled item releases its permit and waits for up to 5 s at a time, until the run ends
         or its own `timeout` expires. Requests that certainly did not reach Lambda are retried for
-        five minutes, during which all other calls are held back. All other failures get five
-        attempts (ten if the function is not ready), with random waits of at most 0.2, 0.4, 0.8 and
-        1.6 s.
+        five minutes, during which all other calls are held back. A function that is not ready gets
+        ten attempts, with random waits of at most 1, 2, 4, 8, 16 and then 20 s; service and
+        transport failures get five, with waits of at most 0.2, 0.4, 0.8 and 1.6 s. Function errors
+        and rejections are not retried.
         """
         return cls(
             throttled=Backoff(wait=_jitter(0.05, 5), stop=stop_never),

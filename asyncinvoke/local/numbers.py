@@ -1,4 +1,4 @@
-"""The validation of numbers set by users.
+"""The validation of numbers and flags set by users.
 
 As strict as the client's rule, but apart from it: the endpoint imports nothing from the client.
 """
@@ -50,6 +50,17 @@ def number(option: str, value: float, accepts: Callable[[float], bool], rule: st
     if _is_number(value) and accepts(value):
         return value
     raise ValueError(f"{option}={shown(value)} must be {rule}")
+
+
+def flag(option: str, value: bool) -> bool:
+    """Return a value if it is `True` or `False`: the text "false", as of an environment, is neither.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{option}={shown(value)} must be True or False")
 
 
 def shown(value: object) -> str:

@@ -21,7 +21,7 @@ from asyncinvoke.local.functions.event_config import EventConfig
 from asyncinvoke.local.handle import LocalFunction
 from asyncinvoke.local.http import access
 from asyncinvoke.local.management import packages
-from asyncinvoke.local.numbers import whole_number
+from asyncinvoke.local.numbers import flag, whole_number
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.service import Service
 from asyncinvoke.local.service_config import ServiceConfig, guarded
@@ -109,7 +109,7 @@ class LocalLambda:
         on_event: Callable[[EventProgress], None] | None = None,
     ) -> None:
         self._port = whole_number("port", port, most=65_535)
-        self._host = access.check_host(host, allow_remote=allow_remote)
+        self._host = access.check_host(host, allow_remote=flag("allow_remote", allow_remote))
         self._service = Service(
             ServiceConfig(
                 region_name=region_name,
@@ -163,12 +163,18 @@ class LocalLambda:
 
     @property
     def limit_request_rate(self) -> bool:
-        """Whether request rates are limited; can be changed while the endpoint is running."""
+        """Whether request rates are limited; can be changed while the endpoint is running.
+
+        Raises:
+            ValueError: It is set to something other than `True` or `False`.
+        """
         return self._service.admission.rates.is_request_rate_limited
 
     @limit_request_rate.setter
     def limit_request_rate(self, is_limited: bool) -> None:
-        self._service.admission.rates.is_request_rate_limited = is_limited
+        self._service.admission.rates.is_request_rate_limited = flag(
+            "limit_request_rate", is_limited
+        )
 
     @property
     def caller_rate(self) -> float | None:

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from typing import TypeVar
 from asyncinvoke.local.edge.observing import Listener
 from asyncinvoke.local.events.queue import ProgressListener
 from asyncinvoke.local.execution.logs import LogListener
-from asyncinvoke.local.numbers import number, whole_number
+from asyncinvoke.local.numbers import flag, number, shown, whole_number
 from asyncinvoke.local.protocol.names import REGION
+
+_TWELVE_DIGITS = re.compile("[0-9]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +59,12 @@ class ServiceConfig:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        account_id = self.account_id
-        if not (len(account_id) == 12 and account_id.isascii() and account_id.isdigit()):
-            raise ValueError(f"account_id={account_id!r} must be twelve digits")
-        if REGION.fullmatch(self.region_name) is None:
-            raise ValueError(f"region_name={self.region_name!r} must be one such as us-east-1")
+        if not (isinstance(self.account_id, str) and _TWELVE_DIGITS.fullmatch(self.account_id)):
+            raise ValueError(f"account_id={shown(self.account_id)} must be twelve digits")
+        if not (isinstance(self.region_name, str) and REGION.fullmatch(self.region_name)):
+            raise ValueError(f"region_name={shown(self.region_name)} must be one such as us-east-1")
+        for name in ("reload", "sandbox", "freeze", "allow_unsigned"):
+            flag(name, getattr(self, name))
         scale, rule = self.event_time_scale, "above 0 and at most 1"
         number("event_time_scale", scale, lambda value: 0 < value <= 1, rule)
         if self.idle_timeout is not None:

@@ -127,3 +127,11 @@ def test_no_option_takes_the_numbers_that_click_takes() -> None:
                 command.name,
                 parameter.opts,
             )
+
+
+def test_a_share_in_percent_is_the_share_that_is_written() -> None:
+    for thousandths in range(1001):
+        tolerance = parse_tolerance(f"{thousandths / 10}%")
+        assert tolerance is not None
+        assert not tolerance.is_exceeded(thousandths, 1000)
+        assert thousandths == 1000 or tolerance.is_exceeded(thousandths + 1, 1000)

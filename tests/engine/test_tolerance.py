@@ -86,6 +86,8 @@ BAD = failed("ValueError")
         (Tolerance(share=0.02), 99, 99, False),
         (Tolerance(share=0.02), 2, 100, False),
         (Tolerance(share=0.02), 3, 100, True),
+        (Tolerance(share=0.29), 29, 100, False),
+        (Tolerance(share=0.29), 30, 100, True),
         (Tolerance(share=0.02, after=1), 1, 1, True),
         (Tolerance(share=0.02, after=200), 100, 199, False),
         (Tolerance(share=0.02, after=200), 5, 200, True),

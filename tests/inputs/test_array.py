@@ -63,7 +63,7 @@ def test_elements_keep_their_bytes_and_know_their_lines() -> None:
 BROKEN = {
     "an object": (b'{"a": 1}', "line 1: it is not a JSON array"),
     "nothing": (b" \n", "line 2: it is empty, and should be a JSON array"),
-    "no end": (b"[1, 2", "line 1, after 2 elements: the JSON array breaks off"),
+    "no end": (b"[1, 2", "line 1, after 2 elements: the JSON array is truncated"),
     "no end of an element": (b'[1,\n{"a": ', "line 2, after 1 element: an element is not JSON"),
     "no comma": (b"[1 2]", "line 1, after 1 element: a comma is missing"),
     "two commas": (b"[1,,2]", "line 1, after 1 element: an element is not JSON"),

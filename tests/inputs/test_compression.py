@@ -38,7 +38,7 @@ def test_streams_one_after_the_other_are_one_text_wherever_they_are_cut(
     packed = b"".join(map(compress, texts))
     assert unpacked(of_kind("in"), pieces_of(data, packed)) == b"".join(texts)
     end = data.draw(st.integers(1, len(compress(texts[-1])) - 1))
-    with pytest.raises(InputError, match=r"in breaks off: its .* data have no end"):
+    with pytest.raises(InputError, match=r"in is truncated: its .* data have no end"):
         unpacked(of_kind("in"), [packed[:-end]])
 
 

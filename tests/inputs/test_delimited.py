@@ -177,7 +177,7 @@ NO_HEADER = {
     "a fraction": (b"cat, 1.5e3\n", "1.5e3 is a number"),
     "an empty name": (b"id,,n\n", "one of the names is empty"),
     "the same name twice": (b"id,n,id\n", "'id' occurs twice"),
-    "semicolons": (b"id;n\n1;2\n", "separated by semicolons: csvformat -d ';'"),
+    "semicolons": (b"id;n\n1;2\n", "separated by semicolons: convert it with csvformat -d ';'"),
     "tabs": (b"id\tn\n1\t2\n", "separated by tabs: --from tsv"),
     "bars": (b"id|n\n1|2\n", "separated by bars"),
     "the first line of a spreadsheet": (b"sep=;\nid;n\n", "separated by semicolons"),

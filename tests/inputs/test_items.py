@@ -144,11 +144,11 @@ def test_whatever_a_row_holds_what_comes_of_a_template_is_json(row: dict[str, ob
 
 NO_TEMPLATES = {
     "not JSON": ('{"a": {row}}', "it must be JSON itself"),
-    "no quotes": ("{/id}", 'a hole stands in quotes, as in "{/id}"'),
+    "no quotes": ("{/id}", 'a placeholder stands in quotes, as in "{/id}"'),
     "no slash": ('{"a": "{id}"}', "'{id}' in the payload template is not a placeholder"),
     "not closed": ('"a{/id"', "in the payload template is not a placeholder"),
-    "no hole": ('{"a": 1}', "has no hole"),
-    "only a brace": ('"{{"', "has no hole"),
+    "no placeholder": ('{"a": 1}', "has no placeholder"),
+    "only a brace": ('"{{"', "has no placeholder"),
     "no pointer": ('"{/a~3}"', "is not a JSON pointer"),
 }
 

@@ -82,7 +82,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "bytes": ({"source": b"in"}, "source must be a path"),
     "None": ({"source": None}, "source must be a path"),
     "a key": ({"source": "in", "key": "id"}, "'id' is not a JSON pointer"),
-    "a template": ({"source": "in", "payload_template": "{}"}, "has no hole"),
+    "a template": ({"source": "in", "payload_template": "{}"}, "has no placeholder"),
     "a template as an object": (
         {"source": "in", "payload_template": {"id": "{/id}"}},
         "a payload template must be JSON in a string, not dict",
@@ -235,7 +235,7 @@ async def test_a_small_file_that_breaks_off_is_refused_before_anything_is_given(
     text = b"id\n" + b"".join(b'{"n": %d}\n' % n for n in range(100))
     packed = gzip.compress(text) if name.endswith("gz") else zstandard.compress(text)
     (tmp_path / name).write_bytes(packed[:-9])
-    with pytest.raises(InputError, match="breaks off"):
+    with pytest.raises(InputError, match="is truncated"):
         await anext(aiter(read(tmp_path / name)))
 
 

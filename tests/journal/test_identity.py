@@ -276,6 +276,13 @@ async def test_a_key_that_comes_twice_is_one_failed_outcome(path: Path, sessions
     assert str(failed[43]) == "key '2' is that of item 1"
 
 
+async def test_keys_that_come_twice_fail_in_the_order_of_the_input(path: Path) -> None:
+    world = World()
+    await world.map(path, orders(1, 2), key=name)
+    outcomes = await world.map(path, streamed(orders(8, 8, 1, 1, 9, 9, 2, 2)), key=name)
+    assert [outcome.index for outcome in outcomes if not outcome.ok] == [1, 3, 5, 7]
+
+
 async def test_the_same_payload_twice_is_two_items_by_position(path: Path) -> None:
     world = World()
     assert len(await world.map(path, [5, 5, 5])) == 3
@@ -293,6 +300,33 @@ async def test_an_item_that_cannot_be_sent_has_its_outcome_and_is_run_once_it_ca
     assert world.sent == []
     await world.map(path, [1, 2, 3])
     assert world.sent == [2]
+
+
+@pytest.mark.parametrize("redrive", [Redrive.NOT_RUN, lambda outcome: True])
+async def test_an_item_that_still_cannot_be_sent_is_redriven_into_another_failed_take(
+    path: Path, redrive: Any
+) -> None:
+    world = World(refused=[1])
+    await world.map(path, [1, object()])
+    for take in (2, 3):  # what else was redriven is recorded, too
+        again = await world.map(Journal(path, redrive=redrive), [1, object()])
+        assert {(outcome.index, outcome.take) for outcome in again} == {(0, take), (1, take)}
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+        assert (summary.not_run, summary.may_have_run, summary.in_flight) == (2, 0, 0)
+        item = recorded.item(position=1)
+    assert item is not None
+    assert [take.number for take in item.earlier] == [1, 2]
+
+
+async def test_an_item_that_has_changed_into_one_that_cannot_be_sent_is_another_take(
+    path: Path,
+) -> None:
+    keys: dict[str, Any] = {"key": lambda item: "a"}
+    world = World()
+    await world.map(path, [1], **keys)
+    (outcome,) = await world.map(Journal(path, changed=Changed.AGAIN), [object()], **keys)
+    assert (outcome.ok, outcome.take) == (False, 2)
 
 
 async def test_the_digest_is_that_of_the_bytes_and_of_what_a_request_overrides(path: Path) -> None:

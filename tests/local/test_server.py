@@ -201,6 +201,20 @@ async def test_it_listens_on_loopback_only(local: LocalLambda) -> None:
             "on_log=<function sleep .*> must be a callable that is not async",
         ),
         ({"on_event": "print"}, "on_event='print' must be a callable"),
+        (
+            {"host": "0.0.0.0", "allow_remote": "false"},
+            "allow_remote='false' must be True or False",
+        ),
+        ({"allow_unsigned": "0"}, "allow_unsigned='0' must be True or False"),
+        ({"limit_request_rate": 5}, "limit_request_rate=5 must be True or False"),
+        ({"reload": None}, "reload=None must be True or False"),
+        ({"sandbox": "no"}, "sandbox='no' must be True or False"),
+        ({"freeze": 0}, "freeze=0 must be True or False"),
+        ({"account_id": 123456789012}, "account_id=123456789012 must be twelve digits"),
+        ({"region_name": 1}, "region_name=1 must be one such as us-east-1"),
+        ({"s3": 5}, "s3=5 must be a folder that is there, or a URL"),
+        ({"allowed_hosts": 5}, "allowed_hosts=5 must be a list of names"),
+        ({"allowed_hosts": [5]}, "allowed host 5 must be a name, without a port"),
     ],
 )
 def test_a_wrong_option_is_named(options: dict[str, Any], message: str) -> None:

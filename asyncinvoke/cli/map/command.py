@@ -118,21 +118,22 @@ class _Map(Command):
     "--retries",
     type=WholeNumber(0),
     metavar="N",
-    help="Maximum retries of a line after a failure other than throttling. Lines that were throttled "
-    "or provably not sent are always retried.  [default: 4]",
+    help="Maximum retries of a line that may have run, with --idempotent, --dry-run or "
+    "--retry-function-errors. Lines that did not run are retried in any case: throttled ones "
+    "indefinitely, others for minutes.  [default: 4]",
 )
 @click.option(
     "--retry-function-errors",
     is_flag=True,
-    help="Also retry lines whose function ran and raised an error.",
+    help="Also retry lines whose function ran and raised an error; not if it timed out or was killed.",
 )
 @click.option(
     "-j",
     "--journal",
     type=FileName(),
     metavar="RUN",
-    help="Record the run in this file. The same command continues it, even after a crash, and never "
-    "repeats items that may have run. See asyncinvoke runs.",
+    help="Record the run in this file. The same command continues it, even after a crash, and "
+    "repeats items that may have run only if --idempotent. See asyncinvoke runs.",
 )
 @click.option(
     "--grace",

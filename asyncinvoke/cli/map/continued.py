@@ -53,7 +53,7 @@ class ContinuedWriter:
         self._note = note
         self._ends = place.ends
         self._following = place.following
-        self._unnamed = place.unnamed
+        self._unnamed, self._twice = place.unnamed, place.twice
         self._before = before
         self._lost = lost
         written = last_written(place, keyed=keyed) if place.lost else frozenset()
@@ -82,9 +82,12 @@ class ContinuedWriter:
                 not its turn then: the session that runs those writes it.
         """
         if not is_recorded(outcome, keyed=self._keyed):
-            if outcome.index <= self._unnamed:
+            if outcome.index <= (self._unnamed if outcome.key is None else self._twice):
                 return False  # an earlier session has written the same
-            self._unnamed = outcome.index
+            if outcome.key is None:
+                self._unnamed = outcome.index
+            else:
+                self._twice = outcome.index
             await self._write(outcome)
         elif not self._ordered:
             await self._write(outcome)
@@ -156,6 +159,7 @@ class ContinuedWriter:
                 ends=self._ends,
                 following=self._following,
                 unnamed=self._unnamed,
+                twice=self._twice,
                 lost=self._lost,
             ).as_note(self._lines),
         )

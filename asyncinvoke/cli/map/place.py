@@ -38,7 +38,11 @@ class Place:
     """And so are all later ones of items before this one."""
 
     unnamed: int = -1
-    """The last item in it of those that the journal does not have: a key that comes twice."""
+    """The last item in it of those without a key, which the journal does not have."""
+
+    twice: int = -1
+    """The last item in it of those with the key of another, which it does not have either. These come
+    in the order of the input, as do those without a key, but each by themselves."""
 
     lost: int = 0
     """How many more of the ends after `ends` may be in it, as its last lines.
@@ -56,7 +60,8 @@ class Place:
 
         Args:
             note: The note.
-            path: The file, without links. An older version noted it with them, and no `lost`.
+            path: The file, without links. An older version noted it with them, and neither `lost`
+                nor `twice`.
         """
         match note:
             case {
@@ -67,13 +72,14 @@ class Place:
                 "unnamed": int(unnamed),
                 **later,
             } if real_name(noted) == path:
-                lost = later.get("lost")
+                lost, twice = later.get("lost"), later.get("twice")
                 return cls(
                     path=path,
                     offset=offset,
                     ends=ends,
                     following=following,
                     unnamed=unnamed,
+                    twice=twice if isinstance(twice, int) else unnamed,
                     lost=lost if isinstance(lost, int) else 0,
                     is_known=True,
                 )

@@ -169,7 +169,7 @@ class RecordedJob(MapJob):
     ) -> None:
         """Write, unless that has failed before; the first failure lets what is in flight end.
 
-        Remaining at once, it would be in doubt, though its outcomes are to be had, and recorded.
+        Left at once, it would be in doubt, though its outcomes are to be had, and recorded.
         """
         if self._unwritten is not None:
             return

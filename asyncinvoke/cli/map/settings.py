@@ -105,8 +105,8 @@ def retry_policy(retries: int | None, *, function_errors: bool) -> RetryPolicy:
     """Return the policy of a bulk run.
 
     Args:
-        retries: The maximum number of retries after a failure other than throttling; `None` for
-            the default. Lines that were throttled or provably not sent are always retried.
+        retries: The maximum number of retries of a line that may have run, if it may run again;
+            `None` for the default. It does not apply to lines that certainly did not run.
         function_errors: Whether to retry lines whose function raised an error.
     """
     usual = RetryPolicy.batch()
@@ -159,7 +159,8 @@ def parse_tolerance(text: str) -> Tolerance | None:
     share = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)%", text)
     try:
         if share is not None:
-            return Tolerance(share=float(share[1]) / 100)
+            # Divided by 100 it would be rounded twice, and 0.7 % of 1,000 be less than 7.
+            return Tolerance(share=float(f"{share[1]}e-2"))
         if re.fullmatch(r"[0-9]{1,18}", text):
             return Tolerance(int(text))
     except InvalidRequestError:

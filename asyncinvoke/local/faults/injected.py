@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypedDict, Unpack, get_args
 
 from asyncinvoke.local.faults.steps import Step, Streamed, is_read
-from asyncinvoke.local.numbers import number, whole_number
+from asyncinvoke.local.numbers import flag, number, whole_number
 from asyncinvoke.local.protocol import names
 from asyncinvoke.local.protocol.answers import Answer
 
@@ -56,7 +56,7 @@ class InjectedFault:
             whole_number("count", count, least=1)
         rule = "a number above 0 and at most 1"
         number("probability", probability, lambda value: 0 < value <= 1, rule)
-        if after_run and not _can_follow_a_run(step):
+        if flag("after_run", after_run) and not _can_follow_a_run(step):
             raise ValueError(
                 f"after_run=True does not apply to {step!r}: it does not replace a response"
             )

@@ -1,6 +1,7 @@
 """The retries and destinations of one function's Events."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,5 +59,7 @@ class EventConfig:
             destination = getattr(self, name)
             if destination is None or callable(destination):
                 continue
+            if not isinstance(destination, str | os.PathLike):
+                raise ValueError(f"{name}={shown(destination)} must be a callable or a path")  # noqa: TRY004  # as for any invalid value
             if not Path(destination).parent.is_dir():
                 raise ValueError(f"{name}={str(destination)!r} is in no directory that exists")

@@ -108,10 +108,10 @@ def check_names(names: Collection[str]) -> frozenset[str]:
     Raises:
         ValueError: A name is not a host name without a port, or the argument is a single string.
     """
-    if isinstance(names, str):
+    if isinstance(names, str) or not isinstance(names, Collection):
         raise ValueError(f"allowed_hosts={names!r} must be a list of names")  # noqa: TRY004  # as for any invalid value
     for name in names:
-        labels = name.split(".")
+        labels = name.split(".") if isinstance(name, str) else [""]
         if not all(label.replace("-", "").replace("_", "").isalnum() for label in labels):
             raise ValueError(f"allowed host {name!r} must be a name, without a port")
     return frozenset(name.lower() for name in names)

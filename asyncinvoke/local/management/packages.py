@@ -4,6 +4,7 @@ S3 is a directory, or an S3 endpoint on this machine.
 """
 
 import http.client
+import os
 import urllib.error
 import urllib.request
 from functools import partial
@@ -14,6 +15,7 @@ from anyio import to_thread
 
 from asyncinvoke.local.management.code import ZIPPED_LIMIT, content_of
 from asyncinvoke.local.management.request import Members
+from asyncinvoke.local.numbers import shown
 from asyncinvoke.local.protocol import refusals
 
 TIMEOUT = 60.0
@@ -69,6 +71,8 @@ def check_s3(where: str | Path | None) -> str | Path | None:
     Raises:
         ValueError: It is neither a URL nor an existing directory.
     """
+    if not (where is None or isinstance(where, str | os.PathLike)):
+        raise ValueError(f"s3={shown(where)} must be a folder that is there, or a URL")
     if _is_url(where) and not urlsplit(str(where)).hostname:
         raise ValueError(f"s3={str(where)!r} must name a host")
     if where is not None and not _is_url(where) and not Path(where).is_dir():

@@ -274,6 +274,7 @@ async def test_what_has_not_ended_when_the_endpoint_closes_is_dropped_and_counte
         ),
         ({"maximum_event_age": 59}, "maximum_event_age=59 must be 60 to 21600 seconds"),
         ({"retry_delays": (1.0,)}, "must be two times in seconds"),
+        ({"dead_letter": 5}, "dead_letter=5 must be a callable or a path"),
         ({"on_failure": "/gone/x.jsonl"}, "on_failure='/gone/x.jsonl' is in no directory"),
     ],
 )
