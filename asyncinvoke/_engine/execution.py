@@ -326,11 +326,20 @@ class Engine:
             raise PermitTimeoutError(None)
 
     async def _hold(self, brake: Brake, deadline: float) -> None:
-        """Wait while a map is paused, or until the invoker is closed."""
+        """Wait while a map is paused.
+
+        Raises:
+            LimiterClosedError: The invoker was closed in the meantime.
+            PermitTimeoutError: The map was still paused at the deadline.
+        """
+        is_over = False
         with Wait(self.waits, self._in_real_time(deadline)):
             await brake.wait()
+            is_over = True
         if self.waits.is_closed:
             raise LimiterClosedError
+        if not is_over:
+            raise PermitTimeoutError("the map is paused")
 
     def _in_real_time(self, deadline: float) -> float:
         if self._is_real or deadline == math.inf:
