@@ -191,16 +191,18 @@ class Engine:
                 if history is None:
                     history = History(call, began=began, deadline=deadline)
                 now = clock.monotonic()
-                ended = history.failed(
-                    answer,
-                    verdict,
-                    started=started,
-                    elapsed=elapsed,
-                    waited=permit.waited,
-                    now=now,
-                )
-                if emit is not None:
-                    emit(attempt_ended(execution, history.last))
+                try:
+                    ended = history.failed(
+                        answer,
+                        verdict,
+                        started=started,
+                        elapsed=elapsed,
+                        waited=permit.waited,
+                        now=now,
+                    )
+                finally:
+                    if emit is not None:
+                        emit(attempt_ended(execution, history.last))
                 if not isinstance(ended, float):
                     result = self.ended(call, ended, now - began)
                     return result
