@@ -196,7 +196,10 @@ class Batcher:
                     left.discard(outcome.index)
                     self._buffer.inside -= 1
                     self._finished(outcome.index, outcome)
-        except BaseException as error:  # noqa: BLE001  # it ends the run, like an error in a worker
+        except BaseException as error:
+            # It ends the run, like an error in a worker; if no item is left to tell it, by itself.
+            if not left:
+                raise
             for index in sorted(left):
                 self._buffer.inside -= 1
                 self._broke(index, error)

@@ -191,16 +191,18 @@ class Engine:
                 if history is None:
                     history = History(call, began=began, deadline=deadline)
                 now = clock.monotonic()
-                ended = history.failed(
-                    answer,
-                    verdict,
-                    started=started,
-                    elapsed=elapsed,
-                    waited=permit.waited,
-                    now=now,
-                )
-                if emit is not None:
-                    emit(attempt_ended(execution, history.last))
+                try:
+                    ended = history.failed(
+                        answer,
+                        verdict,
+                        started=started,
+                        elapsed=elapsed,
+                        waited=permit.waited,
+                        now=now,
+                    )
+                finally:
+                    if emit is not None:
+                        emit(attempt_ended(execution, history.last))
                 if not isinstance(ended, float):
                     result = self.ended(call, ended, now - began)
                     return result
@@ -326,11 +328,20 @@ class Engine:
             raise PermitTimeoutError(None)
 
     async def _hold(self, brake: Brake, deadline: float) -> None:
-        """Wait while a map is paused, or until the invoker is closed."""
+        """Wait while a map is paused.
+
+        Raises:
+            LimiterClosedError: The invoker was closed in the meantime.
+            PermitTimeoutError: The map was still paused at the deadline.
+        """
+        is_over = False
         with WaitScope(self.waits, self._in_real_time(deadline)):
             await brake.wait()
+            is_over = True
         if self.waits.is_closed:
             raise LimiterClosedError
+        if not is_over:
+            raise PermitTimeoutError("the map is paused")
 
     def _in_real_time(self, deadline: float) -> float:
         if self._is_real or deadline == math.inf:

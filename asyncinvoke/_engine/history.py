@@ -135,27 +135,26 @@ class History:
         """
         error = self._error(answer, verdict)
         self._outage_began = verdict.outage_began
-        decision: float | GaveUp
+        decision: float | GaveUp = GaveUp.NOT_RETRYABLE
         fault = answer.fault if isinstance(answer, Failure) else None
-        if fault in ENDS:
-            decision = ENDS[fault]
-        elif final:
-            decision = GaveUp.NOT_RETRYABLE
-        else:
-            decision = self._decide(verdict, error, now)
-        delay = None if isinstance(decision, GaveUp) else decision
-        self._keep(
-            kind=verdict.kind,
-            delivery=verdict.delivery,
-            status_code=error.status_code,
-            code=error.code,
-            reason=verdict.reason,
-            request_id=error.request_id,
-            started=started,
-            elapsed=elapsed,
-            waited=waited,
-            delay=delay,
-        )
+        try:
+            if fault in ENDS:
+                decision = ENDS[fault]
+            elif not final:
+                decision = self._decide(verdict, error, now)
+        finally:  # the attempt has ended, even if the policy raises
+            self._keep(
+                kind=verdict.kind,
+                delivery=verdict.delivery,
+                status_code=error.status_code,
+                code=error.code,
+                reason=verdict.reason,
+                request_id=error.request_id,
+                started=started,
+                elapsed=elapsed,
+                waited=waited,
+                delay=None if isinstance(decision, GaveUp) else decision,
+            )
         if not isinstance(decision, GaveUp):
             self._last_error = error
             return decision

@@ -167,17 +167,18 @@ class StreamExecution:
     ) -> float | Response[Any] | InvocationError:
         """Record this attempt as failed; return what `History.failed` does."""
         now = self._engine.clock.monotonic()
-        ended = self._history.failed(
-            answer,
-            verdict,
-            started=self._started,
-            elapsed=now - self._sent,
-            waited=self._permit.waited,
-            now=now,
-            final=final,
-        )
-        self._ending.emit(AttemptEnded, attempt=self._history.last)
-        return ended
+        try:
+            return self._history.failed(
+                answer,
+                verdict,
+                started=self._started,
+                elapsed=now - self._sent,
+                waited=self._permit.waited,
+                now=now,
+                final=final,
+            )
+        finally:
+            self._ending.emit(AttemptEnded, attempt=self._history.last)
 
     async def abandon(self) -> None:
         """Close the connection and release the permit; does nothing after the end."""

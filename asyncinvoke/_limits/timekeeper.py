@@ -114,6 +114,8 @@ class Timekeeper:
     def end(self, waiter: Waiter) -> None:
         """Remove a waiter that was granted its permit, or gave up."""
         del self.waiters[waiter]
+        if not self.waiters:
+            self._deadlines.clear()  # all stale, and there may have been many
         waiter.end()
 
     def set_alarm(self, gate: Gate, at: float) -> None:

@@ -19,16 +19,20 @@ from asyncinvoke import (
     Delivery,
     FunctionError,
     InvalidRequestError,
+    Invoker,
     MapRun,
     Outcome,
     RejectedError,
     Request,
+    RunSample,
     ThrottledError,
     ToleranceExceededError,
     TransportError,
 )
+from asyncinvoke._engine import run_events
 from asyncinvoke._engine.batcher import MOST_OPEN, PAUSE
 from asyncinvoke._engine.buffer import AHEAD
+from asyncinvoke.testing import FakeLambda
 from tests.doubles.engine import FAILED, LOST, REJECTED, THROTTLED
 from tests.engine.works import silent, tasks, trickle
 
@@ -411,6 +415,33 @@ async def test_a_shape_that_cannot_pack_fails_its_items_and_nothing_is_sent() ->
     ended = await outcomes_of(function, range(3), Batch(2, shape=Broken(KeyError("secret"))))
     assert [str(each.error) for each in ended] == ["the shape cannot pack the batch: KeyError"] * 3
     assert function.sent == []
+
+
+class Interrupt(BaseException):
+    """What an interrupt is: no `Exception`."""
+
+
+@pytest.mark.parametrize("closed", ["full", "ended", "paused"])
+@pytest.mark.anyio
+async def test_an_interrupt_while_items_that_cannot_be_packed_are_counted_is_raised(
+    closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_events, "SAMPLE_EVERY", 0.0)
+
+    def hook(event: object) -> None:
+        if isinstance(event, RunSample):
+            raise Interrupt
+
+    before = tasks()
+    payloads = silent(1) if closed == "paused" else [1]
+    batch = Batch(1 if closed == "full" else 2, shape=Broken(ValueError()))
+    with anyio.fail_after(SOON), pytest.raises(Interrupt):
+        async with (
+            Invoker(transport=FakeLambda(), hooks=[hook]) as invoker,
+            invoker.map("f", payloads, batch=batch) as run,
+        ):
+            await anext(run)
+    assert tasks() == before
 
 
 class Given:

@@ -8,16 +8,20 @@ from typing import Any
 import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
+from tenacity import stop_never, wait_none
 
 from asyncinvoke import (
     AdaptiveLimit,
+    Backoff,
     ConfigurationError,
+    DeadlineExceededError,
     FixedLimit,
     FunctionError,
     InvalidRequestError,
     Invoker,
     MapRun,
     Outcome,
+    RetryPolicy,
     Tolerance,
     ToleranceExceededError,
     TransportError,
@@ -28,6 +32,7 @@ from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
 from asyncinvoke.testing import InstantClock
 from asyncinvoke.typing import Phase
+from tests.doubles.engine import FakeClock
 
 from .works import SOON
 
@@ -282,3 +287,23 @@ async def test_an_item_that_waits_to_be_tried_again_is_held_by_a_pause_and_goes_
                 (outcome,) = [each async for each in run]
     assert outcome.ok
     assert len(outcome.attempts) == 2
+
+
+async def test_an_item_whose_deadline_passes_while_its_map_is_paused_says_so_on_any_clock() -> None:
+    class Refusing:
+        async def send(self, *_: Any) -> Reply | Failure:
+            run.pause()
+            return Failure(status_code=429, code="TooManyRequestsException")
+
+        open = send
+
+    transport: Any = Refusing()
+    at_once = RetryPolicy(throttled=Backoff(wait=wait_none(), stop=stop_never))
+    # The clock stands still, and the deadline passes in real time.
+    async with Invoker(transport=transport, clock=FakeClock()) as invoker:
+        with anyio.fail_after(SOON):
+            async with invoker.map("work", [1], timeout=0.01, retry=at_once) as run:
+                (outcome,) = [each async for each in run]
+    assert isinstance(outcome.error, DeadlineExceededError)
+    assert "waiting for a permit: the map is paused" in str(outcome.error)
+    assert len(outcome.attempts) == 1

@@ -314,6 +314,19 @@ async def test_callers_that_give_up_leave_nothing_behind() -> None:
         assert alive(Waiter, Permit, Line, Lane) - before <= 10 * FEW
 
 
+async def test_once_nobody_waits_any_more_no_deadline_is_remembered() -> None:
+    gc.collect()
+    before = alive(Waiter)
+    async with crowd(FixedLimit(1), MANY, held=1, deadline=500) as (there, _, _):
+        assert alive(Waiter) >= MANY
+        for scope in there.scopes:
+            scope.cancel()
+        await pause()
+        assert there.limiter.waiting == 0
+        gc.collect()
+        assert alive(Waiter) <= before
+
+
 async def test_scopes_that_were_throttled_once_are_forgotten_the_oldest_first() -> None:
     limiter = Limiter(AdaptiveLimit(), clock=HeldClock())
     number = KEPT_THROTTLED + 100

@@ -281,6 +281,25 @@ async def test_a_stream_that_is_not_to_be_had_is_told_as_the_error_that_is_raise
     heard.check()
 
 
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_attempt_has_ended_even_if_the_policy_that_is_asked_about_it_raises(
+    fake: FakeLambda, heard: Heard, streams: bool
+) -> None:
+    def broken(_: object) -> float:
+        raise ZeroDivisionError
+
+    fake.fault(throttle(RESERVED))
+    policy = RetryPolicy(throttled=Backoff(wait=broken, stop=stop_after_attempt(3)))
+    async with opened(fake, heard, retry=policy) as invoker:
+        call = invoker.stream("echo").__aenter__() if streams else invoker.invoke("echo")
+        with pytest.raises(ZeroDivisionError):
+            await call
+    (ended,) = heard.of(AttemptEnded)
+    assert (ended.attempt.reason, ended.attempt.delay) == (RESERVED, None)
+    assert heard.names[-2:] == ["AttemptEnded", "ExecutionEnded"]
+    heard.check()
+
+
 async def test_a_map_is_a_run_with_an_execution_for_each_item(
     fake: FakeLambda, heard: Heard
 ) -> None:
