@@ -54,7 +54,8 @@ class Releaser:
                 self._run_again(prepared, sent.outcome)
             elif not self._is_redriven(prepared, sent.outcome):
                 ends.made(prepared.index, sent.outcome)
-        for prepared, outcome in decided.twice:
+        # In the order of the input, so that a consumer knows those that it had by the last of them.
+        for prepared, outcome in sorted(decided.unnamed, key=lambda each: each[0].index):
             ends.made(prepared.index, replace(outcome, started=self._time()))
         self._replay(decided)
         for prepared in decided.skipped:

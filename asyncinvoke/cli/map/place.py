@@ -38,7 +38,8 @@ class Place:
     """And so are all later ones of items before this one."""
 
     unnamed: int = -1
-    """The last item in it of those that the journal does not have: a key that comes twice."""
+    """The last item in it of those that the journal does not have, as they come in the order of the
+    input: their keys are missing, or come twice."""
 
     lost: int = 0
     """How many more of the ends after `ends` may be in it, as its last lines.
