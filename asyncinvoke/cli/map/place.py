@@ -22,7 +22,8 @@ class Place:
     """How far an output is written, as the journal has it.
 
     Written is what has ended up to `ends`, counted over the run, and of what has ended since
-    everything before `following`, which is how an output in the order of the input grows.
+    everything before `following`, which is how an output in the order of the input grows if items are
+    known by their positions.
     """
 
     path: str
@@ -45,7 +46,8 @@ class Place:
     """How many more of the ends after `ends` may be in it, as its last lines.
 
     A redrive records first that an item was lost, if that was in progress at a kill, and runs it at
-    once: that is an end without a line.
+    once: that is an end without a line. And if items are known by keys, an output in the order of the
+    input has them in another order than the journal.
     """
 
     is_known: bool = False

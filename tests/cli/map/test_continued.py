@@ -34,7 +34,7 @@ class Journal:
     """What is committed: the ends of items in their order, and notes, which go with a later commit."""
 
     def __init__(self) -> None:
-        self.ends: list[Outcome] = []
+        self.ended: list[Outcome] = []
         self.notes: dict[str, Any] = {}
         self.waiting: dict[str, Any] = {}
 
@@ -44,11 +44,14 @@ class Journal:
     def commit(self) -> None:
         self.notes |= self.waiting
 
+    def ends(self) -> int:
+        return len(self.ended)
+
     def outcomes(self, *, ended: tuple[int, int]) -> Iterator[Outcome]:
-        last = {each.index: place for place, each in enumerate(self.ends, 1)}
+        last = {each.index: place for place, each in enumerate(self.ended, 1)}
         for index in sorted(last):
             if ended[0] < last[index] <= ended[1]:
-                yield self.ends[last[index] - 1]
+                yield self.ended[last[index] - 1]
 
 
 def outcome(index: int, take: int = 1) -> Outcome:
@@ -80,7 +83,7 @@ def test_each_outcome_is_in_the_output_once_whenever_the_process_dies(
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     written = Counter((line["index"], line.get("take", 1)) for line in lines)
     assert set(written.values()) == {1}
-    last = {each.index: (each.index, each.take) for each in journal.ends}
+    last = {each.index: (each.index, each.take) for each in journal.ended}
     assert set(last.values()) <= set(written)
     assert set(last) == set(range(items))
     if ordered:
@@ -99,7 +102,7 @@ async def play_all(
     """Play sessions until the last of them is complete."""
     for steps in crashed:
         lost = []
-        done = {each.index for each in journal.ends}
+        done = {each.index for each in journal.ended}
         left = [index for index in range(items) if index not in done]
         if not ordered:
             shuffle.shuffle(left)
@@ -133,7 +136,7 @@ async def play(
         lost: Items that end once more before that, which is not handed out.
     """
     due = list(left)
-    before = len(journal.ends)
+    before = len(journal.ended)
     journal.waiting = {}
     output, place = open_output(str(path), Place.from_note(journal.notes.get(NOTE), str(path)))
     writer = ContinuedWriter(
@@ -147,7 +150,7 @@ async def play(
         lines=LineNumbers(),
         note=journal.note,
     )
-    takes = Counter(each.index for each in journal.ends)
+    takes = Counter(each.index for each in journal.ended)
 
     try:
         await writer.catch_up()
@@ -162,7 +165,7 @@ async def play(
                 if index in lost:
                     lost.remove(index)
                     takes[index] += 1
-                    journal.ends.append(outcome(index, takes[index]))
+                    journal.ended.append(outcome(index, takes[index]))
                 under_way.append(outcome(index, takes[index] + 1))
             elif step == "commit":
                 journal.commit()
@@ -171,7 +174,7 @@ async def play(
                 else:
                     shuffle.shuffle(under_way)
                     early.update({each.index: each for each in under_way})
-                journal.ends += under_way
+                journal.ended += under_way
                 under_way = []
                 while due and due[0] in early:
                     handed.append(early.pop(due.pop(0)))
@@ -187,6 +190,42 @@ async def play(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_what_runs_again_is_in_an_ordered_output_once_however_the_session_ends(
+    is_stopped: bool, tmp_path: Path
+) -> None:
+    """A line that was repaired, or an item that did not run after all: all around it is written."""
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    for again in ([outcome(index) for index in range(4)], [outcome(1, take=2)], []):
+        output, place = open_output(str(path), Place.from_note(journal.notes.get(NOTE), str(path)))
+        writer = ContinuedWriter(
+            output,
+            place,
+            run=cast("RecordedRun", journal),
+            before=journal.ends(),
+            lost=0,
+            ordered=True,
+            keyed=False,
+            lines=LineNumbers(),
+            note=journal.note,
+        )
+        await writer.catch_up()
+        for each in again:
+            journal.ended.append(each)
+            journal.commit()  # the note that it is written goes with the next commit
+            await writer.add(each, is_stopped=is_stopped and each.take > 1)
+        if [each.take for each in again] == [2] and not is_stopped:
+            journal.waiting = {}  # the process is killed
+        else:
+            await writer.finish() if again[1:] or not again else None
+            journal.commit()
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["index"] for line in lines] == [0, 1, 2, 3, 1]
+
+
+@pytest.mark.anyio
 async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     journal = Journal()
@@ -196,7 +235,7 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
             output,
             place,
             run=cast("RecordedRun", journal),
-            before=len(journal.ends),
+            before=len(journal.ended),
             lost=0,
             ordered=False,
             keyed=True,
@@ -250,3 +289,27 @@ async def test_what_is_redriven_right_after_a_kill_is_in_the_output_once(
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     written = [(line["index"], line.get("take", 1)) for line in lines]
     assert sorted(written) == sorted([*((index, 1) for index in range(8)), (1, 3), (2, 3)])
+
+
+@pytest.mark.anyio
+async def test_an_ordered_output_of_items_with_keys_has_each_once_though_their_order_changes(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    words = (
+        "map",
+        "echo",
+        "in.jsonl",
+        "-j",
+        "e.run",
+        "-o",
+        "out.jsonl",
+        "--key",
+        "/id",
+        "--ordered",
+    )
+    for keys in ("abcd", "xyabcd", "xyabcd", "dzcbayx", "dzcbayx"):
+        lines = (json.dumps({"id": key}) for key in keys)
+        (tmp_path / "in.jsonl").write_text("\n".join(lines))
+        assert (await run(*words, "--endpoint-url", endpoint.url)).status == 0
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["key"] for line in written] == [*"abcdxyz"]
