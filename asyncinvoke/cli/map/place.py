@@ -95,8 +95,11 @@ def is_stream(path: str) -> bool:
     return file.exists() and not file.is_file() and not file.is_dir()
 
 
-def check_output(path: str, place: Place, *, force: bool) -> None:
+def check_output(path: str, place: Place, *, force: bool) -> Place:
     """Check that a file can be continued or created, before anything is sent.
+
+    Returns:
+        Where it is continued: at its beginning if it was removed, as the journal has all outcomes.
 
     Raises:
         CommandError: It is not what the journal says, not ours to replace, or cannot be written.
@@ -110,7 +113,7 @@ def check_output(path: str, place: Place, *, force: bool) -> None:
     if not os.access(path if is_there else file.absolute().parent, os.W_OK):
         raise CommandError(f"cannot write {path}: permission denied")
     if not is_there:
-        return  # start a new file: the journal has all outcomes
+        return Place(path=place.path)
     size = file.stat().st_size
     if place.offset and size < place.offset:
         raise CommandError(
@@ -126,6 +129,7 @@ def check_output(path: str, place: Place, *, force: bool) -> None:
         raise CommandError(
             f"output {path} exists, and does not belong to this run: --force replaces it"
         )
+    return place
 
 
 def _ends_a_line(file: Path, offset: int) -> bool:

@@ -45,6 +45,9 @@ async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrup
         check_whole(path)
     noted = _notes(path)
     place, lines = _found(bulk, noted)
+    # What is noted of an output that is begun anew has to be stored before the file is touched, and it
+    # is once the input was compared.
+    file = noted.get(FILE) if place.is_known or not place.path else None
     limit = max(bulk.concurrency, MOST_IN_FLIGHT)
     async with opened(bulk, limit, interrupt) as (invoker, display):
         settings = options_of_job(bulk, display)
@@ -64,7 +67,7 @@ async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrup
         journal = Journal(path, replay=False, redrive=bulk.redrive, notes=notes)
         block = invoker.map(
             bulk.function_name,
-            Reading(job.read, partial(_again, bulk, source, noted.get(FILE))),
+            Reading(job.read, partial(_again, bulk, source, file)),
             journal=journal,
             ordered=bulk.ordered,
             key=None if bulk.key is None else _no_key,
@@ -167,8 +170,7 @@ def _found(bulk: Bulk, noted: Mapping[str, object]) -> tuple[Place, LineNumbers]
     output = bulk.output
     if output is None or not _is_file(output):
         return Place(path=""), LineNumbers()
-    place = Place.from_note(note, real_name(output))
-    check_output(output, place, force=bulk.force)
+    place = check_output(output, Place.from_note(note, real_name(output)), force=bulk.force)
     lines = note.get("lines") if isinstance(note, dict) else None
     return place, LineNumbers.from_note(lines)
 

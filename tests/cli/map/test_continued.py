@@ -5,6 +5,8 @@ A journal and a file are played: what is committed stays, what is written stays 
 
 import json
 import os
+import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,7 @@ from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RecordedRun
 from tests.cli.processes import Run
 from tests.journal.crashes import crash
+from tests.journal.killing import ROOT
 
 STEPS = ["end", "take", "commit"] * 90
 """A session that comes to its end."""
@@ -313,3 +316,43 @@ async def test_an_ordered_output_of_items_with_keys_has_each_once_though_their_o
         assert (await run(*words, "--endpoint-url", endpoint.url)).status == 0
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [line["key"] for line in written] == [*"abcdxyz"]
+
+
+DIES = """
+import os, signal, sys
+from asyncinvoke.cli.app import run
+from asyncinvoke.cli.map.continued import ContinuedWriter
+
+async def die(writer):
+    await writer._write(next(writer._behind))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+ContinuedWriter.catch_up = die
+run(sys.argv[1:])
+"""
+"""A session that is killed when it has written the first of what is recorded."""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("output", [("-o", "out.jsonl"), ()], ids=["removed", "none before"])
+async def test_an_output_that_is_written_anew_is_continued_after_a_kill(
+    output: tuple[str, ...], endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(8)))
+    words = ["map", "echo", "in.jsonl", "-j", "e.run", "--endpoint-url", endpoint.url]
+    assert (await run(*words, *output)).status == 0
+    written = tmp_path / "out.jsonl"
+    written.unlink(missing_ok=True)
+    words += ["-o", "out.jsonl"]
+    killed = await anyio.run_process(
+        [sys.executable, "-c", DIES, *words],
+        cwd=tmp_path,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(written.read_text().splitlines()) == 1
+    again = await run(*words)
+    assert again.status == 0, again.err
+    indexes = [json.loads(line)["index"] for line in written.read_text().splitlines()]
+    assert sorted(indexes) == list(range(8))
