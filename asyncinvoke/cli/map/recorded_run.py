@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -31,7 +30,7 @@ from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.map.source import FILE, LineNumbers, Reading, file_note, is_same_file
 from asyncinvoke.cli.map.summary import NOTHING_READ
 from asyncinvoke.cli.running import Interrupt
-from asyncinvoke.cli.runs.parts import check_whole
+from asyncinvoke.cli.runs.parts import check_whole, is_begun
 from asyncinvoke.inputs import Input, Item, read
 from asyncinvoke.runs import open_run
 
@@ -150,7 +149,7 @@ def _notes(path: str) -> Mapping[str, object]:
     with contextlib.suppress(
         OSError, ValueError
     ):  # what is wrong with it is said when it is opened
-        if Path(path).is_file() and Path(path).stat().st_size:
+        if is_begun(path):
             with open_run(path) as recorded:
                 return recorded.summary().notes
     return {}

@@ -6,9 +6,11 @@ A journal and a file are played: what is committed stays, what is written stays 
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -356,3 +358,19 @@ async def test_an_output_that_is_written_anew_is_continued_after_a_kill(
     assert again.status == 0, again.err
     indexes = [json.loads(line)["index"] for line in written.read_text().splitlines()]
     assert sorted(indexes) == list(range(8))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+async def test_a_run_that_was_killed_before_its_first_commit_is_continued(
+    output: str, processes: tuple[str, ...], endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    for name in ("e.run", "e.run.1of2") if processes else ("e.run",):
+        with closing(sqlite3.connect(tmp_path / name)) as journal:
+            journal.execute("PRAGMA journal_mode = WAL").fetchall()
+        (tmp_path / f"{name}-marks").touch()
+    words = ("map", "echo", "in.jsonl", "-j", "e.run", "-o", output, *processes)
+    ended = await run(*words, "--endpoint-url", endpoint.url)
+    assert (ended.status, (tmp_path / output).exists()) == (0, True), ended.err
