@@ -156,9 +156,9 @@ def _notes(path: str) -> Mapping[str, object]:
 
 
 def _again(bulk: Bulk, source: Input, noted: object) -> AsyncIterable[Item] | None:
-    """Return the items to be compared before anything is sent; `None` where it is the same file."""
-    if source.status is None or is_same_file(noted, source.status):
-        return None
+    """Return the items to be compared before anything is sent; `None` where they cannot or need not be."""
+    if bulk.source == "-" or source.status is None or is_same_file(noted, source.status):
+        return None  # of standard input, though it may be a file, what was read is gone
     again = read(bulk.source, bulk.format, key=bulk.key, payload_template=bulk.payload_template)
     return paced(replace(bulk, rate=None), again).items()
 

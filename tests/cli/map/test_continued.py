@@ -5,6 +5,7 @@ A journal and a file are played: what is committed stays, what is written stays 
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import sys
@@ -374,3 +375,24 @@ async def test_a_run_that_was_killed_before_its_first_commit_is_continued(
     words = ("map", "echo", "in.jsonl", "-j", "e.run", "-o", output, *processes)
     ended = await run(*words, "--endpoint-url", endpoint.url)
     assert (ended.status, (tmp_path / output).exists()) == (0, True), ended.err
+
+
+@pytest.mark.anyio
+async def test_a_file_as_standard_input_may_have_grown_and_its_output_may_be_removed(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    words = ("map", "echo", "-", "-j", "e.run", "-o", "out.jsonl", "--endpoint-url", endpoint.url)
+    command = shlex.join([sys.executable, "-m", "asyncinvoke", *words])
+    for count in (3, 5, 5):
+        (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(count)))
+        ended = await anyio.run_process(
+            f"{command} < in.jsonl",
+            cwd=tmp_path,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert ended.returncode == 0, ended.stderr
+        lines = (tmp_path / "out.jsonl").read_text().splitlines()
+        assert sorted(json.loads(line)["index"] for line in lines) == list(range(count))
+        if count == 5:
+            (tmp_path / "out.jsonl").unlink()
