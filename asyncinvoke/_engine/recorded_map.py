@@ -16,7 +16,7 @@ from asyncinvoke._engine.shard import ShardFilter
 from asyncinvoke._engine.tolerance import StopCondition, invoker_was_left
 from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke.errors import AsyncInvokeError, InvocationError
+from asyncinvoke.errors import AsyncInvokeError, InvocationError, JournalError
 
 
 class RecordedPipeline(Pipeline):
@@ -185,6 +185,9 @@ class RecordedPipeline(Pipeline):
         dropped = self.workers.drop()
         for index in dropped if self._batcher is None else self._batcher.drop(dropped):
             self._put(index, None)
+        if isinstance(error, JournalError) and isinstance(self._error, Exception):
+            # More is wrong than what ended the run before: outcomes are yielded that are not recorded.
+            error.__context__, self._error = self._error, None
         self._end(error)
 
     def _look_ahead(self, count: int) -> None:

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
+from asyncinvoke._engine.frames import without_frames
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.in_doubt import lost_attempt, lost_outcome
 from asyncinvoke._journal.schema import State
-from asyncinvoke.errors import InvalidRequestError
+from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 _REDRIVEN = {
     State.NOT_RUN: Redrive.NOT_RUN.value,
@@ -67,8 +68,8 @@ class Decided:
     skipped: list[Prepared] = field(default_factory=list)
     """Items that have ended and are not replayed."""
 
-    twice: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
-    """Items with the key of another item."""
+    unnamed: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
+    """Items without a valid key, or with the key of another item."""
 
     differing: list[Prepared] = field(default_factory=list)
     """Items that differ from what is recorded."""
@@ -81,7 +82,7 @@ class Decided:
 
     def drop_all_but_differing(self, reads: list[Prepared]) -> None:
         """Drop the other items of the group: the input is not that of the run."""
-        kept = {id(prepared) for prepared, _ in self.twice}
+        kept = {id(prepared) for prepared, _ in self.unnamed}
         self.dropped = [each for each in reads if id(each) not in kept]
         self.fresh, self.again, self.repeated, self.lost = [], [], [], []
         self.replayed, self.asked, self.skipped = [], [], []
@@ -143,7 +144,7 @@ def decide_found(
         prepared = each.prepared
         if seen is not None:
             if prepared.row in seen:
-                into.twice.append((prepared, _twice(prepared, prepared.row)))
+                into.unnamed.append((prepared, _twice(prepared, prepared.row)))
                 continue
             seen.add(prepared.row)
         action = _action_for(each, journal, keyed=seen is not None)
@@ -190,11 +191,14 @@ def decide_fresh(
         return
     for prepared in fresh:
         name = prepared.index if seen is None else prepared.key
-        assert name is not None  # noqa: S101  # with keys, each item here has one
+        if name is None:
+            assert prepared.error is not None  # noqa: S101  # it has no key because of that
+            into.unnamed.append((prepared, _unnamed(prepared, without_frames(prepared.error))))
+            continue
         if seen is not None:
             assert isinstance(name, str)  # noqa: S101  # it is the key
             if name in seen.open:
-                into.twice.append((prepared, _twice(prepared, seen.open[name])))
+                into.unnamed.append((prepared, _twice(prepared, seen.open[name])))
                 continue
         left = lost.get(name)
         if left is None:
@@ -240,6 +244,10 @@ def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:
 
 def _twice(prepared: Prepared, row: int) -> Outcome[Any]:
     error = InvalidRequestError(f"key {prepared.key!r} is that of item {row}")
+    return _unnamed(prepared, error, take=0)
+
+
+def _unnamed(prepared: Prepared, error: AsyncInvokeError, *, take: int = 1) -> Outcome[Any]:
     return Outcome(
-        index=prepared.index, key=prepared.key, error=error, started=0.0, elapsed=0.0, take=0
+        index=prepared.index, key=prepared.key, error=error, started=0.0, elapsed=0.0, take=take
     )

@@ -153,8 +153,6 @@ class JournalRecorder:
         pending.read += 1
         if pending.error is not None or pending.is_refused:
             self._callbacks.dropped(prepared.index)
-        elif self._keyed and prepared.key is None:
-            self._callbacks.work([prepared])  # it has no key, and has failed because of that
         else:
             pending.reads.append(prepared)
             if self._writer.wanted is not None:

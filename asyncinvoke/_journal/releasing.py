@@ -54,8 +54,8 @@ class Releaser:
                 self._run_again(prepared, sent.outcome)
             elif not self._is_redriven(prepared, sent.outcome):
                 callbacks.made(prepared.index, sent.outcome)
-        # In the order of the input, as all of them: what was written of them is known by the last.
-        for prepared, outcome in sorted(decided.twice, key=lambda each: each[0].index):
+        # In the order of the input, so that a consumer knows those that it had by the last of them.
+        for prepared, outcome in sorted(decided.unnamed, key=lambda each: each[0].index):
             callbacks.made(prepared.index, replace(outcome, started=self._time()))
         self._replay(decided)
         for prepared in decided.skipped:

@@ -19,12 +19,21 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from asyncinvoke import InvalidRequestError, Invoker, Journal, JournalError, MapRun, Outcome
+from asyncinvoke import (
+    InvalidRequestError,
+    Invoker,
+    Journal,
+    JournalError,
+    MapRun,
+    Outcome,
+    ToleranceExceededError,
+)
 from asyncinvoke._journal import marks
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.opening import writing
 from asyncinvoke._journal.paths import SIDES
+from asyncinvoke._journal.pending import CommitBatch
 from asyncinvoke._journal.session import Session
 from asyncinvoke._journal.store import Store
 from asyncinvoke.runs import open_run, settle
@@ -316,6 +325,22 @@ def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path:
         # Recorded outcomes are there, and the other items are known to be in doubt.
         assert 10 < summary.ended <= sent + 10
         assert summary.succeeded + summary.may_have_run == sent + 10
+
+
+async def test_outcomes_that_cannot_be_recorded_are_told_though_the_run_was_ended_before_that(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Store.commit
+
+    def full(store: Store, batch: CommitBatch) -> None:
+        if batch.ended:
+            raise JournalError(f"{path}: the disk is full")
+        commit(store, batch)
+
+    monkeypatch.setattr(Store, "commit", full)
+    with pytest.raises(JournalError, match="the disk is full") as raised:
+        await World(failing=range(8)).map(path, range(8), tolerate=2)
+    assert isinstance(raised.value.__context__, ToleranceExceededError)
 
 
 async def test_what_a_kill_has_left_beside_a_journal_survives_a_call_that_is_refused(

@@ -276,11 +276,19 @@ async def test_a_key_that_comes_twice_is_one_failed_outcome(path: Path, sessions
     assert str(failed[43]) == "key '2' is that of item 1"
 
 
-async def test_keys_that_come_twice_fail_in_the_order_of_the_input(path: Path) -> None:
+@pytest.mark.parametrize("batch", [None, 2])
+async def test_items_that_no_journal_can_name_come_in_the_order_of_the_input(
+    path: Path, batch: int | None
+) -> None:
+    """By the last of them, whoever continues an output knows which of them are in it."""
     world = World()
-    await world.map(path, orders(1, 2), key=name)
-    outcomes = await world.map(path, streamed(orders(8, 8, 1, 1, 9, 9, 2, 2)), key=name)
-    assert [outcome.index for outcome in outcomes if not outcome.ok] == [1, 3, 5, 7]
+    options: dict[str, Any] = {"key": name, "batch": batch}
+    await world.map(path, orders(1), **options)
+    items = [*orders(1, 2, 2, 1), {"n": 0}, *orders(3, 3), {"n": 1}]
+    outcomes = await world.map(path, items, **options)
+    unnamed = [each for each in outcomes if isinstance(each.error, InvalidRequestError)]
+    assert [each.index for each in unnamed] == [2, 3, 4, 6, 7]
+    assert [each.key for each in unnamed] == ["2", "1", None, "3", None]
 
 
 async def test_the_same_payload_twice_is_two_items_by_position(path: Path) -> None:

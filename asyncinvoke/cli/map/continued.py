@@ -53,9 +53,11 @@ class ContinuedWriter:
         self._note = note
         self._ends = place.ends
         self._following = place.following
-        self._unnamed, self._twice = place.unnamed, place.twice
+        self._unnamed = place.unnamed
+        self._run = run
         self._before = before
-        self._lost = lost
+        self._redriven = lost
+        self._lost = place.lost
         written = last_written(place, keyed=keyed) if place.lost else frozenset()
         # What earlier sessions have recorded, and did not write.
         self._behind: Iterator[Outcome] = (
@@ -68,9 +70,12 @@ class ContinuedWriter:
 
     async def catch_up(self) -> None:
         """Write what earlier sessions have recorded and did not write, unless its turn is later."""
-        if not self._ordered or self._place.lost:  # a redrive was not in the order of the input
+        self._next_behind = next(self._behind, None)
+        # A redrive was not in the order of the input.
+        if not self._ordered or (self._place.lost and not self._keyed):
             await self._write_behind(None)
-            self._ends, self._following = self._before, 0
+        if self._next_behind is None:
+            self._ends, self._following, self._lost = self._before, 0, self._redriven
         self._say()
 
     async def add(self, outcome: Outcome, *, is_stopped: bool) -> bool:
@@ -81,23 +86,21 @@ class ContinuedWriter:
             is_stopped: Whether items before it may have been left. In the order of the input it is
                 not its turn then: the session that runs those writes it.
         """
-        if not is_recorded(outcome, keyed=self._keyed):
-            if outcome.index <= (self._unnamed if outcome.key is None else self._twice):
-                return False  # an earlier session has written the same
-            if outcome.key is None:
-                self._unnamed = outcome.index
-            else:
-                self._twice = outcome.index
-            await self._write(outcome)
-        elif not self._ordered:
-            await self._write(outcome)
-            self._ends += 1
-        elif is_stopped:
-            return False
-        else:
+        is_named = is_recorded(outcome, keyed=self._keyed)
+        if not is_named and outcome.index <= self._unnamed:
+            return False  # an earlier session has written the same
+        if self._ordered:
+            # What runs again though all around it is written, as a line that was repaired, has its turn.
+            if is_stopped and outcome.index >= self._following:
+                return False
             await self._write_behind(outcome.index)
-            await self._write(outcome)
-            self._following = max(self._following, outcome.index + 1)
+        await self._write(outcome)
+        if not is_named:
+            self._unnamed = outcome.index
+        elif self._ordered:
+            self._has_written(outcome)
+        else:
+            self._ends += 1
         self._say()
         return True
 
@@ -105,6 +108,7 @@ class ContinuedWriter:
         """Write what follows the last outcome; once the run is complete."""
         if self._ordered:
             await self._write_behind(None)
+            self._ends, self._following, self._lost = self._run.ends(), 0, 0
             self._say()
 
     async def _write_behind(self, until: int | None) -> None:
@@ -117,7 +121,16 @@ class ContinuedWriter:
             await self._write(outcome)
             self._next_behind = None
             if self._ordered:
-                self._following = outcome.index + 1
+                self._has_written(outcome)
+
+    def _has_written(self, outcome: Outcome) -> None:
+        """Count an outcome that was written in the order of the input."""
+        # A journal with keys does not know that order: which of its ends are in the output is told by
+        # the last lines of that.
+        if self._keyed:
+            self._lost += 1
+        else:
+            self._following = max(self._following, outcome.index + 1)
 
     def check_in_place(self) -> None:
         """Check, once all is written, that the file is still where it was.
@@ -159,7 +172,6 @@ class ContinuedWriter:
                 ends=self._ends,
                 following=self._following,
                 unnamed=self._unnamed,
-                twice=self._twice,
                 lost=self._lost,
             ).as_note(self._lines),
         )

@@ -21,6 +21,7 @@ from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_checks import check_not_the_input, check_not_the_journal
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
+from asyncinvoke.cli.runs.parts import is_begun
 from asyncinvoke.cli.terminated import raised_signals
 from asyncinvoke.runs import open_run
 
@@ -129,7 +130,7 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
     known = _is_of_run(bulk.journal, target)
     check_whole(target, kind, force=bulk.force or known)
     status = work(replace(bulk, output=None, whole_output=real_name(target)))
-    if not _is_begun(bulk.journal):
+    if not is_begun(bulk.journal):
         return status  # nothing was sent, and why has been said
     with open_run(bulk.journal) as run:
         summary = run.summary()
@@ -240,14 +241,9 @@ def write_lines(lines: Iterable[bytes], target: str, kind: Kind) -> int:
 
 def _is_of_run(journal: str, target: str) -> bool:
     """Whether a journal says that an output is that of its run."""
-    if not _is_begun(journal):
+    if not is_begun(journal):
         return False
     with open_run(journal) as run:
         command = run.summary().notes.get(COMMAND)
     noted = command.get("whole_output") if isinstance(command, dict) else None
     return noted is not None and real_name(str(noted)) == real_name(target)  # it may have links
-
-
-def _is_begun(journal: str) -> bool:
-    path = Path(journal)
-    return path.is_file() and path.stat().st_size > 0

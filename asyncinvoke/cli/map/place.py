@@ -22,7 +22,8 @@ class Place:
     """How far an output is written, as the journal has it.
 
     Written is what has ended up to `ends`, counted over the run, and of what has ended since
-    everything before `following`, which is how an output in the order of the input grows.
+    everything before `following`, which is how an output in the order of the input grows if items are
+    known by their positions.
     """
 
     path: str
@@ -38,17 +39,15 @@ class Place:
     """And so are all later ones of items before this one."""
 
     unnamed: int = -1
-    """The last item in it of those without a key, which the journal does not have."""
-
-    twice: int = -1
-    """The last item in it of those with the key of another, which it does not have either. These come
-    in the order of the input, as do those without a key, but each by themselves."""
+    """The last item in it of those that the journal does not have, as they come in the order of the
+    input: their keys are missing, or come twice."""
 
     lost: int = 0
     """How many more of the ends after `ends` may be in it, as its last lines.
 
     A redrive records first that an item was lost, if that was in progress at a kill, and runs it at
-    once: that is an end without a line.
+    once: that is an end without a line. And if items are known by keys, an output in the order of the
+    input has them in another order than the journal.
     """
 
     is_known: bool = False
@@ -60,8 +59,7 @@ class Place:
 
         Args:
             note: The note.
-            path: The file, without links. An older version noted it with them, and neither `lost`
-                nor `twice`.
+            path: The file, without links. An older version noted it with them, and no `lost`.
         """
         match note:
             case {
@@ -72,14 +70,13 @@ class Place:
                 "unnamed": int(unnamed),
                 **later,
             } if real_name(noted) == path:
-                lost, twice = later.get("lost"), later.get("twice")
+                lost = later.get("lost")
                 return cls(
                     path=path,
                     offset=offset,
                     ends=ends,
                     following=following,
                     unnamed=unnamed,
-                    twice=twice if isinstance(twice, int) else unnamed,
                     lost=lost if isinstance(lost, int) else 0,
                     is_known=True,
                 )
@@ -98,8 +95,11 @@ def is_stream(path: str) -> bool:
     return file.exists() and not file.is_file() and not file.is_dir()
 
 
-def check_output(path: str, place: Place, *, force: bool) -> None:
+def check_output(path: str, place: Place, *, force: bool) -> Place:
     """Check that a file can be continued or created, before anything is sent.
+
+    Returns:
+        Where it is continued: at its beginning if it was removed, as the journal has all outcomes.
 
     Raises:
         CommandError: It is not what the journal says, not ours to replace, or cannot be written.
@@ -113,7 +113,7 @@ def check_output(path: str, place: Place, *, force: bool) -> None:
     if not os.access(path if is_there else file.absolute().parent, os.W_OK):
         raise CommandError(f"cannot write {path}: permission denied")
     if not is_there:
-        return  # start a new file: the journal has all outcomes
+        return Place(path=place.path)
     size = file.stat().st_size
     if place.offset and size < place.offset:
         raise CommandError(
@@ -129,6 +129,7 @@ def check_output(path: str, place: Place, *, force: bool) -> None:
         raise CommandError(
             f"output {path} exists, and does not belong to this run: --force replaces it"
         )
+    return place
 
 
 def _ends_a_line(file: Path, offset: int) -> bool:

@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -31,7 +30,7 @@ from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.map.source import FILE, LineNumbers, Reading, file_note, is_same_file
 from asyncinvoke.cli.map.summary import NOTHING_READ
 from asyncinvoke.cli.running import Interrupt
-from asyncinvoke.cli.runs.parts import check_whole
+from asyncinvoke.cli.runs.parts import check_whole, is_begun
 from asyncinvoke.inputs import Input, Item, read
 from asyncinvoke.runs import open_run
 
@@ -45,6 +44,9 @@ async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrup
         check_whole(path)
     noted = _notes(path)
     place, lines = _found(bulk, noted)
+    # What is noted of an output that is begun anew has to be stored before the file is touched, and it
+    # is once the input was compared.
+    file = noted.get(FILE) if place.is_known or not place.path else None
     limit = max(bulk.concurrency, MOST_IN_FLIGHT)
     async with opened(bulk, limit, interrupt) as (invoker, display):
         settings = options_of_job(bulk, display)
@@ -64,7 +66,7 @@ async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrup
         journal = Journal(path, replay=False, redrive=bulk.redrive, notes=notes)
         block = invoker.map(
             bulk.function_name,
-            Reading(job.read, partial(_again, bulk, source, noted.get(FILE))),
+            Reading(job.read, partial(_again, bulk, source, file)),
             journal=journal,
             ordered=bulk.ordered,
             key=None if bulk.key is None else _no_key,
@@ -147,16 +149,16 @@ def _notes(path: str) -> Mapping[str, object]:
     with contextlib.suppress(
         OSError, ValueError
     ):  # what is wrong with it is said when it is opened
-        if Path(path).is_file() and Path(path).stat().st_size:
+        if is_begun(path):
             with open_run(path) as recorded:
                 return recorded.summary().notes
     return {}
 
 
 def _again(bulk: Bulk, source: Input, noted: object) -> AsyncIterable[Item] | None:
-    """Return the items to be compared before anything is sent; `None` where it is the same file."""
-    if source.status is None or is_same_file(noted, source.status):
-        return None
+    """Return the items to be compared before anything is sent; `None` where they cannot or need not be."""
+    if bulk.source == "-" or source.status is None or is_same_file(noted, source.status):
+        return None  # of standard input, though it may be a file, what was read is gone
     again = read(bulk.source, bulk.format, key=bulk.key, payload_template=bulk.payload_template)
     return paced(replace(bulk, rate=None), again).items()
 
@@ -167,8 +169,7 @@ def _found(bulk: Bulk, noted: Mapping[str, object]) -> tuple[Place, LineNumbers]
     output = bulk.output
     if output is None or not _is_file(output):
         return Place(path=""), LineNumbers()
-    place = Place.from_note(note, real_name(output))
-    check_output(output, place, force=bulk.force)
+    place = check_output(output, Place.from_note(note, real_name(output)), force=bulk.force)
     lines = note.get("lines") if isinstance(note, dict) else None
     return place, LineNumbers.from_note(lines)
 

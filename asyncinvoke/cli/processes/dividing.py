@@ -13,7 +13,7 @@ from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED, CommandError
 from asyncinvoke.cli.map.progress import Counts
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.map.summary import FailureGroup, OutcomeCounts, Remaining
-from asyncinvoke.cli.runs.parts import found_parts, shared_out
+from asyncinvoke.cli.runs.parts import found_parts, is_begun, shared_out
 from asyncinvoke.runs import open_run
 
 
@@ -54,7 +54,7 @@ def _check_journals(journal: Path, processes: int) -> None:
             f"{journal}: it was run with --processes {min(numbers - {processes})}: "
             "continue it with the same number"
         )
-    if not journal.exists() or not journal.stat().st_size:
+    if not is_begun(str(journal)):
         return
     with open_run(journal) as run:
         summary = run.summary()

@@ -5,7 +5,6 @@ import json
 import os
 import stat
 from collections.abc import Iterable
-from pathlib import Path
 
 import click
 
@@ -31,6 +30,7 @@ from asyncinvoke.cli.processes.dividing import check, divided, worst
 from asyncinvoke.cli.processes.together import Together, say_which_failed
 from asyncinvoke.cli.running import Interrupt, run
 from asyncinvoke.cli.runs.merge import said_of, shared_notes
+from asyncinvoke.cli.runs.parts import is_begun
 from asyncinvoke.runs import RunSummary, merge, open_run
 
 
@@ -68,7 +68,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
             _summarise(bulk, together, None, [])
             return worst(together.statuses.values())
         journals = [part.journal for part in divided(bulk, processes) if part.journal is not None]
-        parts = [each for each in journals if _is_there(each)]
+        parts = [each for each in journals if is_begun(each)]
         try:
             return await _end(bulk, bulk.journal, parts, together)
         except JournalError as error:
@@ -121,17 +121,13 @@ def _is_a_file(descriptor: int) -> bool:
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
-def _is_there(path: str) -> bool:
-    return Path(path).is_file()
-
-
 def _place(bulk: Bulk) -> Place | None:
     """Return the journal's note on the output; `None` if it is not a file that can be continued."""
     output = bulk.output
     if bulk.journal is None or output is None or output == "-" or is_stream(output):
         return None
     note = None
-    if _is_there(bulk.journal) and Path(bulk.journal).stat().st_size:
+    if is_begun(bulk.journal):
         with open_run(bulk.journal) as recorded:
             note = recorded.summary().notes.get(NOTE)
     return Place.from_note(note, real_name(output))

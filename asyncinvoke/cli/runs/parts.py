@@ -14,7 +14,15 @@ from asyncinvoke._report.standing import TOTAL, UNRECORDED, key_of, total_of, un
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.runs.group import opened_run
 from asyncinvoke.cli.runs.obeying import ANSWER
-from asyncinvoke.runs import RecordedCause, RecordedItem, RecordedRun, RunSummary, Sample, open_run
+from asyncinvoke.runs import (
+    RecordedCause,
+    RecordedItem,
+    RecordedRun,
+    RunSummary,
+    Sample,
+    is_journal,
+    open_run,
+)
 
 _COUNTS = (
     *("succeeded", "failed", "not_run", "may_have_run"),
@@ -81,16 +89,22 @@ def at_work(path: str) -> list[str]:
 
 def _unmerged(path: str) -> list[str]:
     """Return the journals of the parts of a run that has none itself, as all were killed."""
-    if not path or _is_begun(path):
+    if not path or is_begun(path):
         return []
-    return [each for each in all_parts(path) if _is_begun(each)]
+    return [each for each in all_parts(path) if is_begun(each)]
 
 
-def _is_begun(path: str) -> bool:
+def is_begun(path: str) -> bool:
+    """Return whether a journal has anything recorded: a process may die before its first commit."""
     try:
-        return os.path.isfile(path) and os.path.getsize(path) > 0
+        if not os.path.isfile(path) or not os.path.getsize(path):
+            return False
+        open_run(path).close()
     except OSError:  # it was removed in between; opening it reports what is wrong
         return False
+    except JournalError:  # if it is damaged, or of a newer version, so does whoever reads it
+        return is_journal(path)
+    return True
 
 
 def check_whole(path: str) -> None:
@@ -109,7 +123,7 @@ def check_whole(path: str) -> None:
                 "wait until all --processes have ended"
             )
     parts = all_parts(path)
-    if parts and not _is_begun(path):
+    if parts and not is_begun(path):
         raise CommandError(
             f"{path}: its --processes {len(parts)} were killed: continue it with the same number, "
             f"or merge {path}.*of{len(parts)} into it"

@@ -5,8 +5,13 @@ A journal and a file are played: what is committed stays, what is written stays 
 
 import json
 import os
+import shlex
+import signal
+import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +30,7 @@ from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RecordedRun
 from tests.cli.processes import Run
 from tests.journal.crashes import crash
+from tests.journal.killing import ROOT
 
 STEPS = ["end", "take", "commit"] * 90
 """A session that comes to its end."""
@@ -34,7 +40,7 @@ class Journal:
     """What is committed: the ends of items in their order, and notes, which go with a later commit."""
 
     def __init__(self) -> None:
-        self.ends: list[Outcome] = []
+        self.ended: list[Outcome] = []
         self.notes: dict[str, Any] = {}
         self.waiting: dict[str, Any] = {}
 
@@ -44,11 +50,14 @@ class Journal:
     def commit(self) -> None:
         self.notes |= self.waiting
 
+    def ends(self) -> int:
+        return len(self.ended)
+
     def outcomes(self, *, ended: tuple[int, int]) -> Iterator[Outcome]:
-        last = {each.index: place for place, each in enumerate(self.ends, 1)}
+        last = {each.index: place for place, each in enumerate(self.ended, 1)}
         for index in sorted(last):
             if ended[0] < last[index] <= ended[1]:
-                yield self.ends[last[index] - 1]
+                yield self.ended[last[index] - 1]
 
 
 def outcome(index: int, take: int = 1) -> Outcome:
@@ -80,7 +89,7 @@ def test_each_outcome_is_in_the_output_once_whenever_the_process_dies(
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     written = Counter((line["index"], line.get("take", 1)) for line in lines)
     assert set(written.values()) == {1}
-    last = {each.index: (each.index, each.take) for each in journal.ends}
+    last = {each.index: (each.index, each.take) for each in journal.ended}
     assert set(last.values()) <= set(written)
     assert set(last) == set(range(items))
     if ordered:
@@ -99,7 +108,7 @@ async def play_all(
     """Play sessions until the last of them is complete."""
     for steps in crashed:
         lost = []
-        done = {each.index for each in journal.ends}
+        done = {each.index for each in journal.ended}
         left = [index for index in range(items) if index not in done]
         if not ordered:
             shuffle.shuffle(left)
@@ -133,7 +142,7 @@ async def play(
         lost: Items that end once more before that, which is not handed out.
     """
     due = list(left)
-    before = len(journal.ends)
+    before = len(journal.ended)
     journal.waiting = {}
     output, place = open_output(str(path), Place.from_note(journal.notes.get(NOTE), str(path)))
     writer = ContinuedWriter(
@@ -147,7 +156,7 @@ async def play(
         lines=LineNumbers(),
         note=journal.note,
     )
-    takes = Counter(each.index for each in journal.ends)
+    takes = Counter(each.index for each in journal.ended)
 
     try:
         await writer.catch_up()
@@ -162,7 +171,7 @@ async def play(
                 if index in lost:
                     lost.remove(index)
                     takes[index] += 1
-                    journal.ends.append(outcome(index, takes[index]))
+                    journal.ended.append(outcome(index, takes[index]))
                 under_way.append(outcome(index, takes[index] + 1))
             elif step == "commit":
                 journal.commit()
@@ -171,7 +180,7 @@ async def play(
                 else:
                     shuffle.shuffle(under_way)
                     early.update({each.index: each for each in under_way})
-                journal.ends += under_way
+                journal.ended += under_way
                 under_way = []
                 while due and due[0] in early:
                     handed.append(early.pop(due.pop(0)))
@@ -187,6 +196,42 @@ async def play(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_what_runs_again_is_in_an_ordered_output_once_however_the_session_ends(
+    is_stopped: bool, tmp_path: Path
+) -> None:
+    """A line that was repaired, or an item that did not run after all: all around it is written."""
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    for again in ([outcome(index) for index in range(4)], [outcome(1, take=2)], []):
+        output, place = open_output(str(path), Place.from_note(journal.notes.get(NOTE), str(path)))
+        writer = ContinuedWriter(
+            output,
+            place,
+            run=cast("RecordedRun", journal),
+            before=journal.ends(),
+            lost=0,
+            ordered=True,
+            keyed=False,
+            lines=LineNumbers(),
+            note=journal.note,
+        )
+        await writer.catch_up()
+        for each in again:
+            journal.ended.append(each)
+            journal.commit()  # the note that it is written goes with the next commit
+            await writer.add(each, is_stopped=is_stopped and each.take > 1)
+        if [each.take for each in again] == [2] and not is_stopped:
+            journal.waiting = {}  # the process is killed
+        else:
+            await writer.finish() if again[1:] or not again else None
+            journal.commit()
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["index"] for line in lines] == [0, 1, 2, 3, 1]
+
+
+@pytest.mark.anyio
 async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     journal = Journal()
@@ -196,7 +241,7 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
             output,
             place,
             run=cast("RecordedRun", journal),
-            before=len(journal.ends),
+            before=len(journal.ended),
             lost=0,
             ordered=False,
             keyed=True,
@@ -205,14 +250,13 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
         )
         await writer.catch_up()
         error = InvalidRequestError("key 'a' is that of item 0")
-        # A missing key is seen when the item is read, and one that comes twice after a commit.
-        for index, key, take in ((5, None, 1), (8, None, 1), (3, "a", 0), (6, "b", 0)):
+        for index, key, take in ((3, "a", 0), (5, None, 1), (6, "b", 0), (8, None, 1)):
             twice = Outcome(index=index, key=key, error=error, started=0, elapsed=0, take=take)
             await writer.add(twice, is_stopped=False)
         journal.commit()
         os.close(output.descriptor)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [line["index"] for line in lines] == [5, 8, 3, 6]
+    assert [line["index"] for line in lines] == [3, 5, 6, 8]
 
 
 def test_the_last_lines_are_those_of_items_that_the_journal_has(tmp_path: Path) -> None:
@@ -251,3 +295,104 @@ async def test_what_is_redriven_right_after_a_kill_is_in_the_output_once(
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     written = [(line["index"], line.get("take", 1)) for line in lines]
     assert sorted(written) == sorted([*((index, 1) for index in range(8)), (1, 3), (2, 3)])
+
+
+@pytest.mark.anyio
+async def test_an_ordered_output_of_items_with_keys_has_each_once_though_their_order_changes(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    words = (
+        "map",
+        "echo",
+        "in.jsonl",
+        "-j",
+        "e.run",
+        "-o",
+        "out.jsonl",
+        "--key",
+        "/id",
+        "--ordered",
+    )
+    for keys in ("abcd", "xyabcd", "xyabcd", "dzcbayx", "dzcbayx"):
+        lines = (json.dumps({"id": key}) for key in keys)
+        (tmp_path / "in.jsonl").write_text("\n".join(lines))
+        assert (await run(*words, "--endpoint-url", endpoint.url)).status == 0
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["key"] for line in written] == [*"abcdxyz"]
+
+
+DIES = """
+import os, signal, sys
+from asyncinvoke.cli.app import run
+from asyncinvoke.cli.map.continued import ContinuedWriter
+
+async def die(writer):
+    await writer._write(next(writer._behind))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+ContinuedWriter.catch_up = die
+run(sys.argv[1:])
+"""
+"""A session that is killed when it has written the first of what is recorded."""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("output", [("-o", "out.jsonl"), ()], ids=["removed", "none before"])
+async def test_an_output_that_is_written_anew_is_continued_after_a_kill(
+    output: tuple[str, ...], endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(8)))
+    words = ["map", "echo", "in.jsonl", "-j", "e.run", "--endpoint-url", endpoint.url]
+    assert (await run(*words, *output)).status == 0
+    written = tmp_path / "out.jsonl"
+    written.unlink(missing_ok=True)
+    words += ["-o", "out.jsonl"]
+    killed = await anyio.run_process(
+        [sys.executable, "-c", DIES, *words],
+        cwd=tmp_path,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(written.read_text().splitlines()) == 1
+    again = await run(*words)
+    assert again.status == 0, again.err
+    indexes = [json.loads(line)["index"] for line in written.read_text().splitlines()]
+    assert sorted(indexes) == list(range(8))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+async def test_a_run_that_was_killed_before_its_first_commit_is_continued(
+    output: str, processes: tuple[str, ...], endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    for name in ("e.run", "e.run.1of2") if processes else ("e.run",):
+        with closing(sqlite3.connect(tmp_path / name)) as journal:
+            journal.execute("PRAGMA journal_mode = WAL").fetchall()
+        (tmp_path / f"{name}-marks").touch()
+    words = ("map", "echo", "in.jsonl", "-j", "e.run", "-o", output, *processes)
+    ended = await run(*words, "--endpoint-url", endpoint.url)
+    assert (ended.status, (tmp_path / output).exists()) == (0, True), ended.err
+
+
+@pytest.mark.anyio
+async def test_a_file_as_standard_input_may_have_grown_and_its_output_may_be_removed(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    words = ("map", "echo", "-", "-j", "e.run", "-o", "out.jsonl", "--endpoint-url", endpoint.url)
+    command = shlex.join([sys.executable, "-m", "asyncinvoke", *words])
+    for count in (3, 5, 5):
+        (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(count)))
+        ended = await anyio.run_process(
+            f"{command} < in.jsonl",
+            cwd=tmp_path,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert ended.returncode == 0, ended.stderr
+        lines = (tmp_path / "out.jsonl").read_text().splitlines()
+        assert sorted(json.loads(line)["index"] for line in lines) == list(range(count))
+        if count == 5:
+            (tmp_path / "out.jsonl").unlink()
