@@ -127,8 +127,7 @@ def missing(what: str, package: str, extra: str) -> ConfigurationError:
         extra: The extra that installs it.
     """
     return ConfigurationError(
-        f"reading {what} needs {package}, which is not installed: "
-        f"pip install 'asyncinvoke[{extra}]'"
+        f"{what} needs {package}, which is not installed: pip install 'asyncinvoke[{extra}]'"
     )
 
 

@@ -80,7 +80,7 @@ def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:
         if is_s3:
             raise missing("s3://", "s3fs", "s3") from None
         raise ConfigurationError(
-            f"reading {scheme}:// needs a library that is not installed: {error}"
+            f"{scheme}:// needs a library that is not installed: {error}"
         ) from None
     except Exception as error:  # noqa: BLE001  # each file system has its own
         if isinstance(error, ValueError) and "protocol" in str(error).lower():

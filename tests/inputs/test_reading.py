@@ -363,10 +363,10 @@ async def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
 
 
 LACKING = {
-    "fsspec": ("memory://x/in.csv", "reading memory:// needs fsspec", "inputs"),
-    "zstandard": ("in.csv.zst", "reading zstd needs zstandard", "inputs"),
-    "pyarrow": ("in.parquet", "reading Parquet needs pyarrow", "parquet"),
-    "s3fs": ("s3://b/in.csv", "reading s3:// needs s3fs", "s3"),
+    "fsspec": ("memory://x/in.csv", "memory:// needs fsspec", "inputs"),
+    "zstandard": ("in.csv.zst", "zstd needs zstandard", "inputs"),
+    "pyarrow": ("in.parquet", "Parquet needs pyarrow", "parquet"),
+    "s3fs": ("s3://b/in.csv", "s3:// needs s3fs", "s3"),
 }
 PROGRAM = """
 import sys

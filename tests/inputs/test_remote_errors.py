@@ -122,8 +122,8 @@ async def test_a_file_system_that_cannot_be_made_is_one_error(
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("s3://bucket/in.csv", r"reading s3:// needs s3fs, .* pip install 'asyncinvoke\[s3\]'"),
-        ("own://host/in.csv", "reading own:// needs a library that is not installed: No module"),
+        ("s3://bucket/in.csv", r"s3:// needs s3fs, .* pip install 'asyncinvoke\[s3\]'"),
+        ("own://host/in.csv", "own:// needs a library that is not installed: No module"),
     ],
 )
 async def test_a_library_that_fsspec_does_not_find_is_named(
