@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from asyncinvoke._model.failure import ThrottleReason
@@ -59,7 +58,7 @@ class _Live:
 
     def values(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
-        return values | {"throttles": MappingProxyType(dict(self.throttles))}
+        return values | {"throttles": dict(self.throttles)}
 
 
 class Counters:
@@ -96,7 +95,7 @@ class Counters:
         functions = {
             name: FunctionStatistics(**live.values()) for name, live in self._functions.items()
         }
-        return LocalStatistics(**self._total.values(), functions=MappingProxyType(functions))
+        return LocalStatistics(**self._total.values(), functions=functions)
 
     def _of(self, name: str) -> tuple[_Live, ...]:
         """Return the counters to increment: the total and, if registered, the function's own."""

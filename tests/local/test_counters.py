@@ -1,5 +1,9 @@
 """The counters: each change counts for its function and in total."""
 
+import json
+import pickle
+from dataclasses import asdict
+
 from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke.local.counters import Counters
 
@@ -43,3 +47,14 @@ def test_a_snapshot_stays_as_it_is_and_a_function_that_comes_back_goes_on() -> N
     counters.register("f")
     assert before.functions["f"].executions == 1
     assert counters.statistics().functions["f"].executions == 2
+
+
+def test_a_snapshot_pickles_and_is_json_by_asdict() -> None:
+    counters = Counters()
+    counters.register("f")
+    counters.throttled("f", ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED)
+    snapshot = counters.statistics()
+    assert pickle.loads(pickle.dumps(snapshot)) == snapshot
+    assert json.loads(json.dumps(asdict(snapshot)))["functions"]["f"]["throttles"] == {
+        "CallerRateLimitExceeded": 1
+    }
