@@ -140,3 +140,11 @@ def test_too_few_files_for_an_event_loop_are_one_line(words: str) -> None:
     assert ended.stderr == (
         "asyncinvoke: error: the limit of 10 open files is too low: ulimit -n 1024\n"
     )
+
+
+def test_too_few_files_for_several_processes_are_one_line_before_one_starts() -> None:
+    ended = shell(f"ulimit -n 24; asyncinvoke map echo {__file__} --processes 2")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "asyncinvoke: error: the limit of 24 open files is too low: ulimit -n 1024\n"
+    )
