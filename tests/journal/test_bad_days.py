@@ -538,3 +538,34 @@ async def test_a_journal_that_was_deleted_is_not_begun_anew_unless_its_marks_go_
     assert not path.exists()
     marks.unlink()
     assert len(await world.map(path, range(5))) == 5
+
+
+WITHOUT_FILES = """
+import contextlib, os, resource, sys
+from asyncinvoke import JournalError
+from asyncinvoke.runs import open_run
+open_run(sys.argv[1]).close()
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with contextlib.suppress(OSError):
+    while True:
+        os.dup(0)
+try:
+    open_run(sys.argv[1])
+except JournalError as error:
+    print(error)
+"""
+
+
+async def test_a_journal_that_cannot_be_opened_for_want_of_files_does_not_blame_its_folder(
+    path: Path,
+) -> None:
+    pytest.importorskip("resource")
+    await World().map(path, range(3))
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FILES, str(path)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == f"{path}: it cannot be opened: Too many open files\n"
