@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import Self
 
@@ -63,7 +64,9 @@ class Marks(_MarksFile):
     disk would cause a SIGBUS. Nothing is synced: a mark survives the death of the process but not a
     crash of the machine, after which marks are not consulted.
 
-    The lock is an OS file lock, released when the process dies; it never has to be removed by hand.
+    The lock is an OS file lock, released when the process dies; it never has to be removed by hand. A
+    forked child shares it, and would keep the run locked after its parent's end, so it closes its copy
+    of the file.
     """
 
     def __init__(self, descriptor: int, path: Path, *, is_new: bool) -> None:
@@ -71,6 +74,7 @@ class Marks(_MarksFile):
         self._path = path
         self.is_new = is_new
         """Whether the file was created by this process."""
+        _held.add(self)
 
     @classmethod
     def locked(cls, journal: Path) -> Self:
@@ -135,6 +139,19 @@ class Marks(_MarksFile):
             raise JournalError(f"{self._path}: it cannot be written: {error.strerror}") from None
         if written != len(data):
             raise JournalError(f"{self._path}: it cannot be written: the disk is full")
+
+
+_held: weakref.WeakSet[Marks] = weakref.WeakSet()
+"""The marks that this process holds locked, or held and has closed."""
+
+
+def _close_in_child() -> None:
+    for marks in list(_held):
+        marks.close()  # the parent keeps the lock: closing a copy does not release it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
 def _opened_and_locked(path: Path) -> tuple[int, bool]:

@@ -40,7 +40,18 @@ def explained(path: Path, error: Exception) -> JournalError:
         return JournalError(f"{path}: {_WHY['SQLITE_CORRUPT']}")
     name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
     family = "_".join(name.split("_")[:2])
+    if family == "SQLITE_CANTOPEN" and (why := _why_nothing_opens()):
+        return JournalError(f"{path}: it cannot be opened: {why}")
     return JournalError(f"{path}: {_WHY.get(family, str(error))}")
+
+
+def _why_nothing_opens() -> str | None:
+    """Return why this process can open no file at all, as with too many open ones: SQLite hides it."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def is_journal(path: str | os.PathLike[str]) -> bool:

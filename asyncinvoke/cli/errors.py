@@ -1,6 +1,7 @@
 """From an error to one line on stderr and an exit status."""
 
 import contextlib
+import os
 import sys
 
 import click
@@ -91,8 +92,22 @@ def _described(error: Exception) -> tuple[str, int] | None:
             return str(error), STOPPED
         case InvocationError() | InputError() | OutputError():
             return str(error), FAILED
+        case ModuleNotFoundError() if not str(error.name).startswith("asyncinvoke"):
+            # Such as a Python that was built without SQLite.
+            return f"the installation is incomplete: {error}", WRONG_USAGE
+        case FileNotFoundError() if error.filename is None and not _is_anywhere():
+            return "the current directory was deleted", WRONG_USAGE
         case OSError() if error.strerror:
             where = f"{error.filename}: " if isinstance(error.filename, str) else ""
             return where + error.strerror, FAILED
         case _:
             return None
+
+
+def _is_anywhere() -> bool:
+    """Return whether the current directory is still there."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True

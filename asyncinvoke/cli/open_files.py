@@ -11,6 +11,9 @@ _KEPT = 16
 _FEWEST = 16
 """The minimum for a single invocation."""
 
+_OF_A_PROCESS = 6
+"""What a process of a divided run takes of its parent: three pipes, and as many while it starts."""
+
 _MOST_ON_MACOS = 10_240
 
 
@@ -40,17 +43,23 @@ def openable() -> int | None:
     return max(soft - taken - _KEPT, 1)
 
 
-def check_open_files() -> None:
+def check_open_files(*, processes: int = 0) -> None:
     """Check that the limit allows the files that every command needs, such as the event loop's.
 
+    Args:
+        processes: How many processes are going to be started.
+
     Raises:
-        CommandError: The limit is too low, and the event loop would fail to start.
+        CommandError: The limit is too low, and the event loop or a process would fail to start.
     """
     import resource
 
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft != resource.RLIM_INFINITY and soft < _FEWEST:
-        raise CommandError(f"the limit of {soft} open files is too low: ulimit -n 1024")
+    fewest = _FEWEST + _OF_A_PROCESS * processes
+    if soft != resource.RLIM_INFINITY and soft < fewest:
+        raise CommandError(
+            f"the limit of {soft} open files is too low: ulimit -n {max(fewest, 1024)}"
+        )
 
 
 def warning(concurrency: int, connections: int) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,26 @@ async def test_processes_make_one_run_with_one_summary_and_one_output(
     assert [line["index"] for line in lines] == list(range(60))
     assert [line["index"] for line in lines if not line["ok"]] == [7]
     assert endpoint.statistics().invocations == 60
+
+
+@pytest.mark.anyio
+async def test_processes_import_what_their_parent_does_and_nothing_of_the_current_directory(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit('of the directory')")
+    (tmp_path / "in.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    command = ("map", "echo", "in.jsonl", "--processes", "2", "--endpoint-url", endpoint.url)
+    with anyio.fail_after(60):
+        ended = await anyio.run_process(
+            # `-P` as with the installed command: the current directory is not on the path.
+            [sys.executable, "-P", "-m", "asyncinvoke", *command],
+            cwd=tmp_path,
+            # Settings are passed as bytes, whatever a terminal reads.
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-16"},
+            check=False,
+        )
+    assert ended.returncode == 0, ended.stderr.decode("utf-16")
+    assert len(ended.stdout.splitlines()) == 2
 
 
 @pytest.mark.anyio

@@ -88,6 +88,27 @@ def test_only_a_fault_of_ours_is_shown_whole_under_dev_mode() -> None:
         assert ended.stderr.count("\n") == 1
 
 
+def test_a_python_without_one_of_its_modules_is_one_line() -> None:
+    """As one that was built where SQLite was not."""
+    program = "import sys; sys.modules['_sqlite3'] = None; import asyncinvoke.cli as c; c.main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "runs", "show", "a.run"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = "asyncinvoke: error: the installation is incomplete: "
+    assert (ended.returncode, ended.stderr[: len(said)]) == (2, said)
+    assert "_sqlite3" in ended.stderr
+
+
+def test_a_current_directory_that_was_deleted_is_one_line() -> None:
+    for words in ("runs show a.run", "map echo - -o out.jsonl", "runs export a.run out.jsonl"):
+        ended = shell(f'd=$(mktemp -d); cd "$d"; rmdir "$d"; asyncinvoke {words}')
+        said = "asyncinvoke: error: the current directory was deleted\n"
+        assert (ended.returncode, ended.stderr) == (2, said)
+
+
 def test_an_output_that_does_not_block_is_waited_for() -> None:
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
@@ -118,4 +139,12 @@ def test_too_few_files_for_an_event_loop_are_one_line(words: str) -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
         "asyncinvoke: error: the limit of 10 open files is too low: ulimit -n 1024\n"
+    )
+
+
+def test_too_few_files_for_several_processes_are_one_line_before_one_starts() -> None:
+    ended = shell(f"ulimit -n 24; asyncinvoke map echo {__file__} --processes 2")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "asyncinvoke: error: the limit of 24 open files is too low: ulimit -n 1024\n"
     )

@@ -449,6 +449,31 @@ async def test_a_lock_on_a_file_that_was_removed_is_none(
             Marks.locked(path)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only waits
+def test_a_fork_of_the_process_neither_keeps_a_run_locked_nor_unlocks_it(path: Path) -> None:
+    """As with `multiprocessing`, whose workers may outlive the run, and a parent that is killed."""
+    held = Marks.locked(path)
+    waiting, waker = os.pipe()
+    is_forked, tell = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.write(tell, b"!")
+        os.close(waker)
+        os.read(waiting, 1)
+        os._exit(0)
+    try:
+        os.read(is_forked, 1)
+        with pytest.raises(LockedError):
+            Marks.locked(path)
+        held.close()
+        Marks.locked(path).close()
+    finally:
+        for descriptor in (waker, waiting, tell, is_forked):
+            os.close(descriptor)
+        os.waitpid(pid, 0)
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_timeout_of_asyncio_while_a_journal_is_opened_leaves_no_lock(
     path: Path, monkeypatch: pytest.MonkeyPatch
@@ -539,3 +564,34 @@ async def test_a_journal_that_was_deleted_is_not_begun_anew_unless_its_marks_go_
     assert not path.exists()
     marks.unlink()
     assert len(await world.map(path, range(5))) == 5
+
+
+WITHOUT_FILES = """
+import contextlib, os, resource, sys
+from asyncinvoke import JournalError
+from asyncinvoke.runs import open_run
+open_run(sys.argv[1]).close()
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with contextlib.suppress(OSError):
+    while True:
+        os.dup(0)
+try:
+    open_run(sys.argv[1])
+except JournalError as error:
+    print(error)
+"""
+
+
+async def test_a_journal_that_cannot_be_opened_for_want_of_files_does_not_blame_its_folder(
+    path: Path,
+) -> None:
+    pytest.importorskip("resource")
+    await World().map(path, range(3))
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FILES, str(path)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == f"{path}: it cannot be opened: Too many open files\n"

@@ -191,3 +191,24 @@ def test_what_a_handler_left_is_killed_in_a_process_of_thousands_of_open_files(
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         left.kill()
         left.wait()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only waits
+async def test_a_fork_of_the_process_does_not_keep_the_endpoint_from_ending(
+    request_to: Any, folder: Path
+) -> None:
+    waiting, waker = os.pipe()
+    async with LocalLambda() as local:
+        local.function("leaves", "work:leaves_a_child", directory=folder, timeout=60)
+        path = "/2015-03-31/functions/leaves/invocations"
+        await request_to(local.url, path, b"{}")
+        pid = os.fork()
+        if not pid:
+            os.close(waker)
+            os.read(waiting, 1)
+            os._exit(0)
+    # It has ended while the fork, which has a copy of all that was open, goes on.
+    assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+    for descriptor in (waker, waiting):
+        os.close(descriptor)
+    os.waitpid(pid, 0)

@@ -1,6 +1,5 @@
 """The demo's bulk run: a process that is killed midway, and the same command again."""
 
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -14,6 +13,7 @@ import anyio
 
 from asyncinvoke import JournalError, Outcome
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
+from asyncinvoke.cli.interpreter import command_of
 from asyncinvoke.runs import RunSummary, open_run
 
 JOURNAL, INPUT, OUTPUT, LEDGER = "demo.run", "modules.jsonl", "outcomes.jsonl", "ledger"
@@ -103,7 +103,7 @@ class KilledRun:
         """Run a command to its end, or kill it and return how many items had finished."""
         with tempfile.TemporaryFile() as said:
             process = await anyio.open_process(
-                [sys.executable, "-m", "asyncinvoke", *words, "--progress", "none"],
+                command_of("asyncinvoke", *words, "--progress", "none"),
                 cwd=self.folder,
                 stdin=DEVNULL,
                 stdout=DEVNULL,

@@ -42,6 +42,8 @@ class Pace:
         Returns:
             The rate of late, and the one to reckon with for what is left.
         """
+        if done < self._seen[-1][1]:  # items that had ended run again
+            self._seen, self._since = deque([(elapsed, done)]), (elapsed, done)
         self._seen.append((elapsed, done))
         while len(self._seen) > 2 and elapsed - self._seen[0][0] > WINDOW:
             self._seen.popleft()

@@ -66,7 +66,7 @@ def end_with_parent() -> None:
 def main() -> int:
     """Run this process; return its exit status."""
     try:
-        bulk = bulk_of(json.loads(sys.stdin.readline()))
+        bulk = bulk_of(json.loads(sys.stdin.buffer.readline()))
         sys.stderr = io.TextIOWrapper(Heard(), "utf-8", "backslashreplace", write_through=True)
         threading.Thread(target=end_with_parent, daemon=True).start()
         return run_bulk(bulk)

@@ -38,6 +38,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
     """Run a bulk run on several processes; return the exit status."""
     check(bulk, processes)
     open_files.raise_open_files()
+    open_files.check_open_files(processes=processes)
 
     async def main(interrupt: Interrupt) -> int:
         is_live = bulk.journal is None

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -15,6 +14,7 @@ import click
 from anyio.abc import ByteReceiveStream, Process
 
 from asyncinvoke.cli.errors import STOPPED, WRONG_USAGE
+from asyncinvoke.cli.interpreter import command_of
 from asyncinvoke.cli.map.progress import Counts, Display, show_progress
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.processes.dividing import Said, message
@@ -28,7 +28,7 @@ LAST_SECONDS = 10.0
 GATHER = 0.01
 """How long lines are buffered before they are written, in seconds."""
 
-_COMMAND = (sys.executable, "-m", "asyncinvoke.cli.processes.part")
+_PART = "asyncinvoke.cli.processes.part"
 
 
 class Together:
@@ -97,7 +97,7 @@ class Together:
         try:
             for number, part in enumerate(self._parts, 1):
                 self._processes[number] = await anyio.open_process(
-                    _COMMAND,
+                    command_of(_PART),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE if self._shared is None else self._shared,
                     stderr=subprocess.PIPE,

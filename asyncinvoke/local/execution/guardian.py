@@ -63,6 +63,9 @@ class Guardian:
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError):
+                # Closing is not enough: a fork of this process may hold the pipe open.
+                process.stdin.write(remains.END + b"\n")
+            with contextlib.suppress(OSError):
                 process.stdin.close()
             await to_thread.run_sync(process.wait)
 

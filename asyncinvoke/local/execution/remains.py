@@ -3,7 +3,7 @@
 This file is also a program that imports nothing from this package. It outlives an endpoint killed by
 any signal, and then kills the processes that the endpoint has started and deletes its directories. It
 reads them from standard input, one per line: `+` or `-`, a kind, `p` for processes or `d` for a
-directory, and a name. The endpoint has ended when the input ends.
+directory, and a name. The endpoint has ended when it says `end`, or the input ends.
 
 Processes are identified by the name of their log stream, which is unique to an environment and
 inherited by everything that a handler starts, in any session or process group.
@@ -19,6 +19,9 @@ from collections.abc import Collection
 
 MARK = b"AWS_LAMBDA_LOG_STREAM_NAME="
 """The environment variable that identifies processes."""
+
+END = b"end"
+"""The line by which the endpoint says that it has ended."""
 
 ROUNDS = 20
 """The maximum number of passes, to find processes started during the previous one."""
@@ -96,8 +99,11 @@ def _watch(endpoint: int) -> None:
             break
         *lines, unread = (unread + read).split(b"\n")
         for line in lines:
-            names = there[line[1:2]]
-            (names.add if line[:1] == b"+" else names.discard)(os.fsdecode(line[2:]))
+            if line != END:
+                names = there[line[1:2]]
+                (names.add if line[:1] == b"+" else names.discard)(os.fsdecode(line[2:]))
+        if END in lines:
+            break
     if there[b"p"]:
         kill_marked(there[b"p"])
     for directory in there[b"d"]:

@@ -34,6 +34,7 @@ RAISED = [(20.0 + second, 200 + 40 * second, 400) for second in range(1, 11)]
         pytest.param([*STEADY, *SLOWER], 2, 2, id="the limit fell"),
         pytest.param([*STEADY, *RAISED], 40, 40, id="the concurrency was raised"),
         pytest.param([*STEADY, (21.0, 202, 20)], 152 / 16, 152 / 16, id="it fell just now"),
+        pytest.param([*STEADY, (21.0, 190, 100), (22.0, 195, 100)], 5, 5, id="some run again"),
         pytest.param(
             [(s, n, limit + s % 2 * 15) for s, n, limit in STEADY], 10, 10, id="a limit is sought"
         ),
