@@ -153,7 +153,7 @@ async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
         **options,
     ) as run:
         async with anyio.create_task_group() as group:
-            group.start_soon(_obey, run, plan)
+            group.start_soon(_follow_plan, run, plan)
             error: Exception | None = None
             unrecorded = 0
             try:
@@ -168,7 +168,7 @@ async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
             raise error
 
 
-async def _obey(run: MapRun, plan: Plan) -> None:
+async def _follow_plan(run: MapRun, plan: Plan) -> None:
     seen: Control | None = None
     while True:
         control = read_control(plan.control)

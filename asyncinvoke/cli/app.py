@@ -45,7 +45,7 @@ STATUSES = {
 
 
 @contextlib.contextmanager
-def _heard() -> Iterator[None]:
+def _broken_pipes_hidden() -> Iterator[None]:
     """Hide broken pipes from click, which would exit with its own status."""
     try:
         yield
@@ -73,11 +73,11 @@ class _Commands(Group):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        with _heard():
+        with _broken_pipes_hidden():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _heard():
+        with _broken_pipes_hidden():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -1,4 +1,4 @@
-"""Another interpreter, which imports what this one does, in whatever directory it is started."""
+"""The command line of another interpreter that has the import path of this one."""
 
 import sys
 
@@ -11,8 +11,8 @@ _PROGRAM = (
 def command_of(module: str, *words: str) -> list[str]:
     """Return the command that runs a module, as `python -m` does, on the import path of this process.
 
-    `python -m` alone puts the current directory first: a file there, `random.py` perhaps, would be run in
-    place of the module of that name.
+    `python -m` puts the current directory first on the path: a file there, such as `random.py`, would
+    replace the module of that name.
 
     Args:
         module: The name of the module.

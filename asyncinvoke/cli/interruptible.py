@@ -59,7 +59,7 @@ async def interruptible(
 
         async def say_if_it_cannot_connect() -> None:
             await anyio.sleep(PATIENCE)
-            while not (now := invoker.statistics()).connecting:  # noqa: ASYNC110  # nothing tells
+            while not (now := invoker.statistics()).connecting:  # noqa: ASYNC110  # there is no event to wait for
                 await anyio.sleep(PATIENCE)
             click.echo(f"waiting: {no_connection(now)}; Ctrl-C stops", err=True)
 

@@ -21,13 +21,13 @@ _MOST_READ = len(codecs.BOM_UTF8) + MOST + 1
 
 
 def read_payload(payload: str) -> bytes:
-    """Return the bytes of a payload, which are JSON.
+    """Return the bytes of a payload, which must be JSON.
 
     Args:
         payload: JSON, `file://PATH`, `fileb://PATH`, `@PATH`, or `-` for standard input.
 
     Raises:
-        CommandError: It cannot be read, is no JSON, or is too long.
+        CommandError: It cannot be read, is not JSON, or is too long.
     """
     name, data = _read(payload)
     said = formats.other_kind(data[: formats.HEAD], name)
@@ -50,7 +50,7 @@ def read_payload(payload: str) -> bytes:
 def _read(payload: str) -> tuple[str, bytes]:
     name = _LITERAL
     try:
-        if payload in ("-", "@-"):  # curl writes the second
+        if payload in ("-", "@-"):  # `@PATH` is the notation of curl
             name = "payload from standard input"
             with open(streams.STDIN, "rb", closefd=False) as stdin:  # sys.stdin may be None
                 return name, stdin.read(_MOST_READ)

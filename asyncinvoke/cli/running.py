@@ -26,13 +26,14 @@ Task = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Interrupt:
-    """What signals do to a command: they cancel it, or a block of it, which may be drained first.
+    """Handles signals: they drain or cancel a block of the command, or cancel the command.
 
-    At the first SIGINT, SIGTERM or SIGHUP a block that can be drained is, and has its time for it;
-    the next one cancels the block, or did so at once; and one more cancels whatever is left.
+    The first SIGINT, SIGTERM or SIGHUP drains the current block for a limited time, if the block can
+    be drained, and otherwise cancels it. The next one cancels a block that is being drained, and a
+    further one cancels the command.
 
-    A SIGHUP that is not the first signal does nothing: when a terminal is closed, the system sends
-    one, and the shell another. Where SIGHUP is ignored already, as `nohup` has it, it stays so.
+    A SIGHUP that is not the first signal has no effect: when a terminal is closed, the system sends
+    one, and the shell another. If SIGHUP is ignored on start, as under `nohup`, it stays ignored.
     """
 
     def __init__(self) -> None:
@@ -49,12 +50,12 @@ class Interrupt:
     def block(
         self, *, drain: Callable[[], None] | None = None, grace: float = 0.0
     ) -> Iterator[None]:
-        """While this block runs, the first signal cancels it alone; what follows goes on.
+        """Let the first signal cancel only this block; the command continues after it.
 
         Args:
-            drain: Lets what is under way end, without beginning anything: called by the first
-                signal in place of cancelling.
-            grace: Seconds until the block is cancelled all the same.
+            drain: Lets work in progress end and starts no more; the first signal calls it instead
+                of cancelling.
+            grace: How long draining may take before the block is cancelled, in seconds.
         """
         self._drain, self._grace = drain, grace
         try:
@@ -64,15 +65,15 @@ class Interrupt:
             self._scope, self._drain, self._is_draining = self.everything, None, False
 
     def leave(self) -> None:
-        """Cancel the block, as a signal does, and let the command go on after it."""
+        """Cancel the block, as a signal does; the command continues after it."""
         if self._scope is not self.everything:
             self._scope.cancel()
 
     def let_end(self, drain: Callable[[], None]) -> None:
-        """Drain the block, as the first signal does, unless it is being drained; the next leaves it.
+        """Drain the block, as the first signal does, unless it is being drained already.
 
         Args:
-            drain: Lets what is under way end, in place of what the block was given.
+            drain: Called instead of the function that the block was given.
         """
         if self._drain is not None:
             self._drain_by(drain)
@@ -106,18 +107,18 @@ class Interrupt:
 
 
 def is_hangup_ignored() -> bool:
-    """Return whether the end of the terminal is to change nothing, as `nohup` has it."""
+    """Return whether SIGHUP is ignored, as under `nohup`."""
     return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def run(main: Main) -> int:
-    """Run to the end; give the exit status, 128 and the number of the signal if one ended it.
+    """Run the async part of a command; return its exit status, or 128 plus the number of a signal.
 
     Raises:
-        CommandError: There are too few files for an event loop.
+        CommandError: The limit on open files is too low for an event loop.
     """
     for library in ("aiobotocore", "botocore"):
-        # What they warn of comes to us as errors, and is told once.
+        # Their warnings repeat errors that are reported anyway.
         logging.getLogger(library).addHandler(logging.NullHandler())
     check_open_files()
     before = signal.getsignal(signal.SIGINT)
@@ -125,11 +126,11 @@ def run(main: Main) -> int:
     try:
         return anyio.run(_run, main, backend_options={"use_uvloop": uvloop})
     except BrokenPipeError:
-        # Or the interpreter would complain when it flushes the stream at its end.
+        # Otherwise the interpreter reports an error when it flushes the stream at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         return BROKEN_PIPE
     except BaseExceptionGroup as errors:
-        # Of a second Ctrl-C that comes before signals are watched, or after.
+        # A second Ctrl-C before signals are handled, or after.
         if errors.subgroup(KeyboardInterrupt) is None:
             raise
         raise KeyboardInterrupt from None
@@ -171,7 +172,7 @@ _CLOSES_WITHIN = 1.0
 
 @contextlib.asynccontextmanager
 async def beside(*tasks: Task) -> AsyncIterator[None]:
-    """Run tasks for as long as the block lasts. Errors come out as themselves, in no group."""
+    """Run tasks while the block runs. Errors are raised as they are, not in a group."""
     raised: Exception | None = None
     try:
         async with anyio.create_task_group() as group:

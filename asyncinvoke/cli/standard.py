@@ -1,4 +1,4 @@
-"""Standard input, output and error, whatever those who started the command have made of them."""
+"""Standard input, output and error, which may be closed, non-blocking or without a reader."""
 
 import io
 import os
@@ -25,12 +25,12 @@ class _Patient(io.FileIO):
 
 
 class _Output(_Patient):
-    """Standard output, whose errors say that it is standard output."""
+    """Standard output, named in its errors."""
 
     _is_told = False
 
     def write(self, data: Any, /) -> int:
-        if self._is_told:  # what is left over is flushed again at the interpreter's end
+        if self._is_told:  # the rest would be flushed again when the interpreter exits
             return memoryview(data).nbytes
         try:
             return super().write(data)
@@ -44,10 +44,10 @@ class _Output(_Patient):
 
 
 class _Error(_Patient):
-    """Standard error, which nobody has to read.
+    """Standard error, on which writing never fails.
 
-    What goes there is said in passing: that its reader went away, or that the disk of its log is full,
-    must neither end a run in its middle nor decide how the command ends.
+    It only has messages: if its reader is gone or the disk of its log is full, the run goes on, and
+    the exit status is the same.
     """
 
     def write(self, data: Any, /) -> int:
@@ -58,7 +58,7 @@ class _Error(_Patient):
 
 
 def prepare_standard_streams() -> None:
-    """Let no socket become a standard stream that is closed; without an output refuse.
+    """Replace closed standard streams, so that no socket gets their descriptors.
 
     Raises:
         CommandError: Standard output is closed.
@@ -69,7 +69,7 @@ def prepare_standard_streams() -> None:
         except OSError:
             if descriptor == _STDOUT:
                 raise CommandError("standard output is closed") from None
-            # Reading what is closed fails, which an empty input would hide.
+            # Opened for writing, so that reading fails: an empty input would hide that it is closed.
             os.open(os.devnull, os.O_WRONLY)
     # Replacements made by a calling program are left alone.
     if sys.stdout is sys.__stdout__:
@@ -82,7 +82,7 @@ def _text(raw: io.FileIO, before: TextIO | None) -> io.TextIOWrapper:
     if before is not None:
         before.flush()
     encoding = "utf-8" if before is None else before.encoding
-    # An old locale must not make a command fail that only prints a message.
+    # A message must not fail because of the encoding of an old locale.
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=raw.isatty()
     )

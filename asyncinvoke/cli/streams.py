@@ -1,6 +1,6 @@
 """Reads and writes file descriptors without blocking the event loop.
 
-Both can be cancelled, which a thread that waits for a terminal or a pipe could not.
+Both can be cancelled, unlike a thread that waits for a terminal or a pipe.
 """
 
 import contextlib
@@ -23,51 +23,51 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 async def read(descriptor: int) -> bytes:
-    """Read what is there, or wait for it; nothing at the end."""
+    """Read available bytes, waiting for the first; return none at the end."""
     if await is_ready(anyio.wait_readable, descriptor):
         return os.read(descriptor, CHUNK)
     return await to_thread.run_sync(os.read, descriptor, CHUNK)
 
 
 class Output:
-    """Writes to a descriptor. What a cancelled `write` left over comes first in the next.
+    """Writes to a descriptor. The next `write` begins with the rest of a cancelled one.
 
     Args:
-        descriptor: Where to write.
-        name: What it is called.
-        is_ours: Whether nobody else writes there.
+        descriptor: The descriptor.
+        name: The name of the output, for messages.
+        is_ours: Whether no other process writes to it.
 
     Attributes:
-        descriptor: Where it writes.
-        lines: Whole lines that were written.
+        descriptor: The descriptor.
+        lines: The number of whole lines written.
     """
 
     def __init__(self, descriptor: int, name: str, *, is_ours: bool = False) -> None:
         self.descriptor = descriptor
         self._name = name
         self._is_ours = is_ours
-        self._is_terminal = os.isatty(descriptor)  # of one that is closed, the system denies it
+        self._is_terminal = os.isatty(descriptor)  # it fails for a closed terminal
         self._pending = bytearray()
         self._half = 0
         self.lines: int = 0
 
     async def write(self, data: bytes) -> None:
-        """Write all of it.
+        """Write all data.
 
-        What goes to a terminal that is closed is dropped, for the run is about to be drained: the
-        system sends SIGHUP, or sent it to others only, so that we send it to ourselves.
+        Data for a closed terminal is dropped, because the run is about to be drained: the system
+        sends SIGHUP, and if it has sent it only to other processes, this one sends it to itself.
 
         Raises:
-            BrokenPipeError: The reader went away.
-            CommandError: It cannot be written, as to a full disk, or to a closed terminal where
-                SIGHUP is ignored. In a file of our own no half line is left at the end.
+            BrokenPipeError: The reader is gone.
+            CommandError: It cannot be written: the disk is full, or the terminal is closed while
+                SIGHUP is ignored. A file that only this process writes ends with a whole line.
         """
         self._pending += data
         try:
             while self._pending:
                 piece = len(self._pending)
                 if await is_ready(anyio.wait_writable, self.descriptor):
-                    # A pipe that is ready takes this much; more might block.
+                    # A writable pipe accepts this much without blocking.
                     piece = select.PIPE_BUF
                 self._took(os.write(self.descriptor, self._pending[:piece]))
         except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""Text for a reader at a terminal: JSON indented and in colours, control codes spelled out."""
+"""Text for a terminal: JSON indented and in colours, and control codes escaped."""
 
 import json
 import re
@@ -13,14 +13,14 @@ _INDENT = "  "
 
 
 def pretty(text: str, *, colours: bool) -> str:
-    """Return JSON over several lines.
+    """Return JSON indented, on several lines.
 
-    Only the white space between its parts changes, so that no number loses a digit; and what is in
-    its strings and cannot be seen, such as the codes of a terminal, is written as JSON's escape.
+    Only the white space between tokens changes, so that no number loses a digit. Invisible
+    characters in strings, such as terminal control codes, are escaped.
 
     Args:
-        text: JSON, which was checked.
-        colours: Whether to add the codes of a terminal.
+        text: Valid JSON.
+        colours: Whether to add colours, as terminal control codes.
     """
     parts = _TOKEN.findall(text if text.isprintable() else _visible(text))
     written: list[str] = []
@@ -58,7 +58,7 @@ def _coloured(part: str, *, is_key: bool) -> str:
 
 
 def harmless(text: str) -> str:
-    """Return a line whose control codes are spelled out; colours stay, which many a log has."""
+    """Return a line with its control codes escaped, except for colours, which many logs have."""
     if text.isprintable():
         return text
     parts = _COLOUR_CODE.split(text.rstrip("\r"))

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 
 class TerminatedError(BaseException):
-    """A signal other than SIGINT ends the process, as `KeyboardInterrupt` says of that one.
+    """A signal other than SIGINT ends the process, as `KeyboardInterrupt` does for SIGINT.
 
     Attributes:
         number: The signal.

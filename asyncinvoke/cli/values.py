@@ -1,4 +1,4 @@
-"""What options take: numbers and times, refused in words that say what to write, and names of files."""
+"""The types of option values: numbers, durations and file names; errors say what to write."""
 
 import contextlib
 import math
@@ -25,12 +25,12 @@ _UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 def as_whole_number(text: str) -> int:
-    """Return the whole number that a text spells in decimal digits.
+    """Parse a whole number in decimal digits.
 
     `int` also accepts `1_000`, and the digits of every script.
 
     Raises:
-        ValueError: It is anything else, or has more than 18 digits.
+        ValueError: The text is something else, or has more than 18 digits.
     """
     if _DIGITS.fullmatch(text.strip()) is None:
         raise ValueError(f"{text!r} is not a whole number")
@@ -38,10 +38,10 @@ def as_whole_number(text: str) -> int:
 
 
 def as_number(text: str) -> float:
-    """Return the number that a text spells in decimal digits; it may be too large, and infinite.
+    """Parse a number in decimal digits; one that is too large becomes infinity.
 
     Raises:
-        ValueError: It is anything else.
+        ValueError: The text is something else.
     """
     if _NUMBER.fullmatch(text.strip()) is None:
         raise ValueError(f"{text!r} is not a number")
@@ -49,10 +49,10 @@ def as_number(text: str) -> float:
 
 
 def as_seconds(text: str) -> float:
-    """Return the seconds of a duration: a number, with or without a unit, such as 500ms, 5m or 1h.
+    """Parse a duration, and return seconds: a number with or without a unit, such as 500ms or 5m.
 
     Raises:
-        ValueError: It is anything else, zero, or not finite.
+        ValueError: The text is something else, or the duration is zero or not finite.
     """
     found = _TIME.fullmatch(text.strip())
     seconds = 0.0 if found is None else float(found[1]) * _UNITS[found[2]]

@@ -17,9 +17,9 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.map.summary import Remaining
 from asyncinvoke.cli.options import SharedOptions
-from asyncinvoke.cli.processes.dividing import Said, check, divided, message, part_of, worst
+from asyncinvoke.cli.processes.dividing import LastMessages, check, divided, message, part_of, worst
 from asyncinvoke.cli.processes.part import bulk_of, settings_of
-from asyncinvoke.cli.runs.parts import all_parts, at_work, is_running
+from asyncinvoke.cli.runs.parts import all_parts, is_running, running_parts
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import merge, open_run, settle
 from tests.journal.killing import ROOT
@@ -149,7 +149,7 @@ def test_the_status_of_all_is_the_worst(statuses: list[int], status: int) -> Non
 
 
 def test_what_processes_say_is_put_together() -> None:
-    said = Said()
+    said = LastMessages()
     failure = {"error": "E", "code": None, "message": "m", "count": 2}
     base: dict[str, Any] = {"earlier": 1, "in_flight": 3, "throttles": 1, "rate": 5.0}
     said.add(1, {**base, "ok": 4, "failed": 2, "total": 50, "failures": []})
@@ -167,7 +167,7 @@ def test_what_processes_say_is_put_together() -> None:
 
 
 def test_what_processes_leave_behind_is_put_together() -> None:
-    said = Said()
+    said = LastMessages()
     assert said.left(processes=2) == Remaining(without_outcome=0, may_have_run=0, last_line=0)
     left = {"without_outcome": 5, "may_have_run": 2, "last_line": 40, "not_written": 1}
     said.add(1, {"in_flight": 0, "left": left})
@@ -381,7 +381,7 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
     )
     async with started(*command, cwd=tmp_path) as process:
         await began.wait()
-        assert len(at_work(str(journal))) == 2
+        assert len(running_parts(str(journal))) == 2
         # One command steers them, and one shows them.
         paused = await run("runs", "pause", str(journal))
         assert (paused.status, paused.out) == (0, "paused\n")
@@ -395,7 +395,7 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
         assert len(seen) == 4
         process.kill()
         let_go.set()
-        while at_work(str(journal)):
+        while running_parts(str(journal)):
             await anyio.sleep(0.05)
     for part in all_parts(str(journal)):
         with open_run(part) as recorded:

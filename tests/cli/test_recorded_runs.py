@@ -1,4 +1,4 @@
-"""Recorded runs as users have them: real processes that are stopped, killed, continued and steered."""
+"""Recorded runs as users have them: real processes that are stopped, killed, continued and controlled_journals."""
 
 import contextlib
 import hashlib
@@ -18,7 +18,7 @@ from anyio.abc import Process
 
 from asyncinvoke import Invoker, JournalError
 from asyncinvoke.cli.app import run as command
-from asyncinvoke.cli.runs import steer
+from asyncinvoke.cli.runs import control
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RunSummary, open_run
 
@@ -236,11 +236,11 @@ async def test_a_run_is_steered_from_another_terminal(
     assert "tolerated: 3%, as requested\n" in words
     assert "waiting for 7 in flight, as requested" in words
     assert summary().ended == len(function.seen) == 14
-    *wished, stopped = capfd.readouterr().out.splitlines()
-    assert sorted(wished) == ["concurrency 7", "tolerated: 3%"]
+    *sent, stopped = capfd.readouterr().out.splitlines()
+    assert sorted(sent) == ["concurrency 7", "tolerated: 3%"]
     assert stopped == "stopping when calls in flight have finished"
     assert await runs("stop", "o.run") == 2  # it has stopped
-    # What was wished holds for the next session, the stop does not; a second SIGTERM leaves.
+    # What was sent holds for the next session, the stop does not; a second SIGTERM leaves.
     async with mapping(url, "--concurrency", "2") as process:
         await until(lambda: len(function.waiting) == 7)
         process.send_signal(signal.SIGTERM)
@@ -328,7 +328,7 @@ async def test_a_run_that_compares_standard_input_obeys_and_whoever_asks_is_told
         await process.stdin.send(b"".join(lines))
         await process.stdin.aclose()
         assert await process.wait() == 0
-    monkeypatch.setattr(steer, "PATIENCE", 0.3)
+    monkeypatch.setattr(control, "PATIENCE", 0.3)
     async with started(*words) as process:
         assert process.stdin is not None
         stderr = Lines(process.stderr)
@@ -337,9 +337,9 @@ async def test_a_run_that_compares_standard_input_obeys_and_whoever_asks_is_told
         assert await runs("pause", "o.run") == 0
         while not (await stderr.next()).startswith("paused, as requested"):
             pass
-        assert capfd.readouterr().out == f"paused: o.run {steer.COMPARES}\n"
-        assert steer.has_begun(summary())
+        assert capfd.readouterr().out == f"paused: o.run {control.COMPARES}\n"
+        assert control.has_begun(summary())
         assert await runs("stop", "o.run") == 0
         assert await process.wait() == 3
-    assert not steer.has_begun(summary())
+    assert not control.has_begun(summary())
     assert (summary().ended, len(function.seen)) == (3, 3)

@@ -222,7 +222,7 @@ async def test_what_is_wished_of_a_run_reaches_its_maps(
     ):
         assert repr(run) == f"<DaskRun 0 of 6 shards ended, {tmp_path}>"
         async with anyio.create_task_group() as group:
-            group.start_soon(working._obey, a_map, plan_in(tmp_path))
+            group.start_soon(working._follow_plan, a_map, plan_in(tmp_path))
             assert await obeyed.receive() == "resume"  # as it was submitted
             run.pause()
             assert await obeyed.receive() == "pause"

@@ -44,7 +44,7 @@ def demo(concurrency: int, account_concurrency: int, head: int | None) -> int:
     """
     _leave_aws_alone()
     from asyncinvoke.cli.demo.library import find_modules
-    from asyncinvoke.cli.demo.story import tell_demo
+    from asyncinvoke.cli.demo.story import run_demo
     from asyncinvoke.cli.running import run
 
     modules = find_modules(head)
@@ -52,7 +52,7 @@ def demo(concurrency: int, account_concurrency: int, head: int | None) -> int:
         raise CommandError("this Python has no standard library in source form")
 
     async def main(_: "Interrupt") -> int:
-        well = await tell_demo(
+        well = await run_demo(
             modules, concurrency=concurrency, account_concurrency=account_concurrency
         )
         return 0 if well else FAILED

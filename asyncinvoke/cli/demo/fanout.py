@@ -85,7 +85,7 @@ async def fan_out(
     concurrency: int,
     account_concurrency: int,
     in_runtime: bool,
-    tell: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> Result:
     """Serve the functions, make the single calls, and run the fan-out in a process that is killed.
 
@@ -95,7 +95,7 @@ async def fan_out(
         concurrency: The number of invocations in progress at once.
         account_concurrency: The number of executions that the endpoint allows at once.
         in_runtime: Whether the function runs in AWS's Lambda runtime, or in this process.
-        tell: Prints a line about what has just happened.
+        say: Prints a line about what has just happened.
     """
     with tempfile.TemporaryDirectory(prefix="asyncinvoke-demo-") as name:
         folder = Path(name)
@@ -105,11 +105,11 @@ async def fan_out(
             one = next(read_payloads(modules))
             event = await invoker.send_event(ASIDE, one)
             dry_run = await invoker.dry_run(ASIDE, one)
-            tell(
+            say(
                 f"An Event: accepted ({event.status_code}). A DryRun: valid "
                 f"({dry_run.status_code}), nothing ran."
             )
-            tell(
+            say(
                 f"{len(modules):,} invocations, {concurrency} requested at once, "
                 f"{account_concurrency} allowed:"
             )
@@ -128,12 +128,12 @@ async def fan_out(
             counted = endpoint.statistics()
             throttles = sum(counted.throttles.values())
             ok = sum(outcome.ok for outcome in killed.outcomes)
-            tell(
+            say(
                 f"Done in {elapsed:.1f} s: {throttles:,} throttles, one kill, and {ok:,} of "
                 f"{len(modules):,} succeeded."
             )
             streamed = await read.stream_largest(invoker, list(modules.values()))
-            tell(f"A response stream: {streamed.size:,} bytes of {streamed.name}, in chunks.")
+            say(f"A response stream: {streamed.size:,} bytes of {streamed.name}, in chunks.")
     return Result(
         names=tuple(modules),
         killed=killed,

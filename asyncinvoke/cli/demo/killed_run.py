@@ -55,12 +55,12 @@ class KilledRun:
         self._words = words
         self._seen: tuple[float, RunSummary | None] = (-LOOK, None)
 
-    async def run(self, total: int, tell: Callable[[str], None]) -> Killed:
+    async def run(self, total: int, say: Callable[[str], None]) -> Killed:
         """Start the run, kill it halfway, continue it, and redrive the items that may have run.
 
         Args:
             total: The number of items.
-            tell: Prints a line about what has just happened.
+            say: Prints a line about what has just happened.
 
         Raises:
             CommandError: A command failed.
@@ -71,15 +71,15 @@ class KilledRun:
         if after is not None:
             with open_run(self.folder / JOURNAL) as recorded:
                 in_doubt = frozenset(item.position for item in recorded.unknown())
-            tell(
+            say(
                 f"kill -9 after {after:,} had finished: the journal names {len(in_doubt):,} that "
                 "may have run"
             )
-            tell("the same command again: it continues, and repeats none of them")
+            say("the same command again: it continues, and repeats none of them")
             await self._run(*command)
         once = self._ledger()
         if in_doubt:
-            tell(f"on request: asyncinvoke runs redrive {JOURNAL} --may-have-run")
+            say(f"on request: asyncinvoke runs redrive {JOURNAL} --may-have-run")
             await self._run("runs", "redrive", JOURNAL, "--may-have-run", "--yes")
         with open_run(self.folder / JOURNAL) as recorded:
             outcomes = list(recorded.outcomes())

@@ -40,7 +40,7 @@ def introduce(
     )
 
 
-def happened(console: Console, text: str) -> None:
+def show_event(console: Console, text: str) -> None:
     """Print one line about what has just happened."""
     console.print(f"[bold cyan]>[/] {escape(text)}")
 
@@ -70,7 +70,7 @@ def suggest(console: Console) -> None:
         console.print(f"      {why}")
 
 
-def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
+def show_results(console: Console, result: Result, totals: dict[str, Any]) -> None:
     """Print the results of the fan-out."""
     ok = [outcome for outcome in result.outcomes if outcome.ok]
     failed = [outcome for outcome in result.outcomes if outcome.error is not None]

@@ -14,9 +14,7 @@ from asyncinvoke.cli.demo.library import add_up, measure_again
 from asyncinvoke.cli.map.live import Screen, bar_or_lines
 
 
-async def tell_demo(
-    modules: dict[str, Path], *, concurrency: int, account_concurrency: int
-) -> bool:
+async def run_demo(modules: dict[str, Path], *, concurrency: int, account_concurrency: int) -> bool:
     """Run the demo: progress goes to stderr, the rest to stdout.
 
     Returns:
@@ -38,13 +36,13 @@ async def tell_demo(
         concurrency=concurrency,
         account_concurrency=account_concurrency,
         in_runtime=in_runtime,
-        tell=lambda text: report.happened(story, text),
+        say=lambda text: report.show_event(story, text),
     )
-    report.happened(story, "Computing the same totals on this machine, without Lambda.")
+    report.show_event(story, "Computing the same totals on this machine, without Lambda.")
     with _bar(progress, len(modules)) as advance:
         direct = await measure_again(modules, advance)
     story.print()
-    report.tell(story, result, add_up(result.measures))
+    report.show_results(story, result, add_up(result.measures))
     is_well = report.compare(story, result, direct)
     report.suggest(story)
     return is_well

@@ -14,7 +14,7 @@ from asyncinvoke.cli.map.job import choose_display
 from asyncinvoke.cli.map.progress import Display
 from asyncinvoke.cli.map.sampling import Sampled
 from asyncinvoke.cli.map.settings import Bulk, retry_policy
-from asyncinvoke.cli.map.source import Paced, Whole, batch_of, is_of, shard_of
+from asyncinvoke.cli.map.source import ItemSource, Paced, batch_of, is_of, shard_of
 from asyncinvoke.cli.map.summary import NOTHING_READ
 from asyncinvoke.cli.options import invoke_options, opened_invoker
 from asyncinvoke.cli.running import Interrupt
@@ -25,7 +25,7 @@ from asyncinvoke.inputs import Input, InputError
 async def opened(
     bulk: Bulk, limit: int, interrupt: Interrupt
 ) -> AsyncIterator[tuple[Invoker, Display]]:
-    """Open the invoker; say that nothing was read where a signal came before that was done."""
+    """Open the invoker; if a signal arrives before it is open, report that nothing was read."""
     connections = open_files.openable() or limit
     is_open = False
     try:
@@ -45,7 +45,7 @@ def paced(bulk: Bulk, source: Input) -> Paced:
     """Return the input, limited in number and rate, and to one shard."""
     shard = shard_of(bulk.shard)
     is_ours = None if shard is None else partial(is_of, shard)
-    whole: Whole = source
+    whole: ItemSource = source
     if bulk.sample_logs is not None:
         whole = Sampled(source, bulk.sample_logs)
     return Paced(whole, head=bulk.head, rate=bulk.rate, is_paced=is_ours)
@@ -79,7 +79,7 @@ def options_of_map(bulk: Bulk) -> dict[str, Any]:
 
 
 async def has_begun(source: Input, interrupt: Interrupt) -> bool:
-    """Look at the input; return whether no signal came meanwhile."""
+    """Open the input and check its beginning; return whether no signal arrived in the meantime."""
     with interrupt.block():
         try:
             await source.begin()
@@ -89,6 +89,6 @@ async def has_begun(source: Input, interrupt: Interrupt) -> bool:
 
 
 def no_items(source: Input) -> str:
-    """Return what is said of an input without items: it may be the wrong file, or prefix."""
+    """Return the note about an input without items, which may be the wrong file or prefix."""
     what = "objects" if source.format in ("listing", "inventory") else "items"
     return f"{source.name} has no {what}"

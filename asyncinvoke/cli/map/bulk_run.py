@@ -52,7 +52,7 @@ async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
             **options_of_job(bulk, display),
         )
         block = invoker.map(bulk.function_name, job.read(), **options_of_map(bulk))
-        # Only now: a mistake in the options or the input must leave no empty file.
+        # Not earlier: a mistake in the options or the input must not leave an empty file.
         if not await has_begun(source, interrupt):
             job.nothing_was_read()
             return 0

@@ -253,7 +253,7 @@ def map_(
 
 
 def _named(source: str) -> str:
-    """Return the name of the input, where it is written as payloads are."""
+    """Return the name of the input; payloads of `invoke` are named in the same ways."""
     if source.startswith("@") and not Path(source).exists() and Path(source[1:]).is_file():
         return source[1:]
     return source.removeprefix("file://")

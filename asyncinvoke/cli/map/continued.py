@@ -1,4 +1,4 @@
-"""The output file of a recorded run: continued where the journal says, with each line in it once."""
+"""The output file of a recorded run: continued at the recorded offset, with each line in it once."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,35 +7,35 @@ from asyncinvoke import Outcome
 from asyncinvoke._report.standing import is_recorded
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.place import NOTE, Place, last_written
+from asyncinvoke.cli.map.output_state import NOTE, OutputState, last_written
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import RecordedRun
 
 
 class ContinuedWriter:
-    """Writes outcomes to a file, and has the journal note how far it is.
+    """Writes outcomes to a file, and records in the journal how much of it is written.
 
-    The note goes with the next commit, so it may be behind the file, and never ahead of it. Whoever
-    continues cuts off what is behind the note, and writes that again from the journal. Only the run
-    writes to the journal and the file, and it has the lock of the journal.
+    The note is stored with the next commit, so it may be behind the file, but is never ahead of it.
+    The next session truncates the file to the recorded offset, and writes the rest again from the
+    journal. Only the run writes to the file: it holds the lock of the journal.
 
     Args:
         output: The file.
-        place: Where it is continued.
-        run: The journal, as it is read.
-        before: How many ends the journal had when this session began.
-        lost: How many items a redrive may record as lost before it runs them; see `Place.lost`.
-        ordered: Whether outcomes come in the order of the input, and are written so.
-        keyed: Whether items are known by keys.
-        lines: The lines of items.
-        note: Keeps a note.
+        place: Where to continue it.
+        run: The journal, opened for reading.
+        before: The number of ends in the journal when this session began.
+        lost: How many items a redrive may record as lost before it runs them; see `OutputState.lost`.
+        ordered: Whether outcomes arrive, and are written, in input order.
+        keyed: Whether items are identified by keys.
+        lines: The line numbers of items.
+        note: Stores a note in the journal.
     """
 
     def __init__(
         self,
         output: Output,
-        place: Place,
+        place: OutputState,
         *,
         run: RecordedRun,
         before: int,
@@ -59,7 +59,7 @@ class ContinuedWriter:
         self._redriven = lost
         self._lost = place.lost
         written = last_written(place, keyed=keyed) if place.lost else frozenset()
-        # What earlier sessions have recorded, and did not write.
+        # Outcomes that earlier sessions recorded, but did not write.
         self._behind: Iterator[Outcome] = (
             outcome
             for outcome in run.outcomes(ended=(place.ends, before))
@@ -69,9 +69,9 @@ class ContinuedWriter:
         self._next_behind: Outcome | None = None
 
     async def catch_up(self) -> None:
-        """Write what earlier sessions have recorded and did not write, unless its turn is later."""
+        """Write the outcomes that earlier sessions did not write, except those whose turn is later."""
         self._next_behind = next(self._behind, None)
-        # A redrive was not in the order of the input.
+        # A redrive is not in input order.
         if not self._ordered or (self._place.lost and not self._keyed):
             await self._write_behind(None)
         if self._next_behind is None:
@@ -79,18 +79,18 @@ class ContinuedWriter:
         self._say()
 
     async def add(self, outcome: Outcome, *, is_stopped: bool) -> bool:
-        """Write an outcome; return whether it was.
+        """Write an outcome; return whether it was written.
 
         Args:
             outcome: The outcome.
-            is_stopped: Whether items before it may have been left. In the order of the input it is
-                not its turn then: the session that runs those writes it.
+            is_stopped: Whether the run was stopped, so that earlier items may have no outcome. An
+                ordered output then leaves this one to the session that runs those.
         """
         is_named = is_recorded(outcome, keyed=self._keyed)
         if not is_named and outcome.index <= self._unnamed:
-            return False  # an earlier session has written the same
+            return False  # an earlier session has written it
         if self._ordered:
-            # What runs again though all around it is written, as a line that was repaired, has its turn.
+            # An item that runs again may be among written ones, such as a line that was repaired.
             if is_stopped and outcome.index >= self._following:
                 return False
             await self._write_behind(outcome.index)
@@ -105,14 +105,14 @@ class ContinuedWriter:
         return True
 
     async def finish(self) -> None:
-        """Write what follows the last outcome; once the run is complete."""
+        """Write the remaining recorded outcomes; called once the run is complete."""
         if self._ordered:
             await self._write_behind(None)
             self._ends, self._following, self._lost = self._run.ends(), 0, 0
             self._say()
 
     async def _write_behind(self, until: int | None) -> None:
-        """Write what earlier sessions have recorded of the items before this one."""
+        """Write the outcomes that earlier sessions recorded for items before this one."""
         while True:
             outcome = self._next_behind or next(self._behind, None)
             self._next_behind = outcome
@@ -124,19 +124,19 @@ class ContinuedWriter:
                 self._has_written(outcome)
 
     def _has_written(self, outcome: Outcome) -> None:
-        """Count an outcome that was written in the order of the input."""
-        # A journal with keys does not know that order: which of its ends are in the output is told by
-        # the last lines of that.
+        """Count an outcome that was written to an ordered output."""
+        # A journal with keys does not have the order of the input: the last lines of the output show
+        # which of its ends are written.
         if self._keyed:
             self._lost += 1
         else:
             self._following = max(self._following, outcome.index + 1)
 
     def check_in_place(self) -> None:
-        """Check, once all is written, that the file is still where it was.
+        """Check, after the last write, that the file is still in its place.
 
         Raises:
-            CommandError: It was removed or moved meanwhile, and another may be in its place.
+            CommandError: It was removed or moved; there may be another file in its place.
         """
         try:
             is_there = os.path.samestat(os.stat(self._place.path), os.fstat(self._descriptor))
@@ -166,7 +166,7 @@ class ContinuedWriter:
     def _say(self) -> None:
         self._note(
             NOTE,
-            Place(
+            OutputState(
                 path=self._place.path,
                 offset=os.lseek(self._descriptor, 0, os.SEEK_CUR),
                 ends=self._ends,

@@ -7,15 +7,15 @@ from asyncinvoke.runs import RunSummary
 
 
 def exit_status(summary: RunSummary, *, failed: int = 0, is_stopped: bool) -> int:
-    """Return the exit status of a session that no signal and no error has ended.
+    """Return the exit status of a session that ended without a signal or an error.
 
-    All sessions count: a run is well once every item of it is.
+    It covers all sessions: 0 means that every item of the run has succeeded.
 
     Args:
-        summary: The run, once the session is over.
-        failed: How many outcomes of this session are failures. The journal does not have those of
-            items whose key is missing, or that of another.
-        is_stopped: Whether somebody has stopped it before its end.
+        summary: The summary of the run after the session.
+        failed: The number of failed outcomes of this session. Those of items whose key is missing
+            or a duplicate are not in the journal.
+        is_stopped: Whether it was stopped on request before its end.
     """
     if is_stopped:
         return STOPPED
@@ -37,12 +37,12 @@ def as_json(summary: RunSummary) -> dict[str, object]:
     }
 
 
-def last_words(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str]:
-    """Return what is said of a whole run, after what was said of the session.
+def closing_lines(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str]:
+    """Return the lines about the whole run, which follow those about the session.
 
     Args:
-        summary: The run, once the session is over.
-        verb: What items have done that did not fail.
+        summary: The summary of the run after the session.
+        verb: The word for items that did not fail.
         is_whole: Whether every item of the input has ended.
     """
     parts = [f"{summary.succeeded:,} {verb}", f"{summary.failed:,} failed"]
@@ -67,8 +67,8 @@ def last_words(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str]:
     return said
 
 
-def left_out(summary: RunSummary, output: str) -> list[str]:
-    """Return what is said of an output that was written from the journal, if it lacks lines."""
+def incomplete_lines(summary: RunSummary, output: str) -> list[str]:
+    """Return a line if an output that was written from the journal is incomplete."""
     number = unrecorded_of(summary)
     if not number:
         return []

@@ -34,7 +34,7 @@ from asyncinvoke.cli.map.progress import (
     as_json,
     show_progress,
 )
-from asyncinvoke.cli.map.source import Whole, is_of
+from asyncinvoke.cli.map.source import ItemSource, is_of
 from asyncinvoke.cli.map.summary import OutcomeCounts
 from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.streams import STDERR, Output
@@ -57,25 +57,25 @@ class MapJob:
     """Reads the input of a run, writes its outcomes, and reports its progress.
 
     Args:
-        invoker: What the run runs on.
+        invoker: Executes the calls.
         source: The input.
-        concurrency: How many lines are worked on at once, or batches.
-        batch: How many lines travel together.
-        shard: The part of the input that is worked on, if not all of it.
-        ordered: Whether outcomes are written in the order of the input. The run itself gives them
-            as they end, so that an interrupted one can still write all that is done.
-        verb: What lines have done that did not fail.
-        idempotent: Whether attempts are repeated after which the function may have run.
-        display: Shows how far it is.
-        progress: How it is shown: `none` leaves the summary out, and with `json` it is JSON.
-        is_keyed: Whether it is their keys that items of a shard are known by.
+        concurrency: The number of lines, or batches, in progress at once.
+        batch: The number of lines per invocation.
+        shard: The part of the input to process; `None` for all of it.
+        ordered: Whether outcomes are written in input order. The map itself yields them as they
+            end, so that an interrupted run can still write every finished one.
+        verb: The word for lines that did not fail.
+        idempotent: Whether attempts after which the function may have run are repeated.
+        display: Shows the progress.
+        progress: The format of the summary: `json` for JSON, `none` for no summary.
+        is_keyed: Whether keys decide which items belong to the shard.
     """
 
     def __init__(
         self,
         invoker: Invoker,
         *,
-        source: Whole,
+        source: ItemSource,
         concurrency: int,
         ordered: bool,
         verb: str,
@@ -110,14 +110,14 @@ class MapJob:
         self._writer: OutcomeWriter
 
     async def read(self) -> AsyncGenerator[Item, None]:
-        """Read the input, in an ordered run no further ahead of what is written than need be."""
+        """Read the input; in an ordered run, at most a fixed number of items ahead of the output."""
         try:
             async with aclosing(self._source.items()) as items:
                 async for item in items:
                     self._last_line = item.line or item.position + 1
                     if self._shard is None or is_of(self._shard, item):
                         await self._note(item)
-                    yield item  # the map itself leaves out those of other shards
+                    yield item  # the map skips those of other shards
         except InputError as error:
             # Status 2 would say that nothing was sent.
             raise CommandError(str(error), status=FAILED) from error
@@ -131,10 +131,10 @@ class MapJob:
             self._keep_line(item.position, item.line)
 
     async def work(self, run: MapRun, output: Output, interrupt: Interrupt) -> int:
-        """Write all outcomes, or after a signal those that are there; give the exit status.
+        """Write all outcomes, or after a signal the finished ones; return the exit status.
 
         Raises:
-            Exception: What ended the run early, once all that is done is written and said.
+            Exception: An error ended the run early. Finished outcomes and the summary are written.
         """
         due = self._due if self._ordered else None
         self._writer = OutcomeWriter(output, self._tally, due=due)
@@ -168,7 +168,7 @@ class MapJob:
         return FAILED if self._tally.failed else 0
 
     def nothing_was_read(self) -> None:
-        """Report that a signal came before the first line."""
+        """Print the summary of a run that a signal ended before its first line."""
         self._summarise(summary.Remaining(without_outcome=0, may_have_run=0, last_line=0))
 
     async def _write_all(self, run: MapRun) -> None:
@@ -187,8 +187,8 @@ class MapJob:
     async def _write_the_rest(self, run: MapRun) -> None:
         run.stop()
         with anyio.move_on_after(LAST_WRITES) as limited:
-            # Those that wait to be sent leave now: with an outcome if an earlier attempt may have run.
-            while self._begun(run) > self._in_flight():  # noqa: ASYNC110  # nothing tells
+            # Items that wait to be sent are withdrawn: with an outcome if an earlier attempt may have run.
+            while self._begun(run) > self._in_flight():  # noqa: ASYNC110  # there is no event to wait for
                 await anyio.sleep(WITHDRAWAL)
             while run.statistics().buffered:
                 await self._add(await anext(run))
@@ -201,7 +201,7 @@ class MapJob:
         without_outcome = self._read - statistics.succeeded - statistics.failed
         invoker = self._invoker.statistics()
         connecting, waiting = sum(invoker.connecting.values()), 0
-        if self._idempotent:  # those may have run in an attempt before, if there was one
+        if self._idempotent:  # they may have run in an earlier attempt
             connecting = max(connecting - invoker.retries, 0)
             waiting = max(self._begun(run) - self._in_flight(), 0)
         may_have_run = (invoker.in_flight - connecting) * self._batch + waiting
@@ -213,19 +213,19 @@ class MapJob:
         )
 
     def _begun(self, run: MapRun) -> int:
-        """Return the number of items that workers have; further ones wait for a worker."""
+        """Return the number of items that workers have taken; the rest wait for a worker."""
         statistics = run.statistics()
         return min(statistics.working, statistics.concurrency * self._batch)
 
     def _in_flight(self) -> int:
-        """Return the number of items whose attempts are in flight, at most."""
+        """Return the maximum number of items whose attempts are in flight."""
         return self._invoker.statistics().in_flight * self._batch
 
     async def _watch(self, run: MapRun) -> None:
         watch = pace.Watch()
         while True:
             standing = run.statistics()
-            moment = pace.Moment(
+            moment = pace.RunState(
                 elapsed=time.monotonic() - self._began,
                 working=standing.working,
                 done=self._tally.done,
@@ -233,14 +233,14 @@ class MapJob:
                 recorded=standing.recorded,
                 waiting_for=standing.waiting_for,
             )
-            said = watch.look(moment)
+            said = watch.check(moment)
             if said is not None and not standing.paused:
                 self._display.note(one_line(said))
             await anyio.sleep(pace.INTERVAL)
 
     async def _find_total(self) -> None:
         total = await self._source.count()
-        # How many keys are those of a shard shows once they are read.
+        # How many keys belong to the shard is not known before they are read.
         if total is not None and self._shard is not None:
             total = None if self._is_keyed else self._shard.count(total)
         self._total = total
@@ -282,12 +282,12 @@ class MapJob:
 
 
 def choose_display(progress: str, *, writes_to: int | None) -> Display:
-    """Return what shows the progress.
+    """Return the display of the progress.
 
     Args:
         progress: `auto`, `bar`, `json` or `none`.
-        writes_to: The descriptor that outcomes go to, unless that is a file of our own. A bar on
-            the terminal that they scroll through would only be in their way.
+        writes_to: The descriptor that outcomes are written to, unless it is a file that this
+            command opened. A bar would disturb outcomes that scroll through the same terminal.
     """
     if progress == "json":
         return JsonLines()

@@ -23,14 +23,14 @@ _TRAILING = re.compile(r"[ \t]+(?=\n)")
 
 
 class Screen(Console):
-    """A console that leaves it to the command what a broken pipe means.
+    """A console that leaves broken pipes to the command.
 
-    What does not go to a terminal is 80 columns wide, whatever terminal there is beside it, and has
-    no blanks at the ends of lines.
+    Output that does not go to a terminal is 80 columns wide, even if another stream is a terminal,
+    and has no trailing blanks.
 
     Args:
-        stderr: Whether it writes to standard error, or to standard output.
-        is_text: Whether it is for text, which is at most 80 columns wide on any terminal too.
+        stderr: Whether it writes to standard error; otherwise to standard output.
+        is_text: Whether it is for prose, which is at most 80 columns wide on a terminal as well.
     """
 
     def __init__(self, *, stderr: bool = False, is_text: bool = False) -> None:
@@ -45,12 +45,12 @@ class Screen(Console):
             self.width = min(self.width, WIDTH)
 
     def on_broken_pipe(self) -> None:
-        """Raise it; rich would exit the process."""
+        """Raise an error; rich would exit the process."""
         raise BrokenPipeError
 
 
 class _Trimmed:
-    """A text stream without the blanks with which rich fills its lines up."""
+    """A text stream that removes the blanks with which rich pads lines."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -63,7 +63,7 @@ class _Trimmed:
 
 
 class Bar:
-    """A bar with the counts beside and below it; gone once it is closed."""
+    """A bar with the counts beside and below it, which disappears when it is closed."""
 
     interval: float = 0.1
 
@@ -74,17 +74,17 @@ class Bar:
         self._live.start()
 
     def show(self, counts: Counts) -> None:
-        """Draw the lines anew."""
+        """Redraw the lines."""
         self._live.update(self._drawn(counts), refresh=True)
 
     def note(self, text: str) -> None:
-        """Write it above the lines, wrapped between words and with its indentation."""
+        """Print a note above the lines, wrapped between words, its indentation kept."""
         words = text.lstrip()
         indented = Padding(Text(words), (0, 0, 0, len(text) - len(words)), expand=False)
         self._console.print(indented)
 
     def close(self) -> None:
-        """Take the lines away."""
+        """Remove the lines."""
         self._live.stop()
 
     def _drawn(self, counts: Counts) -> Group:
@@ -106,7 +106,7 @@ class Bar:
         said = [second] if counts.held_back is None else [second, one_line(counts.held_back)]
         below = [Text(f"  {each}", no_wrap=True) for each in said]
         for each in below:
-            # What a terminal echoes for Ctrl-C has to fit behind it, or a line would stay.
+            # Leave room for the terminal's echo of Ctrl-C: a line that wraps would not be removed.
             each.truncate(self._console.width - len("^C") - 1, overflow="ellipsis")
         return Group(line, *below)
 

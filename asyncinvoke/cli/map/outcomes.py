@@ -12,13 +12,13 @@ from asyncinvoke.cli.streams import Output
 
 
 class OutcomeWriter:
-    """Writes each outcome as soon as its turn has come.
+    """Writes each outcome as soon as it is its turn.
 
     Args:
-        output: Where the lines go.
-        tally: Counts them.
-        due: The positions of items in the order in which their outcomes are written, which whoever
-            reads adds to; `None` to write them as they come.
+        output: The output.
+        tally: Counts the outcomes.
+        due: The positions of the items in the order in which their outcomes are written; the reader
+            of the input adds to it. `None` to write them as they arrive.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class OutcomeWriter:
 
     @property
     def not_written(self) -> int:
-        """Outcomes that were taken and are not written."""
+        """Outcomes that were accepted, but not written."""
         return self._tally.done - self._output.lines
 
     async def add(self, outcome: Outcome, line: int | None = None) -> int:
-        """Take an outcome, and the line of its item; give how many that allowed to write."""
+        """Accept an outcome, and the line of its item; return how many could be written now."""
         self._tally.add(outcome, line)
         due = self._due
         if due is None:
@@ -49,17 +49,17 @@ class OutcomeWriter:
         return len(turn)
 
     async def finish(self) -> None:
-        """Write what is left, those too whose turn an interrupted run will never bring."""
+        """Write the rest, including outcomes that waited for items of an interrupted run."""
         rest = [self._early.pop(index) for index in sorted(self._early)]
         await self._output.write(b"".join(rest))
 
 
 def as_line(outcome: Outcome, line: int | None = None) -> bytes:
-    """Return the line of JSON for an outcome, its newline included.
+    """Return an outcome as a line of JSON, including the newline.
 
     Args:
         outcome: The outcome.
-        line: The line of the input that its item begins on, where there are lines.
+        line: The line of the input on which its item begins; `None` for an input without lines.
     """
     error, response = outcome.error, outcome.response
     fields: dict[str, object] = {"index": outcome.index, "ok": outcome.ok}
@@ -95,18 +95,18 @@ def as_line(outcome: Outcome, line: int | None = None) -> bytes:
 
 
 def _utc(seconds: float) -> str:
-    """Return a moment as the runs' files write it: ISO 8601, to the millisecond."""
+    """Return a time in the format of the journal's view: ISO 8601, with milliseconds."""
     whole, milliseconds = divmod(round(seconds * 1000), 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{milliseconds:03}Z"
 
 
 def _with_payload(fields: dict[str, object], payload: bytes) -> bytes:
-    """Add the payload as it came, so that no number loses a digit on its way through."""
+    """Add the payload unparsed, so that no number loses a digit."""
     try:
         json_text.check_json(payload or b"null")
     except json_text.NotJsonError:
         fields["payload_base64"] = base64.b64encode(payload).decode()
         return json.dumps(fields).encode() + b"\n"
-    # Valid JSON has line ends only between its parts, where a space means the same.
+    # In valid JSON, line ends occur only between tokens, where a space means the same.
     on_one_line = (payload or b"null").replace(b"\n", b" ").replace(b"\r", b" ")
     return json.dumps(fields).encode()[:-1] + b', "payload": ' + on_one_line + b"}\n"

@@ -15,7 +15,7 @@ def check_new_output(output: str | None, *, force: bool) -> None:
     """Check that an output is new and can be written, before anything is sent.
 
     Raises:
-        CommandError: It is there and not to be replaced, or cannot be written.
+        CommandError: It exists and may not be replaced, or it cannot be written.
     """
     if output is None or output == "-":
         return
@@ -53,7 +53,7 @@ _OF_A_JOURNAL = ("", "-wal", "-shm", "-marks", "-control", "-control.new")
 
 
 def check_not_the_journal(output: str | None, journal: str | None) -> None:
-    """Check that an output is not a file of this journal, existing or not, nor of any other.
+    """Check that an output is not a file of this journal, even a missing one, nor of another.
 
     Raises:
         CommandError: It is; writing it would destroy a run.
@@ -64,12 +64,12 @@ def check_not_the_journal(output: str | None, journal: str | None) -> None:
         _check_standard_output(journal)
         return
     path = Path(output.removeprefix("file://"))
-    with contextlib.suppress(OSError, ValueError, RuntimeError):  # said when they are opened
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # reported when they are opened
         for file, said in _files_of(journal):
             is_there = file.exists() and path.exists()
             if path.resolve() == file.resolve() or (is_there and path.samefile(file)):
                 raise CommandError(f"output {output} {said}")
-        # A run on several processes, or shards, have journals beside it that --force would replace.
+        # --force would replace the journals of shards and of other processes.
         for name in (str(path), str(path.resolve())):
             for end in _OF_A_JOURNAL:
                 other = name.removesuffix(end)
@@ -91,7 +91,7 @@ def _files_of(journal: str | None) -> Iterator[tuple[Path, str]]:
     """Yield the files of a journal, each with the error for an output that is that file."""
     if journal is None:
         return
-    # SQLite names the files beside the real file, whatever link led to it.
+    # SQLite derives the names of the files from the real path, not from a link to it.
     for name in (journal, str(Path(journal).resolve())):
         for end in _OF_A_JOURNAL:
             said = "is the journal" if not end else f"is a file of the journal {journal}"

@@ -16,7 +16,7 @@ from asyncinvoke._outputs import files, parquet
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of, local_name, real_name
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
-from asyncinvoke.cli.map.ending import left_out
+from asyncinvoke.cli.map.ending import incomplete_lines
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_checks import check_not_the_input, check_not_the_journal
 from asyncinvoke.cli.map.progress import counted
@@ -31,8 +31,8 @@ def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[
     """Open an output for the duration of the block; an existing file is replaced.
 
     Args:
-        output: What is opened; standard output if nothing is named.
-        status: The exit status if it cannot be; 2 says that nothing was sent.
+        output: The name of the output; `None` or `-` for standard output.
+        status: The exit status if it cannot be opened; 2 means that nothing was sent.
 
     Raises:
         CommandError: It cannot be opened.
@@ -54,14 +54,14 @@ def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[
 async def awaited_output(
     output: str | None, *, status: int = WRONG_USAGE, otherwise: str = "nothing was sent"
 ) -> AsyncIterator[streams.Output]:
-    """Open an output as `opened_output` does, once somebody reads it if it is a named pipe.
+    """Open an output as `opened_output` does; wait for the reader of a named pipe.
 
-    Opening a pipe blocks until then, and the event loop with it, so that no signal would be heard.
+    Opening a pipe without a reader would block the event loop, and with it the handling of signals.
 
     Args:
-        output: What is opened; standard output if nothing is named.
-        status: The exit status if it cannot be; 2 says that nothing was sent.
-        otherwise: What to say if a signal ends the wait.
+        output: The name of the output; `None` or `-` for standard output.
+        status: The exit status if it cannot be opened; 2 means that nothing was sent.
+        otherwise: The end of the message if a signal interrupts the wait.
 
     Raises:
         CommandError: It cannot be opened.
@@ -78,13 +78,13 @@ async def awaited_output(
 
 
 async def _reader_of(output: str | None) -> int | None:
-    """Wait until somebody reads a named pipe; return a descriptor that keeps it open."""
+    """Wait until a named pipe has a reader; return a descriptor that keeps it open."""
     while _is_named_pipe(output):
         try:
             return os.open(str(output), os.O_WRONLY | os.O_NONBLOCK)
         except OSError as error:
             if error.errno != errno.ENXIO:
-                break  # said when it is opened
+                break  # reported when it is opened
         await anyio.sleep(LOOKS)
     return None
 
@@ -94,23 +94,23 @@ def _is_named_pipe(output: str | None) -> bool:
 
 
 LOOKS = 0.05
-"""The interval between two checks whether somebody reads a named pipe, in seconds."""
+"""The interval between two checks whether a named pipe has a reader, in seconds."""
 
 LINES = ".lines"
-"""What is behind the name of an output while the outcomes of a run without a journal are gathered."""
+"""The suffix of the file in which the outcomes of a run without a journal are collected."""
 
 _PIECE = 1 << 18
 
 
 def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
-    """Do the work of a run; if its output is one that is written as a whole, write it after that.
+    """Execute a run, and then write its output, if that is written as a whole.
 
-    With a journal it is written once the run is complete. Without one there is nothing to continue,
-    so that it has what has ended, as an output of lines would, however the run ended.
+    With a journal, it is written once the run is complete. Without one, the run cannot be continued,
+    so the outcomes are written however it ended, as to an output of lines.
 
     Args:
-        bulk: The run, as it was asked for.
-        work: Does it, and gives the exit status.
+        bulk: The settings of the run.
+        work: Executes the run, and returns the exit status.
 
     Raises:
         CommandError: The output cannot be written.
@@ -131,7 +131,7 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
     check_whole(target, kind, force=bulk.force or known)
     status = work(replace(bulk, output=None, whole_output=real_name(target)))
     if not is_begun(bulk.journal):
-        return status  # nothing was sent, and why has been said
+        return status  # nothing was sent, and the reason has been reported
     with open_run(bulk.journal) as run:
         summary = run.summary()
         if not summary.complete:
@@ -139,20 +139,20 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
             return status
         again = f"asyncinvoke runs export {bulk.journal} {name_of(target)} retries it"
         _write(map(as_line, run.outcomes()), target, kind, if_not=again)
-        for line in left_out(summary, name_of(target)):
+        for line in incomplete_lines(summary, name_of(target)):
             click.echo(line, err=True)
     return status
 
 
 def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) -> int:
-    """Do the work of a run without a journal: its lines go to a file beside the output first.
+    """Execute a run without a journal, collecting its lines in a file beside the output.
 
-    That file is left where the output cannot be written, or the process is killed: what functions
-    have returned is nowhere else.
+    The file is kept if the output cannot be written or the process is killed: it is the only copy of
+    what the functions have returned.
     """
     lines = Path(f"{target}{LINES}")
     if kind.is_remote:
-        # In a private directory.
+        # in a private directory
         lines = Path(tempfile.mkdtemp(prefix="asyncinvoke-")) / f"outcomes{LINES}"
     check_not_the_input(str(lines), bulk.source)
     before = _state(lines)
@@ -165,14 +165,14 @@ def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) 
     with contextlib.ExitStack() as stack:
         if kind.is_remote:
             stack.callback(_remove_if_empty, lines.parent)
-        # Also where the work raises: so far as it came, there are outcomes.
+        # Also if the run raises: the outcomes up to then exist.
         stack.callback(_write_gathered, lines, before, target, kind)
         return work(replace(bulk, output=str(lines)))
 
 
 def _write_gathered(lines: Path, before: object, target: str, kind: Kind) -> None:
     if not lines.is_file() or _state(lines) == before:
-        return  # nothing was sent: what is there is another run's, and may be the only copy
+        return  # nothing was sent: the file is that of another run, and may be the only copy
     with lines.open("rb") as file:
         _write(file, target, kind, if_not=f"the outcomes are in {lines}, one per line")
     lines.unlink()
@@ -192,7 +192,7 @@ def _write(lines: Iterable[bytes], target: str, kind: Kind, *, if_not: str) -> N
 
 
 def _state(path: Path) -> tuple[int, ...] | None:
-    """Return what changes when a file is opened anew; `None` where there is none."""
+    """Return what identifies the content of a file; `None` if there is no file."""
     try:
         status = path.stat()
     except OSError:
@@ -201,11 +201,11 @@ def _state(path: Path) -> tuple[int, ...] | None:
 
 
 def check_whole(target: str, kind: Kind, *, force: bool) -> None:
-    """Check an output as far as it goes before the work for it begins.
+    """Check an output that is written as a whole, as far as possible before the run.
 
     Raises:
-        CommandError: It is there and not to be replaced, or cannot be written.
-        ConfigurationError: What writes it is not installed.
+        CommandError: It exists and may not be replaced, or it cannot be written.
+        ConfigurationError: The library that writes its format is not installed.
     """
     if not kind.is_remote and Path(target).exists() and not force:
         raise CommandError(f"output {target} exists: --force replaces it")
@@ -218,11 +218,11 @@ def check_whole(target: str, kind: Kind, *, force: bool) -> None:
 
 
 def write_lines(lines: Iterable[bytes], target: str, kind: Kind) -> int:
-    """Write outcomes that are lines of JSON; return how many there are.
+    """Write outcomes, given as lines of JSON; return their number.
 
     Raises:
-        ConfigurationError: What writes them is not installed.
-        OutputError: They cannot be written; what was there before is still there.
+        ConfigurationError: The library that writes the format is not installed.
+        OutputError: They cannot be written. An existing file is unchanged.
     """
     with raised_signals(), files.written(target, {}, kind.compression) as file:
         if kind.format == "parquet":
@@ -240,10 +240,12 @@ def write_lines(lines: Iterable[bytes], target: str, kind: Kind) -> int:
 
 
 def _is_of_run(journal: str, target: str) -> bool:
-    """Whether a journal says that an output is that of its run."""
+    """Return whether an output is that of the run, according to its journal."""
     if not is_begun(journal):
         return False
     with open_run(journal) as run:
         command = run.summary().notes.get(COMMAND)
     noted = command.get("whole_output") if isinstance(command, dict) else None
-    return noted is not None and real_name(str(noted)) == real_name(target)  # it may have links
+    return noted is not None and real_name(str(noted)) == real_name(
+        target
+    )  # either may contain links

@@ -32,15 +32,15 @@ class Pace:
         self._allowed = 0
 
     def at(self, elapsed: float, done: int, allowed: int) -> tuple[float, float]:
-        """Take note of a moment.
+        """Record the progress at one time, and return the rates.
 
         Args:
             elapsed: Seconds since the run began.
-            done: Outcomes so far, of this session alone.
-            allowed: How many may be in flight now.
+            done: The number of outcomes of this session.
+            allowed: The concurrency limit.
 
         Returns:
-            The rate of late, and the one to reckon with for what is left.
+            The recent rate, and the rate expected for the rest.
         """
         if done < self._seen[-1][1]:  # items that had ended run again
             self._seen, self._since = deque([(elapsed, done)]), (elapsed, done)
@@ -85,10 +85,10 @@ PATIENCE = 3.0
 """Seconds without progress until a message is shown."""
 
 INTERVAL = 0.5
-"""Seconds between two looks. Whatever is in flight at two of them was admitted."""
+"""Seconds between two checks. An attempt that is in flight at two of them was admitted."""
 
 SAID_AGAIN = 60.0
-"""Seconds until the same is said of another episode."""
+"""Seconds until the same message is shown for another episode."""
 
 _MEANING = {
     ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED: "the account's concurrency is used up",
@@ -110,26 +110,26 @@ _MEANING = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """What is looked at."""
+class RunState:
+    """The state of a run at one time."""
 
     elapsed: float
     """Seconds since the run began."""
 
     working: int
-    """Lines that are worked on."""
+    """Lines in progress."""
 
     done: int
     """Outcomes so far."""
 
     statistics: InvokerStatistics
-    """The invoker's."""
+    """The statistics of the invoker."""
 
     recorded: int = 0
     """Lines found to have ended in earlier sessions so far."""
 
     waiting_for: str | None = None
-    """What the run waits for, as far as it knows."""
+    """What the run waits for, if known."""
 
 
 class Watch:
@@ -137,13 +137,13 @@ class Watch:
 
     def __init__(self) -> None:
         self._held_back: str | None = None
-        self._last: Moment | None = None
-        self._alive: Moment | None = None
+        self._last: RunState | None = None
+        self._alive: RunState | None = None
         self._is_said = False
         self._said: tuple[str, float] = ("", -SAID_AGAIN)
 
-    def look(self, now: Moment) -> str | None:
-        """Compare with the last look; return a message, if there is one."""
+    def check(self, now: RunState) -> str | None:
+        """Compare with the previous state; return a message if nothing has been admitted for long."""
         last, self._last = self._last, now
         if last is None or self._alive is None or _is_alive(last, now):
             self._alive, self._is_said, self._held_back = now, False, None
@@ -162,7 +162,7 @@ class Watch:
         return f"waiting: nothing was admitted for {quiet:.0f} s: {why}; Ctrl-C stops the run"
 
 
-def _is_alive(last: Moment, now: Moment) -> bool:
+def _is_alive(last: RunState, now: RunState) -> bool:
     before, after = last.statistics, now.statistics
     connected = after.in_flight - sum(after.connecting.values())
     stayed_in_flight = connected > 0 and after.attempts == before.attempts
@@ -189,7 +189,7 @@ def _why(before: InvokerStatistics, now: InvokerStatistics, held_back: str | Non
 
 
 def _is_unreachable(now: InvokerStatistics) -> bool:
-    """Whether nothing can be sent: only then does the caller as a whole pause."""
+    """Return whether nothing can be sent: only then is the caller as a whole paused."""
     return any(scope.pause for scope in now.scopes if scope.scope is ThrottleScope.CALLER)
 
 

@@ -14,28 +14,28 @@ PAUSED = "paused: asyncinvoke runs unpause continues it"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """A moment of a run."""
+    """The progress of a run at one time."""
 
     elapsed: float
     """Seconds since it began."""
 
     succeeded: int
-    """Outcomes that are ok."""
+    """The number of outcomes without an error."""
 
     failed: int
-    """Outcomes that are not."""
+    """The number of outcomes with an error."""
 
     in_flight: int
-    """Attempts on the wire."""
+    """The number of attempts in flight."""
 
     throttles: int
-    """Attempts that were throttled so far."""
+    """The number of attempts that were throttled."""
 
     total: int | None = None
     """The expected number of outcomes; `None` while unknown."""
 
     earlier: int = 0
-    """Those of the total that earlier sessions of the run have ended."""
+    """How many of them are from earlier sessions of the run."""
 
     rate: float = 0.0
     """Outcomes per second, recently."""
@@ -53,7 +53,7 @@ class Counts:
 
     @property
     def ended(self) -> int:
-        """Items that have ended, in whatever session."""
+        """Outcomes so far, of all sessions."""
         return self.earlier + self.done
 
     @property
@@ -65,26 +65,26 @@ class Counts:
 
 
 class Display(Protocol):
-    """Shows counts, again and again."""
+    """Shows the progress at intervals."""
 
     interval: float
-    """Seconds between two showings."""
+    """Seconds between two updates."""
 
     def show(self, counts: Counts) -> None:
-        """Show them in place of the last, or after them."""
+        """Show the counts, in place of the previous ones or below them."""
         ...
 
     def note(self, text: str) -> None:
-        """Say something that stays."""
+        """Print a message that stays."""
         ...
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         ...
 
 
 class Silent:
-    """No progress; notes are written all the same."""
+    """No progress; notes are printed nevertheless."""
 
     interval: float = 3600.0
 
@@ -96,11 +96,11 @@ class Silent:
         click.echo(text, err=True)
 
     def close(self) -> None:
-        """Nothing to clean up."""
+        """Do nothing."""
 
 
 class JsonLines(Silent):
-    """One JSON object on stderr for each second."""
+    """One JSON object on stderr per second."""
 
     interval: float = 1.0
 

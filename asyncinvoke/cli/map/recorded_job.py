@@ -17,11 +17,11 @@ from asyncinvoke.cli.map.continued import ContinuedWriter
 from asyncinvoke.cli.map.job import LAST_WRITES, MapJob
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.progress import as_json, show_progress
-from asyncinvoke.cli.map.sampling import Reports
+from asyncinvoke.cli.map.sampling import ReportSums
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.running import Interrupt, beside
-from asyncinvoke.cli.runs.obeying import Obedience
-from asyncinvoke.cli.runs.wishes import wishes_path
+from asyncinvoke.cli.runs.control_file import control_path
+from asyncinvoke.cli.runs.control_loop import ControlLoop
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import open_run
 
@@ -31,10 +31,10 @@ class RecordedJob(MapJob):
 
     Args:
         path: The journal.
-        grace: Seconds that what is in flight has to end after a signal.
-        keyed: Whether items are known by keys.
-        lines: The lines of items that are known from before.
-        settings: Those of `MapJob`.
+        grace: How long calls in flight may take after a signal, in seconds.
+        keyed: Whether items are identified by keys.
+        lines: The line numbers of items that earlier sessions have stored.
+        settings: The arguments of `MapJob`.
     """
 
     def __init__(
@@ -47,43 +47,43 @@ class RecordedJob(MapJob):
         self._grace = grace
         self._numbers = lines
         self._file: ContinuedWriter | None = None
-        self._reports: Reports | None = None
+        self._reports: ReportSums | None = None
         self._stream: Output | None = None
-        self._is_ended_by_wish = False
+        self._is_stopped_on_request = False
         self._unwritten: Exception | None = None
 
     def continues(self, earlier: int) -> None:
-        """Learn how many items earlier sessions have ended."""
+        """Set the number of items that have ended in earlier sessions."""
         self._earlier = earlier
 
-    def reads_logs(self, reports: Reports) -> None:
-        """Learn that some answers have the end of their log, and what was read of these so far."""
+    def reads_logs(self, reports: ReportSums) -> None:
+        """Collect the REPORT lines of sampled items, continuing these sums."""
         self._reports = reports
 
     def writes_to(self, file: ContinuedWriter | None, stream: Output | None) -> None:
-        """Learn where outcomes go: to a file that is continued, to a stream as they come, or not."""
+        """Set the output: a file that is continued, a stream, or none."""
         self._file, self._stream = file, stream
 
     async def session(self, run: MapRun, interrupt: Interrupt, *, number: int) -> None:
-        """Work until the run is over, drained or left.
+        """Run the session until the run has ended, was drained, or is abandoned.
 
         Raises:
-            Exception: What ended it early, once all that is done is written.
+            Exception: An error ended it early. Finished outcomes are written.
         """
-        obedience = Obedience(
-            wishes_path(self._path),
+        control_loop = ControlLoop(
+            control_path(self._path),
             run,
             session=number,
             stop=partial(self._stop, run, interrupt),
             say=self._display.note,
         )
-        obedience.look()
+        control_loop.check()
         show = partial(show_progress, self._display, partial(self._count, run))
         tasks = (
             show,
             partial(self._watch, run),
             partial(self._keep_total, run),
-            obedience.watch,
+            control_loop.watch,
         )
         is_over = False
         try:
@@ -107,17 +107,17 @@ class RecordedJob(MapJob):
             raise self._as_ended(error) from error
 
     def _as_ended(self, error: JournalError) -> CommandError:
-        """Return what a journal that cannot be used ends the command with, by what was sent."""
-        # Status 2 would say that nothing was sent.
+        """Return the error that ends the command if its journal is unusable."""
+        # Status 2 would mean that nothing was sent.
         status = FAILED if self._invoker.statistics().attempts else WRONG_USAGE
         return CommandError(str(error), status=status)
 
     def end(self, error: Exception | None) -> int:
-        """Say what came of it, once the journal is closed; give the exit status."""
-        if isinstance(error, JournalError):  # of its last commit
+        """Print the summary, once the journal is closed; return the exit status."""
+        if isinstance(error, JournalError):  # from its last commit
             error = self._as_ended(error)
         if isinstance(error, CommandError) and error.status == WRONG_USAGE:
-            raise error  # nothing was sent, and there is nothing to tell
+            raise error  # nothing was sent, so there is nothing to summarise
         try:
             with open_run(self._path) as recorded:
                 whole = recorded.summary()
@@ -136,14 +136,14 @@ class RecordedJob(MapJob):
             said = summary.as_text(
                 self._count(), self._tally, None, verb=self._verb, is_recorded=True
             )
-            said += ending.last_words(whole, verb=self._verb, is_whole=is_whole)
+            said += ending.closing_lines(whole, verb=self._verb, is_whole=is_whole)
             click.echo("\n".join(said), err=True)
         if error is not None:
             raise error
         return ending.exit_status(
             whole,
             failed=self._tally.failed,
-            is_stopped=self._is_ended_by_wish and not is_whole,
+            is_stopped=self._is_stopped_on_request and not is_whole,
         )
 
     def _keep_line(self, position: int, line: int) -> None:
@@ -167,9 +167,9 @@ class RecordedJob(MapJob):
     async def _try_to_write(
         self, write: Callable[[], Awaitable[object]], run: MapRun, interrupt: Interrupt
     ) -> None:
-        """Write, unless that has failed before; the first failure lets what is in flight end.
+        """Write, unless writing has failed before; after the first failure, drain the run.
 
-        Left at once, it would be in doubt, though its outcomes are to be had, and recorded.
+        Abandoned calls in flight would be in doubt, while finished ones can still be recorded.
         """
         if self._unwritten is not None:
             return
@@ -195,7 +195,7 @@ class RecordedJob(MapJob):
         )
 
     def _stop(self, run: MapRun, interrupt: Interrupt, now: bool) -> None:
-        self._is_ended_by_wish = True
+        self._is_stopped_on_request = True
         run.stop()
         if now:
             self._display.note("abandoning calls in flight, as requested")

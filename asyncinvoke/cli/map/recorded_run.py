@@ -1,4 +1,4 @@
-"""A bulk run with a journal: one session of it, its output continued where the journal says."""
+"""A bulk run with a journal: one session of it, its output continued at the recorded offset."""
 
 import contextlib
 import os
@@ -22,12 +22,12 @@ from asyncinvoke.cli.map.bulk_parts import (
     paced,
 )
 from asyncinvoke.cli.map.continued import ContinuedWriter
+from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output, is_stream, open_output
 from asyncinvoke.cli.map.outputs import awaited_output
-from asyncinvoke.cli.map.place import NOTE, Place, check_output, is_stream, open_output
 from asyncinvoke.cli.map.recorded_job import RecordedJob
-from asyncinvoke.cli.map.sampling import Reports
+from asyncinvoke.cli.map.sampling import ReportSums
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
-from asyncinvoke.cli.map.source import FILE, LineNumbers, Reading, file_note, is_same_file
+from asyncinvoke.cli.map.source import FILE, LineNumbers, RereadableInput, file_note, is_same_file
 from asyncinvoke.cli.map.summary import NOTHING_READ
 from asyncinvoke.cli.running import Interrupt
 from asyncinvoke.cli.runs.parts import check_whole, is_begun
@@ -35,7 +35,7 @@ from asyncinvoke.inputs import Input, Item, read
 from asyncinvoke.runs import open_run
 
 MOST_IN_FLIGHT = 1000
-"""How many may be in flight of a run whose concurrency may be raised while it runs."""
+"""The limit of the invoker, at least: the concurrency of a run may be raised while it runs."""
 
 
 async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrupt) -> int:
@@ -44,8 +44,8 @@ async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrup
         check_whole(path)
     noted = _notes(path)
     place, lines = _found(bulk, noted)
-    # What is noted of an output that is begun anew has to be stored before the file is touched, and it
-    # is once the input was compared.
+    # The note about a new output must be stored before the file is opened. It is stored once the input
+    # is compared, so the input is compared even if its file is unchanged.
     file = noted.get(FILE) if place.is_known or not place.path else None
     limit = max(bulk.concurrency, MOST_IN_FLIGHT)
     async with opened(bulk, limit, interrupt) as (invoker, display):
@@ -61,12 +61,12 @@ async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrup
         )
         notes: dict[str, object] = {COMMAND: bulk.as_note()}
         if place.path:
-            # Before the file is touched: what is found in it without a word here is not ours.
+            # Stored before the file is opened: content of a file without a note is not from this run.
             notes[NOTE] = place.as_note(lines)
         journal = Journal(path, replay=False, redrive=bulk.redrive, notes=notes)
         block = invoker.map(
             bulk.function_name,
-            Reading(job.read, partial(_again, bulk, source, file)),
+            RereadableInput(job.read, partial(_again, bulk, source, file)),
             journal=journal,
             ordered=bulk.ordered,
             key=None if bulk.key is None else _no_key,
@@ -101,16 +101,16 @@ async def _work(
     job: RecordedJob,
     map_run: MapRun[Any],
     interrupt: Interrupt,
-    place: Place,
+    place: OutputState,
     lines: LineNumbers,
 ) -> None:
     with contextlib.ExitStack() as stack:
-        # Before the first pause of this task: nothing of this session has ended by now.
+        # Before the first `await`, so that no item of this session has ended yet.
         recorded = stack.enter_context(open_run(path))
         before, summary = recorded.ends(), recorded.summary()
         job.continues(summary.ended)
         if bulk.sample_logs is not None:
-            job.reads_logs(Reports(summary.notes.get(LOGS)))
+            job.reads_logs(ReportSums(summary.notes.get(LOGS)))
         if _is_file(bulk.output):
             output, place = open_output(str(bulk.output), place)
             stack.callback(os.close, output.descriptor)
@@ -130,13 +130,13 @@ async def _work(
 
 
 def _is_file(output: str | None) -> bool:
-    """Return whether an output is a file, which is continued."""
+    """Return whether an output is a regular file, which can be continued."""
     return output not in (None, "-") and not is_stream(str(output))
 
 
 @contextlib.asynccontextmanager
 async def _stream_of(bulk: Bulk) -> AsyncIterator[streams.Output | None]:
-    """Open the output before anything is sent, if it is a stream."""
+    """Open the output, if it is a stream; called before anything is sent."""
     if bulk.output is None or _is_file(bulk.output):
         yield None
         return
@@ -145,10 +145,8 @@ async def _stream_of(bulk: Bulk) -> AsyncIterator[streams.Output | None]:
 
 
 def _notes(path: str) -> Mapping[str, object]:
-    """Return what earlier sessions have noted; nothing where there were none."""
-    with contextlib.suppress(
-        OSError, ValueError
-    ):  # what is wrong with it is said when it is opened
+    """Return the notes of earlier sessions; none if the journal is new or cannot be read."""
+    with contextlib.suppress(OSError, ValueError):  # reported when it is opened
         if is_begun(path):
             with open_run(path) as recorded:
                 return recorded.summary().notes
@@ -156,24 +154,24 @@ def _notes(path: str) -> Mapping[str, object]:
 
 
 def _again(bulk: Bulk, source: Input, noted: object) -> AsyncIterable[Item] | None:
-    """Return the items to be compared before anything is sent; `None` where they cannot or need not be."""
+    """Return the items to compare before anything is sent; `None` if they cannot or need not be."""
     if bulk.source == "-" or source.status is None or is_same_file(noted, source.status):
-        return None  # of standard input, though it may be a file, what was read is gone
+        return None  # standard input cannot be read again, even if it is a file
     again = read(bulk.source, bulk.format, key=bulk.key, payload_template=bulk.payload_template)
     return paced(replace(bulk, rate=None), again).items()
 
 
-def _found(bulk: Bulk, noted: Mapping[str, object]) -> tuple[Place, LineNumbers]:
-    """Return how far the output is, as the journal has it, once both are looked at."""
+def _found(bulk: Bulk, noted: Mapping[str, object]) -> tuple[OutputState, LineNumbers]:
+    """Return where the output is continued, and the line numbers of items, after checking both."""
     note = noted.get(NOTE)
     output = bulk.output
     if output is None or not _is_file(output):
-        return Place(path=""), LineNumbers()
-    place = check_output(output, Place.from_note(note, real_name(output)), force=bulk.force)
+        return OutputState(path=""), LineNumbers()
+    place = check_output(output, OutputState.from_note(note, real_name(output)), force=bulk.force)
     lines = note.get("lines") if isinstance(note, dict) else None
     return place, LineNumbers.from_note(lines)
 
 
 def _no_key(_: object) -> str:
-    """Say that an item has no key: those of an input have keys of their own, where they have any."""
+    """Refuse an item without a key: the others have theirs from the input."""
     raise InvalidRequestError("the item has no key")

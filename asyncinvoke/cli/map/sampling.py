@@ -9,7 +9,7 @@ import click
 
 from asyncinvoke import LogType, Outcome
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.map.source import Whole
+from asyncinvoke.cli.map.source import ItemSource
 from asyncinvoke.cli.values import as_number
 from asyncinvoke.inputs import Item
 
@@ -21,29 +21,29 @@ _REPORT = re.compile(
 
 
 class SampledItem(Item):
-    """An item whose answer has the end of the log."""
+    """An item whose response includes the tail of the log."""
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:  # they see the fields of `Request`
+    if not TYPE_CHECKING:  # type checkers see the fields of `Request`
         log_type = LogType.TAIL
         has_options = True
 
 
 class Sampled:
-    """An input, of which some items have their log asked for.
+    """An input of which some items request the log.
 
     Args:
         source: The input.
-        share: Of how many, from 0 to 1. Which they are depends on their positions alone.
+        share: The share of these items, from 0 to 1. Their positions decide which they are.
     """
 
-    def __init__(self, source: Whole, share: float) -> None:
+    def __init__(self, source: ItemSource, share: float) -> None:
         self._source = source
         self._share = share
 
     async def items(self) -> AsyncGenerator[Item, None]:
-        """Read items as they are asked for."""
+        """Yield the items."""
         async with contextlib.aclosing(self._source.items()) as items:
             async for item in items:
                 yield (
@@ -51,20 +51,20 @@ class Sampled:
                 )
 
     async def count(self) -> int | None:
-        """Return how many items there are."""
+        """Return the number of items, if known without reading them."""
         return await self._source.count()
 
 
 def is_sampled(position: int, share: float) -> bool:
-    """Whether an item is one of a share, spread evenly: of 1 % the first of each hundred."""
+    """Return whether an item is sampled: the sample is evenly spread, 1 % is one in each hundred."""
     return int(position * share) != int((position - 1) * share) or position == 0
 
 
-class Reports:
-    """What REPORT lines said, added up; continued from what a journal has noted.
+class ReportSums:
+    """The sums over REPORT lines, continued from a note in the journal.
 
     Args:
-        note: What it has noted.
+        note: The note of earlier sessions, if any.
     """
 
     def __init__(self, note: object = None) -> None:
@@ -73,7 +73,7 @@ class Reports:
         self._memory: set[int] = {int(each) for each in found.get("memory_mb", ())}
 
     def add(self, outcome: Outcome[Any]) -> bool:
-        """Look at an outcome; return whether it had a REPORT line."""
+        """Add the REPORT line of an outcome; return whether it has one."""
         response = outcome.response or getattr(outcome.error, "response", None)
         found = None if response is None else _REPORT.search(response.log_result or "")
         if found is None:
@@ -87,7 +87,7 @@ class Reports:
         return True
 
     def as_note(self) -> dict[str, object]:
-        """Return it as what JSON can hold."""
+        """Return the sums as JSON values."""
         return {**self._sums, "memory_mb": sorted(self._memory)}
 
 
@@ -95,10 +95,10 @@ _SUMS = ("count", "gb_s", "gb_s_squared", "billed_ms", "inits")
 
 
 def check_sampling(*, journal: str | None, batch: int | None, has_log: bool) -> None:
-    """Refuse what does not go with `--sample-logs`.
+    """Check the options that `--sample-logs` requires or excludes.
 
     Raises:
-        CommandError: There is no journal to note it in, or no log of one item alone.
+        CommandError: There is no journal, or the log is not that of one item.
     """
     if journal is None:
         raise CommandError("--sample-logs needs --journal, where the log data is kept")
@@ -113,7 +113,7 @@ def check_sampling(*, journal: str | None, batch: int | None, has_log: bool) -> 
 def share_option(
     _context: click.Context, _parameter: click.Parameter, text: str | None
 ) -> float | None:
-    """Return the share that `1%` or `0.01` says."""
+    """Parse a share such as `1%` or `0.01`; a click callback."""
     if text is None:
         return None
     digits, percent, rest = text.strip().partition("%")

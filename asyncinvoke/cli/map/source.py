@@ -1,6 +1,6 @@
 """The input of a bulk run: limited in number and rate, in batches, or one shard of it.
 
-Where the run is recorded, it is compared with what was read before, and knows its lines.
+For recorded runs, it also identifies the input, and stores the line numbers of items.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.inputs import Item
 
 
-class Whole(Protocol):
-    """An input, as `asyncinvoke.inputs.read` gives it."""
+class ItemSource(Protocol):
+    """An input, such as `asyncinvoke.inputs.read` returns."""
 
     def items(self) -> AsyncGenerator[Item, None]:
-        """Return its items, as an async generator."""
+        """Return the items, as an async generator."""
         ...
 
     async def count(self) -> int | None:
@@ -31,21 +31,21 @@ class Whole(Protocol):
 
 
 class Paced:
-    """An input that ends early, or comes slowly.
+    """An input limited in number and rate.
 
     Args:
         source: The input.
-        head: How many items to take; `None` for all.
-        rate: How many items to give each second at most; `None` for as many as are asked for. The
-            first second gives no more than any other, and what was not asked for is not made up for.
-        is_paced: Says which items the rate is for; by default all. Others are given at once.
-        now: The clock, in seconds.
-        sleep: Waits for some seconds.
+        head: The maximum number of items; `None` for all.
+        rate: The maximum number of items per second; `None` for no limit. There is no burst at the
+            start, nor after a time in which fewer items were read.
+        is_paced: Returns whether the rate applies to an item; by default it applies to all.
+        now: Returns the time of a monotonic clock, in seconds.
+        sleep: Waits for a number of seconds.
     """
 
     def __init__(
         self,
-        source: Whole,
+        source: ItemSource,
         *,
         head: int | None = None,
         rate: float | None = None,
@@ -77,7 +77,7 @@ class Paced:
                     return
 
     async def count(self) -> int | None:
-        """Count the items that `items` gives; `None` if that takes reading them."""
+        """Return the number of items that `items` yields; `None` if unknown without reading them."""
         total = await self._source.count()
         if total is None or self._head is None:
             return total
@@ -125,10 +125,10 @@ def _shard(_ctx: click.Context, param: click.Parameter, value: str | None) -> st
 
 
 def check_sharing(*, batch: int | None, shape: str | None) -> None:
-    """Check that a shape has something to shape.
+    """Check that a shape is only given for batches.
 
     Raises:
-        click.UsageError: It has not.
+        click.UsageError: There is a shape, and no batch.
     """
     if batch is None and shape is not None:
         raise click.UsageError("--shape needs --batch N")
@@ -147,7 +147,7 @@ def shard_of(text: str | None) -> Shard | None:
 
 
 def is_of(shard: Shard, item: "Item") -> bool:
-    """Return whether an item belongs to a shard; an item without a key goes by its position."""
+    """Return whether an item belongs to a shard: by its key, or else by its position."""
     try:
         key = item.key
     except ValueError:
@@ -159,12 +159,12 @@ FILE = "file"
 """The name of the note that identifies the input file."""
 
 
-class Reading:
-    """The items of an input, and the same items again, to be compared before anything is sent.
+class RereadableInput:
+    """The items of an input, and a second reading, for the comparison before anything is sent.
 
     Args:
-        items: Reads for the map.
-        again: Reads once more; gives `None` where the input is what it was, or can be read once only.
+        items: Reads the input for the map.
+        again: Reads the input again; returns `None` if it is unchanged or can be read only once.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Reading:
         return self._items()
 
     def read_again(self) -> AsyncIterable[Item] | None:
-        """Return the items once more, where they have to be compared."""
+        """Return the items again; `None` if they need not or cannot be compared."""
         return self._again()
 
 
@@ -189,18 +189,18 @@ def file_note(status: os.stat_result) -> dict[str, int]:
 
 
 def is_same_file(note: object, status: os.stat_result) -> bool:
-    """Return whether an input's file is what the journal has noted."""
+    """Return whether an input is the file that a note in the journal identifies."""
     return note == file_note(status)
 
 
 MOST = 4096
-"""How many changes are kept: of the lines between items, such as empty ones."""
+"""The maximum number of entries in `LineNumbers`; the oldest half is dropped beyond that."""
 
 
 class LineNumbers:
-    """Lines by position, kept as the places where the distance between the two changes.
+    """The line numbers of items, stored as the positions at which line minus position changes.
 
-    An input of lines without empty ones takes a single entry, whatever its length.
+    An input without empty lines needs a single entry, however long it is.
     """
 
     def __init__(self) -> None:
@@ -209,7 +209,7 @@ class LineNumbers:
         self._until = 0
 
     def add(self, position: int, line: int) -> None:
-        """Note the line of the next item."""
+        """Store the line of the next item."""
         self._until = position + 1
         distance = line - position
         if self._distances and self._distances[-1] == distance:
@@ -220,20 +220,20 @@ class LineNumbers:
         self._distances.append(distance)
 
     def get(self, position: int) -> int | None:
-        """Return the line of an item, if it is known (still, or already)."""
+        """Return the line of an item; `None` if it is not stored yet, or not any more."""
         if position >= self._until:
             return None
         place = bisect_right(self._positions, position) - 1
         return None if place < 0 else position + self._distances[place]
 
     def as_note(self) -> dict[str, object]:
-        """Return it as JSON values."""
+        """Return them as JSON values."""
         changes = zip(self._positions, self._distances, strict=True)
         return {"until": self._until, "changes": list(changes)}
 
     @classmethod
     def from_note(cls, note: object) -> "LineNumbers":
-        """Return what a note says; of anything else, an empty one."""
+        """Return the line numbers in a note; none if it is something else."""
         numbers = cls()
         match note:
             case {"until": int(until), "changes": list(changes)}:

@@ -1,6 +1,6 @@
 """The summary of a run: what failed and where, how long requests took, and what is left.
 
-Knows no clock, and renders nothing itself.
+It uses no clock, and prints nothing itself.
 """
 
 import math
@@ -12,28 +12,28 @@ from asyncinvoke.cli.errors import one_line
 from asyncinvoke.cli.map.progress import Counts, counted
 
 _STEP = math.log(1.02)
-"""Buckets are 2 % wide, so that a percentile is off by 1 % at most."""
+"""Buckets are 2 % wide, so that the error of a percentile is at most 1 %."""
 
 _LEAST = 1e-6
 
 PERCENTILES = (50, 95, 99)
-"""Those that a summary shows."""
+"""The percentiles in the summary."""
 
 
 class LatencyHistogram:
-    """Counts times in buckets that grow with them."""
+    """Durations, counted in buckets whose width is proportional to the duration."""
 
     def __init__(self) -> None:
         self._buckets: Counter[int] = Counter()
         self._longest = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one."""
+        """Count a duration."""
         self._buckets[math.floor(math.log(max(seconds, _LEAST)) / _STEP)] += 1
         self._longest = max(self._longest, seconds)
 
     def percentile(self, percent: float) -> float | None:
-        """Return the time, in seconds, within which so many percent were; `None` of none."""
+        """Return a percentile in seconds; `None` if nothing was counted."""
         wanted = math.ceil(self._buckets.total() * percent / 100)
         for bucket in sorted(self._buckets):
             wanted -= self._buckets[bucket]
@@ -42,14 +42,14 @@ class LatencyHistogram:
         return None
 
     def as_text(self) -> str | None:
-        """Return them as a line; `None` of none."""
+        """Return the percentiles as text; `None` if nothing was counted."""
         if not self._buckets:
             return None
         parts = [f"p{percent} {_span(self.percentile(percent) or 0)}" for percent in PERCENTILES]
         return ", ".join(parts)
 
     def as_json(self) -> dict[str, float | None]:
-        """Return them in seconds, by name."""
+        """Return the percentiles in seconds, by name."""
         found = {f"p{percent}": self.percentile(percent) for percent in PERCENTILES}
         return {name: None if value is None else round(value, 6) for name, value in found.items()}
 
@@ -67,12 +67,12 @@ _KEPT = 1000
 _EXAMPLE = 160
 
 NOTHING_READ = "no line was read, and nothing was sent"
-"""The message for a signal that came before the first line."""
+"""The message if a signal arrived before the first line."""
 
 
 @dataclass(slots=True)
 class FailureGroup:
-    """Failed outcomes that have one cause."""
+    """Failed outcomes with the same cause."""
 
     error: str
     """The name of the error, such as `FunctionError`."""
@@ -81,20 +81,20 @@ class FailureGroup:
     """The AWS error code, or the error type of the function."""
 
     line: int | None
-    """The line of the first one in the input."""
+    """The line of the first one in the input, if the input has lines."""
 
     message: str
-    """What that one says."""
+    """The message of the first one."""
 
     item: int
-    """Its position in the input, from 0."""
+    """The position of the first one in the input, from 0."""
 
     count: int = 0
-    """How many there are."""
+    """The number of outcomes."""
 
 
 class OutcomeCounts:
-    """Counts outcomes, the failed ones by what went wrong."""
+    """Counts outcomes; failed ones by cause."""
 
     def __init__(self) -> None:
         self.succeeded: int = 0
@@ -102,7 +102,7 @@ class OutcomeCounts:
         """Failed outcomes whose function may have run."""
         self.failed: int = 0
         self.latencies: LatencyHistogram = LatencyHistogram()
-        """Of the requests that succeeded, without what came before them."""
+        """The durations of successful attempts, without earlier attempts and waits."""
         self._groups: dict[tuple[str, str | None], FailureGroup] = {}
 
     @property
@@ -111,7 +111,7 @@ class OutcomeCounts:
         return self.succeeded + self.failed
 
     def add(self, outcome: Outcome, line: int | None = None) -> None:
-        """Count an outcome of an item that begins on a line of the input."""
+        """Count an outcome, and the line of its item, if it has one."""
         error = outcome.error
         if error is None:
             self.succeeded += 1
@@ -137,20 +137,19 @@ class OutcomeCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remaining:
-    """What an unfinished run leaves behind."""
+    """What an unfinished run has left open."""
 
     without_outcome: int
-    """Lines that were read and have no outcome."""
+    """The number of lines that were read and have no outcome."""
 
     may_have_run: int
-    """Those of them that have reached the function, or may have."""
+    """How many of them may have run."""
 
     last_line: int | None
-    """Number of the last line that was read; 0 if none was, `None` if each process read further or
-    less far."""
+    """The number of the last line that was read; 0 if none was, `None` if several processes read."""
 
     not_written: int = 0
-    """Outcomes that could not be written."""
+    """The number of outcomes that could not be written."""
 
 
 def as_text(
@@ -164,11 +163,11 @@ def as_text(
     """Return the lines of the summary.
 
     Args:
-        counts: How far the run is.
-        tally: What came of it.
-        left: What it leaves behind, if it is not finished.
-        verb: What those have done that did not fail: an event is only accepted.
-        is_recorded: Whether the run has a journal, which tells what may have run.
+        counts: The progress of the run.
+        tally: Its outcomes.
+        left: What it has left open, if it is unfinished.
+        verb: The word for items that did not fail; an Event is only `accepted`.
+        is_recorded: Whether the run has a journal, which lists the items that may have run.
     """
     per_second = counts.done / max(counts.elapsed, 1e-9)
     said = [
@@ -200,7 +199,7 @@ def as_text(
 def as_json(
     counts: dict[str, object], tally: OutcomeCounts, left: Remaining | None
 ) -> dict[str, object]:
-    """Return the last line of `--progress json`: the counts, and what else the summary says."""
+    """Return the last line of `--progress json`: the counts and the rest of the summary."""
     errors: dict[str, int] = {}
     for group in tally.groups():
         errors[group.error] = errors.get(group.error, 0) + group.count

@@ -13,7 +13,7 @@ from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED, CommandError
 from asyncinvoke.cli.map.progress import Counts
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.map.summary import FailureGroup, OutcomeCounts, Remaining
-from asyncinvoke.cli.runs.parts import found_parts, is_begun, shared_out
+from asyncinvoke.cli.runs.parts import even_shares, found_parts, is_begun
 from asyncinvoke.runs import open_run
 
 
@@ -72,7 +72,7 @@ def part_of(journal: str, shard: Shard) -> str:
 
 def divided(bulk: Bulk, processes: int) -> list[Bulk]:
     """Return the settings of each process; concurrency and rate are divided among them."""
-    shares = shared_out(bulk.concurrency, processes)
+    shares = even_shares(bulk.concurrency, processes)
     parts = []
     for number in range(1, processes + 1):
         shard = Shard(number, of=processes)
@@ -117,7 +117,7 @@ def message(line: bytes) -> Mapping[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
-class Said:
+class LastMessages:
     """The last progress message of each process, by its number."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class Said:
         return JoinedCounts(self._last.values())
 
     def left(self, *, processes: int) -> Remaining | None:
-        """Return what the processes together leave behind; `None` if all have finished."""
+        """Return what the processes together have left open; `None` if all have finished."""
         said = [self._last.get(number) for number in range(1, processes + 1)]
         parts = [part for part in map(_left, said) if part is not None]
         if not parts:
@@ -172,7 +172,7 @@ class Said:
 
 
 def _left(said: Mapping[str, Any] | None) -> Remaining | None:
-    """Return what a process leaves behind, by its last message."""
+    """Return what a process has left open, according to its last message."""
     if said is None:
         return Remaining(without_outcome=0, may_have_run=0, last_line=0)
     if "left" not in said:  # it was killed

@@ -36,7 +36,7 @@ def bulk_of(settings: dict[str, Any]) -> Bulk:
     )
 
 
-class Heard(io.RawIOBase):
+class QuietStderr(io.RawIOBase):
     """Standard error; once its reader is gone, writing to it does nothing and is no error."""
 
     def writable(self) -> bool:
@@ -67,7 +67,9 @@ def main() -> int:
     """Run this process; return its exit status."""
     try:
         bulk = bulk_of(json.loads(sys.stdin.buffer.readline()))
-        sys.stderr = io.TextIOWrapper(Heard(), "utf-8", "backslashreplace", write_through=True)
+        sys.stderr = io.TextIOWrapper(
+            QuietStderr(), "utf-8", "backslashreplace", write_through=True
+        )
         threading.Thread(target=end_with_parent, daemon=True).start()
         return run_bulk(bulk)
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from asyncinvoke._outputs.files import Kind, OutputError, real_name
 from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map import ending, summary
-from asyncinvoke.cli.map.ending import exit_status, last_words, left_out
+from asyncinvoke.cli.map.ending import closing_lines, exit_status, incomplete_lines
 from asyncinvoke.cli.map.job import choose_display
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_checks import (
@@ -21,15 +21,15 @@ from asyncinvoke.cli.map.output_checks import (
     check_not_the_input,
     check_not_the_journal,
 )
+from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output, is_stream
 from asyncinvoke.cli.map.outputs import awaited_output, opened_output, write_lines
-from asyncinvoke.cli.map.place import NOTE, Place, check_output, is_stream
 from asyncinvoke.cli.map.progress import as_json
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.map.source import LineNumbers
+from asyncinvoke.cli.processes.children import Children, report_failed_starts
 from asyncinvoke.cli.processes.dividing import check, divided, worst
-from asyncinvoke.cli.processes.together import Together, say_which_failed
 from asyncinvoke.cli.running import Interrupt, run
-from asyncinvoke.cli.runs.merge import said_of, shared_notes
+from asyncinvoke.cli.runs.merge import report_lines, shared_notes
 from asyncinvoke.cli.runs.parts import is_begun
 from asyncinvoke.runs import RunSummary, merge, open_run
 
@@ -52,7 +52,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
             at_once = None
             if is_live and bulk.output is not None and is_stream(bulk.output):
                 at_once = await stack.enter_async_context(awaited_output(bulk.output))
-            together = Together(
+            together = Children(
                 divided(bulk, processes),
                 display=display,
                 # A file is opened when the first lines arrive: what is in it is kept until then.
@@ -62,7 +62,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
                 shared=streams.STDOUT if shared is not None and _is_a_file(shared) else None,
             )
             await together.run(interrupt, grace=0.0 if is_live else bulk.grace)
-        say_which_failed(together.statuses)
+        report_failed_starts(together.statuses)
         if set(together.statuses.values()) == {WRONG_USAGE}:
             return WRONG_USAGE  # no process could start, and each has reported why
         if bulk.journal is None:
@@ -83,7 +83,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
     return run(main)
 
 
-async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -> int:
+async def _end(bulk: Bulk, journal: str, parts: list[str], together: Children) -> int:
     """Merge the journals, write the output, and print the summary; return the exit status."""
     if not parts:
         return worst(together.statuses.values())
@@ -92,18 +92,18 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -
     if place is not None and (place.is_known or _are_complete(parts, of=len(together.statuses))):
         # Stored before the file is written. It records that the file belongs to this run, but not
         # how much of it is written: to continue the run is to write all of it again.
-        notes[NOTE] = Place(path=place.path).as_note(LineNumbers())
+        notes[NOTE] = OutputState(path=place.path).as_note(LineNumbers())
     merged = merge(journal, parts, replace=True, notes=notes)
     with open_run(journal) as recorded:
         whole = recorded.summary()
     is_whole = whole.complete
     if is_whole and bulk.output is not None:
         await _write(journal, bulk.output)
-        for line in left_out(whole, bulk.output):
+        for line in incomplete_lines(whole, bulk.output):
             click.echo(line, err=True)
-    told = [line for line in said_of(merged)[1:] if merged.ran_twice]
+    told = [line for line in report_lines(merged)[1:] if merged.ran_twice]
     _summarise(
-        bulk, together, whole, [*last_words(whole, verb=bulk.verb, is_whole=is_whole), *told]
+        bulk, together, whole, [*closing_lines(whole, verb=bulk.verb, is_whole=is_whole), *told]
     )
     if not is_whole and bulk.output is not None and bulk.output != "-":
         click.echo(f"{bulk.output} will be written when the run is complete", err=True)
@@ -122,7 +122,7 @@ def _is_a_file(descriptor: int) -> bool:
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
-def _place(bulk: Bulk) -> Place | None:
+def _place(bulk: Bulk) -> OutputState | None:
     """Return the journal's note on the output; `None` if it is not a file that can be continued."""
     output = bulk.output
     if bulk.journal is None or output is None or output == "-" or is_stream(output):
@@ -131,7 +131,7 @@ def _place(bulk: Bulk) -> Place | None:
     if is_begun(bulk.journal):
         with open_run(bulk.journal) as recorded:
             note = recorded.summary().notes.get(NOTE)
-    return Place.from_note(note, real_name(output))
+    return OutputState.from_note(note, real_name(output))
 
 
 def _check_output(bulk: Bulk) -> None:
@@ -170,7 +170,7 @@ async def _write(journal: str, output: str) -> None:
                 await writes.write(line)
 
 
-def _summarise(bulk: Bulk, together: Together, whole: RunSummary | None, last: list[str]) -> None:
+def _summarise(bulk: Bulk, together: Children, whole: RunSummary | None, last: list[str]) -> None:
     counts, tally = together.counts(), together.said.tally()
     left = None if whole is not None else together.said.left(processes=len(together.statuses))
     if bulk.progress == "json":

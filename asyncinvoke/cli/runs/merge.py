@@ -35,7 +35,7 @@ def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
     """
     with raised_signals():
         merged = merge_runs(out, parts, replace=force, notes=shared_notes(parts))
-    for line in said_of(merged):
+    for line in report_lines(merged):
         click.echo(line, err=True)
     return status_of(merged)
 
@@ -58,7 +58,7 @@ def shared_notes(parts: Sequence[str]) -> dict[str, object]:
     return shared
 
 
-def said_of(merged: Merged) -> list[str]:
+def report_lines(merged: Merged) -> list[str]:
     """Return the report of a merge: a summary line, and a line for each problem."""
     said = [f"{merged.path}: {merged.items:,} items of {counted(merged.parts, 'run')}"]
     if merged.ran_twice:

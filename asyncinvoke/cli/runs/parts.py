@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from asyncinvoke import JournalError, Outcome
 from asyncinvoke._report.standing import TOTAL, UNRECORDED, key_of, total_of, unrecorded_note
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.runs.control_loop import ANSWER
 from asyncinvoke.cli.runs.group import opened_run
-from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.runs import (
     RecordedCause,
     RecordedItem,
@@ -31,7 +31,7 @@ _COUNTS = (
 _PART = re.compile(r"\.([0-9]+)of([0-9]+)")
 
 
-class Looked(Protocol):
+class ReadableRun(Protocol):
     """A recorded run, or the parts of one."""
 
     def summary(self) -> RunSummary:
@@ -56,7 +56,7 @@ class Looked(Protocol):
 
 
 @contextlib.contextmanager
-def looked_at(path: str) -> Iterator[Looked]:
+def opened_whole(path: str) -> Iterator[ReadableRun]:
     """Open a run for the duration of the block, or its parts until they are merged.
 
     Once the parts have ended, they are merged into the journal of the run, which has more detail.
@@ -64,7 +64,7 @@ def looked_at(path: str) -> Iterator[Looked]:
     Raises:
         JournalError: The file does not exist, or is not a journal.
     """
-    parts = at_work(path) or _unmerged(path)
+    parts = running_parts(path) or _unmerged(path)
     with contextlib.ExitStack() as stack:
         if not parts:
             yield stack.enter_context(opened_run(path))
@@ -72,7 +72,7 @@ def looked_at(path: str) -> Iterator[Looked]:
         yield Parts(path, [stack.enter_context(open_run(each)) for each in parts])
 
 
-def at_work(path: str) -> list[str]:
+def running_parts(path: str) -> list[str]:
     """Return the journals of the parts of a run, if at least one of them is running.
 
     Return none if the run itself is running, as in a redrive, or has no parts.
@@ -114,7 +114,7 @@ def check_whole(path: str) -> None:
         CommandError: A part is running, and the message names its process; or the parts are not
             merged yet.
     """
-    for part in at_work(path):
+    for part in running_parts(path):
         with open_run(part) as run:
             summary = run.summary()
         if summary.running:
@@ -130,12 +130,12 @@ def check_whole(path: str) -> None:
         )
 
 
-def steered(path: str) -> list[str]:
+def controlled_journals(path: str) -> list[str]:
     """Return the journals that a control request applies to: the parts of a run, or the run.
 
     Parts are returned even if they are not running, because the same command continues them.
     """
-    if not at_work(path) and is_running(path):
+    if not running_parts(path) and is_running(path):
         return [path]
     return all_parts(path) or [path]
 
@@ -147,7 +147,7 @@ def all_parts(path: str) -> list[str]:
     return [f"{path}.{number}of{of}" for number in range(1, of + 1)]
 
 
-def shared_out(number: int, among: int) -> list[int]:
+def even_shares(number: int, among: int) -> list[int]:
     """Return a number divided into shares that are as even as possible."""
     each, more = divmod(number, among)
     return [each + (place < more) for place in range(among)]

@@ -17,7 +17,7 @@ from asyncinvoke._report.standing import pending_of, total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import check_named, run_argument, runs
-from asyncinvoke.cli.runs.parts import Looked, looked_at
+from asyncinvoke.cli.runs.parts import ReadableRun, opened_whole
 from asyncinvoke.cli.runs.view import held_back, item_lines, summary_lines
 from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RecordedItem, RunSummary, Sample
@@ -38,7 +38,7 @@ def show(path: str, item: int | None, key: str | None, as_json: bool, check: boo
     """Show the progress of RUN, its failures and their causes, and the process running it."""
     if item is not None and key is not None:
         raise CommandError("give either --item or --key, not both")
-    with looked_at(path) as run:
+    with opened_whole(path) as run:
         if check and (found := run.check()):
             raise CommandError(f"{path}: it is damaged: {'; '.join(found)}", status=FAILED)
         if item is None and key is None:
@@ -62,7 +62,7 @@ def watch(path: str) -> None:
     from asyncinvoke.cli.map.pace import Pace
     from asyncinvoke.cli.map.progress import Counts
 
-    with looked_at(path) as run:
+    with opened_whole(path) as run:
         display, pace = bar_or_lines(Screen(stderr=True)), Pace()
         try:
             first = run.summary().ended
@@ -106,7 +106,7 @@ def _elapsed(summary: RunSummary, sample: Sample | None, now: float) -> float:
     return max(until - last.started, 0.0)
 
 
-def _lines_of(run: Looked) -> list[str]:
+def _lines_of(run: ReadableRun) -> list[str]:
     return summary_lines(
         run.summary(),
         run.causes(),
@@ -123,7 +123,7 @@ def _width() -> int:
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
-def _json_of(run: Looked) -> str:
+def _json_of(run: ReadableRun) -> str:
     summary = run.summary()
     sample = run.latest_sample()
     said = asdict(summary)
@@ -151,7 +151,9 @@ def _name_all(kept: dict[str, Any], names: Iterable[str]) -> None:
             kept[name] = name_of(kept[name])
 
 
-def _item(run: Looked, item: RecordedItem, outcome: Outcome[Any] | None, *, as_json: bool) -> str:
+def _item(
+    run: ReadableRun, item: RecordedItem, outcome: Outcome[Any] | None, *, as_json: bool
+) -> str:
     cause = next((each for each in run.causes() if each.number == item.cause), None)
     if not as_json:
         return "\n".join(item_lines(item, outcome, cause, keyed=run.summary().keyed))

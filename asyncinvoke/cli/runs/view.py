@@ -9,7 +9,7 @@ from asyncinvoke._report.standing import idempotent_of, pending_of, total_of, un
 from asyncinvoke.cli.errors import one_line, printable
 from asyncinvoke.cli.map.progress import PAUSED, counted
 from asyncinvoke.cli.map.settings import COMMAND
-from asyncinvoke.cli.runs.obeying import ANSWER
+from asyncinvoke.cli.runs.control_loop import ANSWER
 from asyncinvoke.runs import RecordedCause, RecordedItem, RunSummary, Sample
 
 SHOWN = 20

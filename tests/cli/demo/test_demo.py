@@ -81,7 +81,7 @@ async def test_totals_that_differ_are_told_and_are_a_failure(
         return [{**measure(name, path.read_text()), "lines": 0} for name, path in modules.items()]
 
     monkeypatch.setattr(story, "measure_again", measure_wrongly)
-    assert not await story.tell_demo(find_modules(3), concurrency=3, account_concurrency=2)
+    assert not await story.run_demo(find_modules(3), concurrency=3, account_concurrency=2)
     assert "✗ wrong: the totals match those computed without Lambda" in capsys.readouterr().out
 
 

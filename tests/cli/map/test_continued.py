@@ -24,7 +24,7 @@ from asyncinvoke import InvalidRequestError, Outcome, Response
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import ContinuedWriter
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.place import NOTE, Place, last_written, open_output
+from asyncinvoke.cli.map.output_state import NOTE, OutputState, last_written, open_output
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RecordedRun
@@ -144,7 +144,9 @@ async def play(
     due = list(left)
     before = len(journal.ended)
     journal.waiting = {}
-    output, place = open_output(str(path), Place.from_note(journal.notes.get(NOTE), str(path)))
+    output, place = open_output(
+        str(path), OutputState.from_note(journal.notes.get(NOTE), str(path))
+    )
     writer = ContinuedWriter(
         output,
         place,
@@ -204,7 +206,9 @@ async def test_what_runs_again_is_in_an_ordered_output_once_however_the_session_
     path = tmp_path / "out.jsonl"
     journal = Journal()
     for again in ([outcome(index) for index in range(4)], [outcome(1, take=2)], []):
-        output, place = open_output(str(path), Place.from_note(journal.notes.get(NOTE), str(path)))
+        output, place = open_output(
+            str(path), OutputState.from_note(journal.notes.get(NOTE), str(path))
+        )
         writer = ContinuedWriter(
             output,
             place,
@@ -236,7 +240,9 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
     path = tmp_path / "out.jsonl"
     journal = Journal()
     for _ in range(3):
-        output, place = open_output(str(path), Place.from_note(journal.notes.get(NOTE), str(path)))
+        output, place = open_output(
+            str(path), OutputState.from_note(journal.notes.get(NOTE), str(path))
+        )
         writer = ContinuedWriter(
             output,
             place,
@@ -269,7 +275,7 @@ def test_the_last_lines_are_those_of_items_that_the_journal_has(tmp_path: Path) 
     path = tmp_path / "out.jsonl"
     path.write_bytes(b"".join([*lines, lines[0][:9]]))
     for lost, written in ((1, ended[2:3]), (2, ended[1:3]), (9, ended[:3])):
-        place = Place(path=str(path), offset=sum(map(len, lines)), lost=lost)
+        place = OutputState(path=str(path), offset=sum(map(len, lines)), lost=lost)
         assert last_written(place, keyed=True) == set(written)
 
 
@@ -278,7 +284,7 @@ def test_a_last_line_that_is_no_outcome_is_no_internal_error(line: bytes, tmp_pa
     path = tmp_path / "out.jsonl"
     path.write_bytes(line + b"\n")
     with pytest.raises(CommandError, match=r"out\.jsonl was changed by another program"):
-        last_written(Place(path=str(path), offset=len(line) + 1, lost=1), keyed=False)
+        last_written(OutputState(path=str(path), offset=len(line) + 1, lost=1), keyed=False)
 
 
 @pytest.mark.anyio

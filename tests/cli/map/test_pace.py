@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pytest
 
 from asyncinvoke import InvokerStatistics, ScopeStatistics, ThrottleReason, ThrottleScope
-from asyncinvoke.cli.map.pace import INTERVAL, HeldBack, Moment, Pace, Watch
+from asyncinvoke.cli.map.pace import INTERVAL, HeldBack, Pace, RunState, Watch
 
 Moments = list[tuple[float, int, int]]
 """Seconds, outcomes, and how many may be in flight."""
@@ -83,7 +83,7 @@ def moment(
     waiting_for: str | None = None,
     connecting: Mapping[str, int] = MappingProxyType({}),
     recorded: int = 0,
-) -> Moment:
+) -> RunState:
     shown = ScopeStatistics(
         scope=scope,
         key="resize",
@@ -94,7 +94,7 @@ def moment(
         waiting=working,
         throttles=sum(throttles.values()),
     )
-    return Moment(
+    return RunState(
         elapsed=elapsed,
         working=working,
         done=done,
@@ -114,13 +114,13 @@ def moment(
     )
 
 
-def said(moments: list[Moment]) -> list[tuple[float, str]]:
+def said(moments: list[RunState]) -> list[tuple[float, str]]:
     watch = Watch()
-    looked = [(each.elapsed, watch.look(each)) for each in moments]
+    looked = [(each.elapsed, watch.check(each)) for each in moments]
     return [(elapsed, text) for elapsed, text in looked if text is not None]
 
 
-def refused(since: float, until: float, *, done: int = 0) -> list[Moment]:
+def refused(since: float, until: float, *, done: int = 0) -> list[RunState]:
     """Looks at a run of which each attempt is throttled at once."""
     steps = range(int(since / INTERVAL), int(until / INTERVAL))
     return [moment(n * INTERVAL, attempts=n, throttles={RESERVED: n}, done=done) for n in steps]
@@ -205,7 +205,7 @@ def test_an_endpoint_that_cannot_be_reached_is_all_that_is_said() -> None:
 
 
 def test_a_connection_that_does_not_come_is_said_and_one_that_is_there_is_a_sign_of_life() -> None:
-    def looks(opening: int) -> list[Moment]:
+    def looks(opening: int) -> list[RunState]:
         connecting = {"https://example.com": opening}
         return [moment(n * INTERVAL, in_flight=7, connecting=connecting) for n in range(20)]
 

@@ -12,7 +12,7 @@ from asyncinvoke._inputs.item import Item, ItemSpec
 from asyncinvoke._report.prices import Sampled as Noted
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.sampling import (
-    Reports,
+    ReportSums,
     SampledItem,
     check_sampling,
     is_sampled,
@@ -39,13 +39,13 @@ def outcome(log: str | None, *, failed: bool = False) -> Outcome:
 
 
 def test_what_report_lines_say_adds_up_over_sessions() -> None:
-    first = Reports()
+    first = ReportSums()
     log = REPORT.format(billed=100, memory=1024, rest="Init Duration: 120.5 ms\t")
     assert first.add(outcome(log))
     assert first.add(outcome(REPORT.format(billed=300, memory=512, rest=""), failed=True))
     assert not first.add(outcome(None))
     assert not first.add(outcome("nothing of the kind"))
-    second = Reports(json.loads(json.dumps(first.as_note())))
+    second = ReportSums(json.loads(json.dumps(first.as_note())))
     second.add(outcome(log))
     noted = Noted.from_note(second.as_note())
     assert noted is not None

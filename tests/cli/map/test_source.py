@@ -9,7 +9,7 @@ import pytest
 
 from asyncinvoke import Invoker, JournalMismatchError
 from asyncinvoke._inputs.item import ItemSpec
-from asyncinvoke.cli.map.source import Paced, Reading, Whole, file_note, is_same_file
+from asyncinvoke.cli.map.source import ItemSource, Paced, RereadableInput, file_note, is_same_file
 from asyncinvoke.inputs import Input, Item, read
 from asyncinvoke.testing import FakeLambda
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 SPEC = ItemSpec(None, None, is_json=False)
 
 
-class Lines(Whole):
+class Lines(ItemSource):
     """An endless input, which counts what was read of it."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ async def mapped(path: Path, *, again: bool = True) -> FakeLambda:
         Invoker(transport=fake) as invoker,
         invoker.map(
             "charge",
-            Reading(items, items if again else lambda: None),
+            RereadableInput(items, items if again else lambda: None),
             key=no_key,
             journal=path.with_suffix(".run"),
         ) as run,

@@ -18,11 +18,18 @@ import pytest
 from asyncinvoke import Invoker, Journal, Redrive, Shard
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outputs import run_with_output
+from asyncinvoke.cli.runs import control
 from asyncinvoke.cli.runs import parts as module
-from asyncinvoke.cli.runs import steer
-from asyncinvoke.cli.runs.parts import Parts, all_parts, at_work, found_parts, shared_out, steered
+from asyncinvoke.cli.runs.control_file import control_path, read_request
+from asyncinvoke.cli.runs.parts import (
+    Parts,
+    all_parts,
+    controlled_journals,
+    even_shares,
+    found_parts,
+    running_parts,
+)
 from asyncinvoke.cli.runs.view import summary_lines
-from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
 from asyncinvoke.runs import RecordedRun, RunSummary, merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.cli.test_processes import bulk
@@ -105,22 +112,26 @@ def test_parts_are_found_by_their_names_alone(journal: Path) -> None:
     for other in ("a1.run.1of3", "a[1].run.1of3.bak", "a[1].run.x.1of3", "a[1].run.1of3-marks"):
         journal.with_name(other).touch()
     assert found_parts(journal) == [(1, 3), (2, 3), (3, 3)]
-    assert at_work(str(journal)) == []
-    assert steered(str(journal)) == all_parts(str(journal))
-    assert (found_parts(Path("nix")), steered("nix"), steered("")) == ([], ["nix"], [""])
+    assert running_parts(str(journal)) == []
+    assert controlled_journals(str(journal)) == all_parts(str(journal))
+    assert (found_parts(Path("nix")), controlled_journals("nix"), controlled_journals("")) == (
+        [],
+        ["nix"],
+        [""],
+    )
 
 
 def test_a_number_is_shared_out_evenly() -> None:
-    assert [shared_out(*each) for each in ((10, 3), (3, 3), (7, 1))] == [[4, 3, 3], [1, 1, 1], [7]]
+    assert [even_shares(*each) for each in ((10, 3), (3, 3), (7, 1))] == [[4, 3, 3], [1, 1, 1], [7]]
 
 
 def test_a_wish_is_that_of_all_parts(journal: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["runs", "set", str(journal), "--concurrency", "10", "--tolerate", "5%"]) == 0
     assert run(["runs", "pause", str(journal)]) == 0
     assert "from its next session" in capfd.readouterr().out
-    wished = [read_wishes(wishes_path(part)) for part in all_parts(str(journal))]
-    assert [each.concurrency for each in wished] == [4, 3, 3]
-    assert {(each.tolerate, each.paused) for each in wished} == {("5%", True)}
+    sent = [read_request(control_path(part)) for part in all_parts(str(journal))]
+    assert [each.concurrency for each in sent] == [4, 3, 3]
+    assert {(each.tolerate, each.paused) for each in sent} == {("5%", True)}
     assert run(["runs", "set", str(journal), "--concurrency", "2"]) == 2
     assert "applies to all 3 processes" in capfd.readouterr().err
     assert run(["runs", "stop", str(journal)]) == 2
@@ -138,11 +149,11 @@ def test_the_answers_of_all_parts_are_awaited_no_longer_than_that_of_one(
             return replace(super().summary(), running=not is_last, holder="process 1 on a")
 
     time = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
-    monkeypatch.setattr(steer, "time", time)
-    monkeypatch.setattr(steer, "opened_run", Comparing)
-    monkeypatch.setattr(steer, "is_running", lambda _: True)
+    monkeypatch.setattr(control, "time", time)
+    monkeypatch.setattr(control, "opened_run", Comparing)
+    monkeypatch.setattr(control, "is_running", lambda _: True)
     assert run(["runs", "set", str(journal), "--tolerate", "7%"]) == 0
-    assert sum(slept) == pytest.approx(steer.PATIENCE, abs=steer.LOOKS)
+    assert sum(slept) == pytest.approx(control.PATIENCE, abs=control.LOOKS)
     said = capfd.readouterr().out
     assert [part in said for part in parts] == [True, True, False]
 
@@ -161,7 +172,7 @@ def test_while_they_are_at_work_one_command_shows_all(
 
 
 def test_parts_at_work_are_not_taken_for_those_that_compare_their_input(journal: Path) -> None:
-    def at_work(pid: int, part: str) -> Any:
+    def running_parts(pid: int, part: str) -> Any:
         with open_run(part) as run:
             summary = run.summary()
         (session,) = summary.sessions
@@ -171,7 +182,10 @@ def test_parts_at_work_are_not_taken_for_those_that_compare_their_input(journal:
         return SimpleNamespace(summary=lambda: now)
 
     for pids in ((1, 2, 3), (3, 2, 1)):
-        runs = [at_work(pid, part) for pid, part in zip(pids, all_parts(str(journal)), strict=True)]
+        runs = [
+            running_parts(pid, part)
+            for pid, part in zip(pids, all_parts(str(journal)), strict=True)
+        ]
         summary = Parts("a.run", runs).summary()
         with open_run(all_parts(str(journal))[0]) as run:
             causes = run.causes()

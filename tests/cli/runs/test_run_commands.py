@@ -21,15 +21,15 @@ from asyncinvoke._outputs.parts import remove_abandoned
 from asyncinvoke._report.standing import causes_of_lost
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.map.ending import exit_status, last_words
-from asyncinvoke.cli.map.place import Place, check_output
+from asyncinvoke.cli.map.ending import closing_lines, exit_status
+from asyncinvoke.cli.map.output_state import OutputState, check_output
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.map.source import MOST, LineNumbers
-from asyncinvoke.cli.runs.again import Choice
+from asyncinvoke.cli.runs.control_file import control_path, read_request
+from asyncinvoke.cli.runs.control_loop import ANSWER
 from asyncinvoke.cli.runs.exporting import split
-from asyncinvoke.cli.runs.obeying import ANSWER
+from asyncinvoke.cli.runs.redrive import Choice
 from asyncinvoke.cli.runs.view import summary_lines
-from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
 from asyncinvoke.runs import RecordedCause, RunSummary, merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.batches.maps import Function
@@ -90,7 +90,7 @@ async def test_a_wish_comes_after_the_last_that_was_answered_also_where_its_file
     ):
         run.note(ANSWER, {"number": 5})
     assert command(["runs", "pause", "o.run"]) == 0
-    assert read_wishes(wishes_path("o.run")).number == 6
+    assert read_request(control_path("o.run")).number == 6
 
 
 async def test_a_split_export_has_each_item_once_also_where_its_redrive_died(
@@ -449,7 +449,7 @@ async def test_the_exit_status_is_that_of_the_whole_run(
 
 async def test_the_last_words_say_what_to_do(recorded: Path) -> None:
     summary = replace(read(lambda run: run.summary()), total=20, may_have_run=2)
-    assert last_words(summary, verb="accepted", is_whole=False) == [
+    assert closing_lines(summary, verb="accepted", is_whole=False) == [
         (
             "o.run: 7 accepted, 3 failed, 2 may have run, 8 not started, in 1 session "
             "(asyncinvoke runs show o.run)"
@@ -636,29 +636,39 @@ def test_line_numbers_take_no_memory_however_many_empty_lines_there_are() -> Non
 @pytest.mark.parametrize(
     ("size", "place", "force", "says"),
     [
-        (None, Place(path=""), False, None),
-        (None, Place(path="", offset=9, ends=3, is_known=True), False, None),
-        (9, Place(path="", offset=9, ends=3, is_known=True), False, "no line ends at byte 9"),
-        (20, Place(path="", offset=10, ends=3, is_known=True), False, None),
-        (8, Place(path="", offset=9, ends=3, is_known=True), False, "has 8 bytes, but had 9 when"),
-        (8, Place(path=""), False, "does not belong to this run: --force replaces it"),
-        (8, Place(path=""), True, None),
-        (0, Place(path=""), False, None),
-        (8, Place(path="", is_known=True), False, None),
-        (10, Place(path="", offset=10, ends=3, is_known=True), False, None),
-        (99, Place(path="", offset=20, ends=3, is_known=True), True, None),
-        (99, Place(path="", offset=19, ends=3, is_known=True), True, "no line ends at byte 19"),
+        (None, OutputState(path=""), False, None),
+        (None, OutputState(path="", offset=9, ends=3, is_known=True), False, None),
+        (9, OutputState(path="", offset=9, ends=3, is_known=True), False, "no line ends at byte 9"),
+        (20, OutputState(path="", offset=10, ends=3, is_known=True), False, None),
+        (
+            8,
+            OutputState(path="", offset=9, ends=3, is_known=True),
+            False,
+            "has 8 bytes, but had 9 when",
+        ),
+        (8, OutputState(path=""), False, "does not belong to this run: --force replaces it"),
+        (8, OutputState(path=""), True, None),
+        (0, OutputState(path=""), False, None),
+        (8, OutputState(path="", is_known=True), False, None),
+        (10, OutputState(path="", offset=10, ends=3, is_known=True), False, None),
+        (99, OutputState(path="", offset=20, ends=3, is_known=True), True, None),
+        (
+            99,
+            OutputState(path="", offset=19, ends=3, is_known=True),
+            True,
+            "no line ends at byte 19",
+        ),
     ],
 )
 def test_an_output_is_continued_only_where_it_is_what_it_was(
-    size: int | None, place: Place, force: bool, says: str | None, tmp_path: Path
+    size: int | None, place: OutputState, force: bool, says: str | None, tmp_path: Path
 ) -> None:
     path = tmp_path / "out.jsonl"
     if size is not None:
         path.write_bytes((b"x" * 9 + b"\n") * (size // 10) + b"x" * (size % 10))
     if says is None:
         # One that was removed is written anew, and is noted so before it is: that may be broken off.
-        beginning = Place(path=place.path)
+        beginning = OutputState(path=place.path)
         continued = check_output(str(path), place, force=force)
         assert continued == (place if path.exists() else beginning)
         return

@@ -23,7 +23,7 @@ STOPS = ("drain", "now")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class ControlRequest:
     """The requested settings of a run; `None` where nothing is requested."""
 
     number: int = 0
@@ -45,51 +45,53 @@ class Wishes:
     """The session to stop; later sessions are not affected."""
 
 
-class WishesError(ValueError):
+class ControlFileError(ValueError):
     """The file does not hold a control request; the message says why."""
 
 
-def wishes_path(run: str | os.PathLike[str]) -> Path:
+def control_path(run: str | os.PathLike[str]) -> Path:
     """Return the path of a run's control file, which is the same for every link to the run."""
     return Path(f"{Path(run).resolve()}-control")
 
 
-def parse_wishes(text: str) -> Wishes:
+def parse_request(text: str) -> ControlRequest:
     """Parse a control request.
 
     Raises:
-        WishesError: The text is not a control request.
+        ControlFileError: The text is not a control request.
     """
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
-        raise WishesError("it is not JSON") from None
+        raise ControlFileError("it is not JSON") from None
     if not isinstance(said, dict):
-        raise WishesError("it is not a JSON object")
-    known = {name: said[name] for name in Wishes.__dataclass_fields__ if name in said}
+        raise ControlFileError("it is not a JSON object")
+    known = {name: said[name] for name in ControlRequest.__dataclass_fields__ if name in said}
     for name, value in known.items():
         if not _is_right(name, value):
-            raise WishesError(f"{name} cannot be {str(value)[:40]!r}")
-    return Wishes(**known)
+            raise ControlFileError(f"{name} cannot be {str(value)[:40]!r}")
+    return ControlRequest(**known)
 
 
-def read_wishes(path: Path) -> Wishes:
+def read_request(path: Path) -> ControlRequest:
     """Return the control request in a file; an empty one if the file does not exist.
 
     Raises:
-        WishesError: The file holds something else.
+        ControlFileError: The file holds something else.
         OSError: The file cannot be read.
     """
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
-        return Wishes()
+        return ControlRequest()
     except UnicodeDecodeError:
-        raise WishesError("it is not JSON") from None
-    return parse_wishes(text)
+        raise ControlFileError("it is not JSON") from None
+    return parse_request(text)
 
 
-def change_wishes(path: Path, change: Callable[[Wishes], Wishes]) -> Wishes:
+def change_request(
+    path: Path, change: Callable[[ControlRequest], ControlRequest]
+) -> ControlRequest:
     """Change the control request in a file; return the new one.
 
     The file is replaced atomically. Processes that change it at the same time take turns, so no
@@ -97,16 +99,16 @@ def change_wishes(path: Path, change: Callable[[Wishes], Wishes]) -> Wishes:
     change it wins.
 
     Raises:
-        WishesError: The file holds something else.
+        ControlFileError: The file holds something else.
         OSError: The file cannot be written.
     """
     # A fixed name: the next change uses the file that a killed process has left.
     beside = path.with_name(f"{path.name}.new")
     with _locked(beside) as file:
         try:
-            wishes = change(read_wishes(path))
+            request = change(read_request(path))
             said = {
-                name: value for name, value in asdict(wishes).items() if value not in (None, False)
+                name: value for name, value in asdict(request).items() if value not in (None, False)
             }
             file.truncate(0)
             file.write(json.dumps(said) + "\n")
@@ -118,7 +120,7 @@ def change_wishes(path: Path, change: Callable[[Wishes], Wishes]) -> Wishes:
             with contextlib.suppress(OSError):
                 beside.unlink()
             raise
-    return wishes
+    return request
 
 
 @contextlib.contextmanager

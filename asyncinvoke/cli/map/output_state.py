@@ -1,4 +1,4 @@
-"""How far the output of a recorded run is written, as its journal has it: checked, opened and read."""
+"""How much of the output of a recorded run is written, according to its journal."""
 
 import contextlib
 import json
@@ -14,52 +14,52 @@ from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.streams import Output
 
 NOTE = "output"
-"""The name of the note that says how far an output is written."""
+"""The name of the note that says how much of an output is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """How far an output is written, as the journal has it.
+class OutputState:
+    """How much of an output is written, according to the journal.
 
-    Written is what has ended up to `ends`, counted over the run, and of what has ended since
-    everything before `following`, which is how an output in the order of the input grows if items are
-    known by their positions.
+    The output has the first `ends` ends of the run, and of the later ones those of items before
+    `following`, which is how an ordered output grows if items are identified by position.
     """
 
     path: str
     """The file, absolute."""
 
     offset: int = 0
-    """Its bytes; what stands behind them was written after the journal's last commit."""
+    """The size of the output in bytes; anything beyond was written after the last commit."""
 
     ends: int = 0
-    """All ends up to this one are in it."""
+    """The number of ends, from the first of the run, that are in it."""
 
     following: int = 0
-    """And so are all later ones of items before this one."""
+    """Later ends of items before this position are in it as well."""
 
     unnamed: int = -1
-    """The last item in it of those that the journal does not have, as they come in the order of the
-    input: their keys are missing, or come twice."""
+    """The last item in it that is not in the journal, because its key is missing or a duplicate. Such
+    items are written in input order."""
 
     lost: int = 0
-    """How many more of the ends after `ends` may be in it, as its last lines.
+    """How many of the ends after `ends` may be in it, as its last lines.
 
-    A redrive records first that an item was lost, if that was in progress at a kill, and runs it at
-    once: that is an end without a line. And if items are known by keys, an output in the order of the
-    input has them in another order than the journal.
+    A redrive records an item that was in progress at a kill as lost, and then runs it: the first of
+    these two ends has no line. And if items are identified by keys, an ordered output has another
+    order than the journal.
     """
 
     is_known: bool = False
-    """Whether the journal knows of it at all."""
+    """Whether the journal has a note about this output."""
 
     @classmethod
-    def from_note(cls, note: object, path: str) -> "Place":
-        """Return what the journal says of this file; nothing is written yet if it says nothing.
+    def from_note(cls, note: object, path: str) -> "OutputState":
+        """Return what a note says about a file; without a note, that nothing is written yet.
 
         Args:
             note: The note.
-            path: The file, without links. An older version noted it with them, and no `lost`.
+            path: The path of the file, with links resolved. Older versions stored the path with
+                links, and no `lost`.
         """
         match note:
             case {
@@ -83,7 +83,7 @@ class Place:
         return cls(path=path)
 
     def as_note(self, lines: LineNumbers) -> dict[str, object]:
-        """Return what the journal is to say, the lines of items included."""
+        """Return the note to store, including the line numbers of items."""
         kept = asdict(self)
         del kept["is_known"]
         return {**kept, "lines": lines.as_note()}
@@ -95,14 +95,14 @@ def is_stream(path: str) -> bool:
     return file.exists() and not file.is_file() and not file.is_dir()
 
 
-def check_output(path: str, place: Place, *, force: bool) -> Place:
+def check_output(path: str, place: OutputState, *, force: bool) -> OutputState:
     """Check that a file can be continued or created, before anything is sent.
 
     Returns:
         Where it is continued: at its beginning if it was removed, as the journal has all outcomes.
 
     Raises:
-        CommandError: It is not what the journal says, not ours to replace, or cannot be written.
+        CommandError: It differs from the note, may not be replaced, or cannot be written.
     """
     file = Path(path)
     is_there = file.exists()
@@ -113,7 +113,7 @@ def check_output(path: str, place: Place, *, force: bool) -> Place:
     if not os.access(path if is_there else file.absolute().parent, os.W_OK):
         raise CommandError(f"cannot write {path}: permission denied")
     if not is_there:
-        return Place(path=place.path)
+        return OutputState(path=place.path)
     size = file.stat().st_size
     if place.offset and size < place.offset:
         raise CommandError(
@@ -133,10 +133,10 @@ def check_output(path: str, place: Place, *, force: bool) -> Place:
 
 
 def _ends_a_line(file: Path, offset: int) -> bool:
-    """Return whether a line ends at this byte, as far as the file can be read.
+    """Return whether a line ends at an offset; `True` if the file cannot be read.
 
-    It does not if another program has truncated the file and written on, nor if a power failure has
-    left zeros: the journal is synced to the disk, and the output is not.
+    No line ends there if another program has truncated the file and written to it, or if a power
+    failure has left zeros: the journal is synced to disk, and the output is not.
     """
     with contextlib.suppress(OSError), file.open("rb") as opened:
         opened.seek(max(offset - 1, 0))
@@ -144,11 +144,11 @@ def _ends_a_line(file: Path, offset: int) -> bool:
     return True
 
 
-def open_output(path: str, place: Place) -> tuple[Output, Place]:
+def open_output(path: str, place: OutputState) -> tuple[Output, OutputState]:
     """Open a file after the last line recorded in the journal; the rest is truncated.
 
     Returns:
-        The output, whose descriptor is the caller's to close, and the place that it is at.
+        The output, whose descriptor the caller must close, and where it is continued.
 
     Raises:
         CommandError: It cannot be opened.
@@ -158,7 +158,7 @@ def open_output(path: str, place: Place) -> tuple[Output, Place]:
         if (
             os.fstat(descriptor).st_size < place.offset
         ):  # removed in the meantime: rewrite everything
-            place = Place(path=place.path)
+            place = OutputState(path=place.path)
         os.ftruncate(descriptor, place.offset)
         os.lseek(descriptor, place.offset, os.SEEK_SET)
     except OSError as error:
@@ -167,8 +167,8 @@ def open_output(path: str, place: Place) -> tuple[Output, Place]:
     return Output(descriptor, path, is_ours=True), place
 
 
-def last_written(place: Place, *, keyed: bool) -> frozenset[tuple[object, int]]:
-    """Return the names and takes in the last `place.lost` lines, without what has no name.
+def last_written(place: OutputState, *, keyed: bool) -> frozenset[tuple[object, int]]:
+    """Return the names and takes in the last `place.lost` lines; items without a name are left out.
 
     Raises:
         CommandError: One of them is not a line of an outcome.
@@ -180,7 +180,7 @@ def last_written(place: Place, *, keyed: bool) -> frozenset[tuple[object, int]]:
                 fields = json.loads(line)
                 name, take = fields.get("key") if keyed else fields["index"], fields.get("take", 1)
                 if name is None or take == 0:
-                    continue  # its key is missing, or that of another item: it is not recorded
+                    continue  # its key is missing or a duplicate, so it is not recorded
                 found.append((name, take))
                 if len(found) == place.lost:
                     break
@@ -194,7 +194,7 @@ def last_written(place: Place, *, keyed: bool) -> frozenset[tuple[object, int]]:
 
 
 def _lines_before(file: BinaryIO, end: int) -> Iterator[bytes]:
-    """Yield the lines before a byte, the last one first."""
+    """Yield the lines before an offset, last line first."""
     rest = b""
     while end:
         size = min(_PIECE, end)

@@ -17,7 +17,7 @@ from asyncinvoke.cli.errors import STOPPED, WRONG_USAGE
 from asyncinvoke.cli.interpreter import command_of
 from asyncinvoke.cli.map.progress import Counts, Display, show_progress
 from asyncinvoke.cli.map.settings import Bulk
-from asyncinvoke.cli.processes.dividing import Said, message
+from asyncinvoke.cli.processes.dividing import LastMessages, message
 from asyncinvoke.cli.processes.part import settings_of
 from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.streams import Output
@@ -31,7 +31,7 @@ GATHER = 0.01
 _PART = "asyncinvoke.cli.processes.part"
 
 
-class Together:
+class Children:
     """The processes of one run.
 
     Each has a session of its own, so that a Ctrl-C on the terminal reaches it only once, through
@@ -63,7 +63,7 @@ class Together:
         self._complaints: set[str] = set()
         self._has_signalled = False
         self._grace = 0.0
-        self.said: Said = Said()
+        self.said: LastMessages = LastMessages()
         """The last messages of the processes."""
         self.statuses: dict[int, int] = {}
         """The exit statuses of the processes that have ended; negative after a signal."""
@@ -121,7 +121,7 @@ class Together:
         async with anyio.create_task_group() as group:
             if process.stdout is not None:
                 group.start_soon(self._write, process.stdout)
-            group.start_soon(self._hear, number, process.stderr)
+            group.start_soon(self._read_messages, number, process.stderr)
         self.statuses[number] = await process.wait()
         self.said.ended(number)
         if self.statuses[number] < 0 and not self._has_signalled:
@@ -144,7 +144,7 @@ class Together:
             # Otherwise this process would wake up for each line, which costs as much as a call.
             await anyio.sleep(GATHER)
 
-    async def _hear(self, number: int, stream: ByteReceiveStream) -> None:
+    async def _read_messages(self, number: int, stream: ByteReceiveStream) -> None:
         """Read the progress of a process; print its other messages once for all processes."""
         rest = b""
         async for chunk in stream:
@@ -201,7 +201,7 @@ def _first(error: Exception) -> Exception:
     return error
 
 
-def say_which_failed(statuses: dict[int, int]) -> None:
+def report_failed_starts(statuses: dict[int, int]) -> None:
     """Print which processes could not start, if others could."""
     failed = [number for number, status in sorted(statuses.items()) if status == WRONG_USAGE]
     if failed and len(failed) < len(statuses):

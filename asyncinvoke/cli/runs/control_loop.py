@@ -10,7 +10,7 @@ import anyio
 from asyncinvoke import MapRun
 from asyncinvoke.cli.errors import one_line
 from asyncinvoke.cli.map.settings import parse_tolerance
-from asyncinvoke.cli.runs.wishes import Wishes, WishesError, read_wishes
+from asyncinvoke.cli.runs.control_file import ControlFileError, ControlRequest, read_request
 
 INTERVAL = 0.5
 """Seconds between two checks; a check is one `stat`."""
@@ -19,7 +19,7 @@ ANSWER = "control"
 """The name of the note that holds the reply."""
 
 
-class Obedience:
+class ControlLoop:
     """Applies control requests to one session of a run.
 
     Args:
@@ -45,15 +45,15 @@ class Obedience:
         self._stop = stop
         self._say = say
         self._seen: tuple[int, int, int] | None = None
-        self._obeyed = Wishes()
+        self._applied = ControlRequest()
 
     async def watch(self) -> None:
         """Check for requests periodically, until cancelled."""
         while True:
-            self.look()
+            self.check()
             await anyio.sleep(INTERVAL)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Check for a new request once, and apply it."""
         try:
             status = os.stat(self._path)
@@ -64,39 +64,39 @@ class Obedience:
             return
         self._seen = seen
         try:
-            wishes = read_wishes(self._path)
-        except (WishesError, OSError) as error:
+            request = read_request(self._path)
+        except (ControlFileError, OSError) as error:
             self._say(f"{self._path}: {one_line(str(error))}; ignored")
             return
-        self._obey(wishes)
+        self._apply(request)
 
-    def _obey(self, wishes: Wishes) -> None:
-        run, before, self._obeyed = self._run, self._obeyed, wishes
-        if wishes.concurrency is not None and wishes.concurrency != before.concurrency:
-            run.set_concurrency(wishes.concurrency)
-            self._say(f"concurrency {wishes.concurrency:,}, as requested")
-        if wishes.tolerate is not None and wishes.tolerate != before.tolerate:
-            run.set_tolerance(parse_tolerance(wishes.tolerate))
-            self._say(f"tolerated: {wishes.tolerate}, as requested")
-        if wishes.paused and not before.paused:
+    def _apply(self, request: ControlRequest) -> None:
+        run, before, self._applied = self._run, self._applied, request
+        if request.concurrency is not None and request.concurrency != before.concurrency:
+            run.set_concurrency(request.concurrency)
+            self._say(f"concurrency {request.concurrency:,}, as requested")
+        if request.tolerate is not None and request.tolerate != before.tolerate:
+            run.set_tolerance(parse_tolerance(request.tolerate))
+            self._say(f"tolerated: {request.tolerate}, as requested")
+        if request.paused and not before.paused:
             run.pause()
             self._say("paused, as requested: nothing starts until `asyncinvoke runs unpause`")
-        elif before.paused and not wishes.paused:
+        elif before.paused and not request.paused:
             run.resume()
             self._say("continued, as requested")
-        self._answer(wishes)
-        if wishes.stop is not None and wishes.stop_session == self._session:
-            self._stop(wishes.stop == "now")
+        self._answer(request)
+        if request.stop is not None and request.stop_session == self._session:
+            self._stop(request.stop == "now")
 
-    def _answer(self, wishes: Wishes) -> None:
+    def _answer(self, request: ControlRequest) -> None:
         statistics = self._run.statistics()
         self._run.note(
             ANSWER,
             {
-                "number": wishes.number,
+                "number": request.number,
                 "session": self._session,
                 "concurrency": statistics.concurrency,
                 "paused": statistics.paused,
-                "tolerate": wishes.tolerate,
+                "tolerate": request.tolerate,
             },
         )

@@ -1,4 +1,4 @@
-"""`asyncinvoke runs set`, `pause`, `unpause` and `stop`: sends a control request, and shows the reply."""
+"""`asyncinvoke runs set`, `pause`, `unpause` and `stop`: sends control requests, and shows the replies."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,15 +10,15 @@ import click
 from asyncinvoke import JournalError, Tolerance
 from asyncinvoke.cli.errors import FAILED, CommandError, one_line, printable
 from asyncinvoke.cli.map.settings import parse_tolerance
-from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
-from asyncinvoke.cli.runs.obeying import ANSWER
-from asyncinvoke.cli.runs.parts import at_work, is_running, shared_out, steered
-from asyncinvoke.cli.runs.wishes import (
-    Wishes,
-    WishesError,
-    change_wishes,
-    wishes_path,
+from asyncinvoke.cli.runs.control_file import (
+    ControlFileError,
+    ControlRequest,
+    change_request,
+    control_path,
 )
+from asyncinvoke.cli.runs.control_loop import ANSWER
+from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.runs.parts import controlled_journals, even_shares, is_running, running_parts
 from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RunSummary, open_run
 
@@ -55,25 +55,27 @@ def set_(path: str, concurrency: int | None, tolerate: str | None) -> None:
 
     said = [] if concurrency is None else [f"concurrency {concurrency:,}"]
     said += [] if tolerate is None else [f"tolerated: {tolerate}"]
-    paths = steered(path)
+    paths = controlled_journals(path)
     if concurrency is not None and concurrency < len(paths):
         raise CommandError(
             f"--concurrency {concurrency} applies to all {len(paths)} processes together: "
             f"it must be at least {len(paths)}"
         )
-    shares = [None] * len(paths) if concurrency is None else shared_out(concurrency, len(paths))
+    shares = [None] * len(paths) if concurrency is None else even_shares(concurrency, len(paths))
     changes = {
         each: partial(_changed, concurrency=share, tolerate=tolerate)
         for each, share in zip(paths, shares, strict=True)
     }
-    _wish_of_each(changes, ", ".join(said))
+    _send_to_each(changes, ", ".join(said))
 
 
-def _changed(wishes: Wishes, *, concurrency: int | None, tolerate: str | None) -> Wishes:
+def _changed(
+    request: ControlRequest, *, concurrency: int | None, tolerate: str | None
+) -> ControlRequest:
     return replace(
-        wishes,
-        concurrency=wishes.concurrency if concurrency is None else concurrency,
-        tolerate=wishes.tolerate if tolerate is None else tolerate,
+        request,
+        concurrency=request.concurrency if concurrency is None else concurrency,
+        tolerate=request.tolerate if tolerate is None else tolerate,
     )
 
 
@@ -81,14 +83,14 @@ def _changed(wishes: Wishes, *, concurrency: int | None, tolerate: str | None) -
 @run_argument
 def pause(path: str) -> None:
     """Start no more items of RUN until `unpause`; calls in flight finish."""
-    _wish(path, lambda wishes: replace(wishes, paused=True), "paused")
+    _send(path, lambda request: replace(request, paused=True), "paused")
 
 
 @runs.command(short_help="Continue a run after pause.")
 @run_argument
 def unpause(path: str) -> None:
     """Continue RUN after `pause`."""
-    _wish(path, lambda wishes: replace(wishes, paused=False), "continued")
+    _send(path, lambda request: replace(request, paused=False), "continued")
 
 
 @runs.command(short_help="Stop a run; the same command continues it.")
@@ -102,15 +104,15 @@ def stop(path: str, now: bool) -> None:
     Its process exits with status 3. The same command continues it.
     """
     how = "now" if now else "drain"
-    paths = at_work(path) or [path]
-    wished = [(each, _told_to_stop(each, how)) for each in paths]
-    if not any(wishes for _, wishes in wished):
+    paths = running_parts(path) or [path]
+    sent = [(each, _request_stop(each, how)) for each in paths]
+    if not any(request for _, request in sent):
         raise CommandError(f"{path}: it is not running")
     said = "stopping now" if now else "stopping when calls in flight have finished"
-    _await_answers({each: wishes for each, wishes in wished if wishes is not None}, said)
+    _await_answers({each: request for each, request in sent if request is not None}, said)
 
 
-def _told_to_stop(path: str, how: str) -> Wishes | None:
+def _request_stop(path: str, how: str) -> ControlRequest | None:
     """Request that the running session ends; return `None` if there is none."""
     with opened_run(path) as run:
         summary = run.summary()
@@ -118,7 +120,7 @@ def _told_to_stop(path: str, how: str) -> Wishes | None:
         return None
     # A session that still compares its input has no number yet; it will get the next one.
     session = max((each.number for each in summary.sessions), default=0) + (not has_begun(summary))
-    return _written(path, lambda wishes: replace(wishes, stop=how, stop_session=session))
+    return _written(path, lambda request: replace(request, stop=how, stop_session=session))
 
 
 def _checked(tolerate: str) -> Tolerance | None:
@@ -128,34 +130,36 @@ def _checked(tolerate: str) -> Tolerance | None:
         raise CommandError(f"--tolerate: {error}") from None
 
 
-def _wish(path: str, change: Callable[[Wishes], Wishes], said: str) -> None:
-    _wish_of_each(dict.fromkeys(steered(path), change), said)
+def _send(path: str, change: Callable[[ControlRequest], ControlRequest], said: str) -> None:
+    _send_to_each(dict.fromkeys(controlled_journals(path), change), said)
 
 
-def _wish_of_each(changes: Mapping[str, Callable[[Wishes], Wishes]], said: str) -> None:
+def _send_to_each(
+    changes: Mapping[str, Callable[[ControlRequest], ControlRequest]], said: str
+) -> None:
     """Send a request to the parts of a run, or to its single journal."""
     if len(changes) == 1:
         with opened_run(next(iter(changes))):
             pass  # fails if it is not a run
-    wished = {path: _written(path, change) for path, change in changes.items()}
-    running = [path for path in wished if is_running(path)]
+    sent = {path: _written(path, change) for path, change in changes.items()}
+    running = [path for path in sent if is_running(path)]
     if not running:
         click.echo(f"{said}, from its next session: it is not running")
         return
-    _await_answers({path: wished[path] for path in running}, said)
+    _await_answers({path: sent[path] for path in running}, said)
 
 
-def _written(path: str, change: Callable[[Wishes], Wishes]) -> Wishes:
-    control = wishes_path(path)
+def _written(path: str, change: Callable[[ControlRequest], ControlRequest]) -> ControlRequest:
+    control = control_path(path)
     # The control file may have been removed: its numbers continue after the last that was answered.
     answered = _answered(path)
 
-    def changed(before: Wishes) -> Wishes:
+    def changed(before: ControlRequest) -> ControlRequest:
         return change(replace(before, number=max(before.number, answered) + 1))
 
     try:
-        return change_wishes(control, changed)
-    except WishesError as error:
+        return change_request(control, changed)
+    except ControlFileError as error:
         raise CommandError(f"{control}: {error}: remove it and try again") from None
     except OSError as error:
         raise CommandError(f"cannot write {control}: {one_line(str(error.strerror))}") from error
@@ -176,14 +180,14 @@ def _number_of(summary: RunSummary) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _await_answers(wished: Mapping[str, Wishes], said: str) -> None:
+def _await_answers(sent: Mapping[str, ControlRequest], said: str) -> None:
     """Wait for the replies, and print what the runs do, or will do."""
     until = time.monotonic() + PATIENCE
-    comparing = [path for path, wishes in wished.items() if not _await_answer(path, wishes, until)]
+    comparing = [path for path, request in sent.items() if not _await_answer(path, request, until)]
     click.echo(printable(f"{said}: {', '.join(comparing)} {COMPARES}") if comparing else said)
 
 
-def _await_answer(path: str, wishes: Wishes, until: float) -> bool:
+def _await_answer(path: str, request: ControlRequest, until: float) -> bool:
     """Wait until the run has applied the request, or has ended, but no longer than to a time.
 
     Returns:
@@ -193,7 +197,7 @@ def _await_answer(path: str, wishes: Wishes, until: float) -> bool:
         while True:
             summary = run.summary()
             # A reply to a later request, by another process, is one to this request as well.
-            if _number_of(summary) >= wishes.number or not summary.running:
+            if _number_of(summary) >= request.number or not summary.running:
                 return True
             if time.monotonic() >= until:
                 break

@@ -14,19 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import MapRun, Tolerance
-from asyncinvoke.cli.runs.obeying import Obedience
-from asyncinvoke.cli.runs.wishes import (
-    Wishes,
-    WishesError,
-    change_wishes,
-    parse_wishes,
-    read_wishes,
-    wishes_path,
+from asyncinvoke.cli.runs.control_file import (
+    ControlFileError,
+    ControlRequest,
+    change_request,
+    control_path,
+    parse_request,
+    read_request,
 )
+from asyncinvoke.cli.runs.control_loop import ControlLoop
 from tests.doubles.forked import Ended, forked, run_forked
 
 WISHES = st.builds(
-    Wishes,
+    ControlRequest,
     number=st.integers(0, 10**9),
     concurrency=st.none() | st.integers(1, 10**6),
     tolerate=st.sampled_from([None, "none", "100", "2%", "0.5%"]),
@@ -37,9 +37,11 @@ WISHES = st.builds(
 
 
 @given(WISHES)
-def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, wishes: Wishes) -> None:
-    path = wishes_path(tmp_path_factory.getbasetemp() / "o.run")
-    assert change_wishes(path, lambda _: wishes) == read_wishes(path) == wishes
+def test_what_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, request: ControlRequest
+) -> None:
+    path = control_path(tmp_path_factory.getbasetemp() / "o.run")
+    assert change_request(path, lambda _: request) == read_request(path) == request
     assert path.name == "o.run-control"
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(path.parent.glob("o.run-control.*")) == []
@@ -48,12 +50,12 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, wishe
 CHANGES = """
 import os, sys, pathlib
 from dataclasses import replace
-from asyncinvoke.cli.runs import wishes as module
+from asyncinvoke.cli.runs import control_file as module
 path, times, dies = pathlib.Path(sys.argv[1]), int(sys.argv[2]), len(sys.argv) > 3
 if dies:
     module.json.dumps = lambda said: os.kill(os.getpid(), 9)
 for _ in range(times):
-    module.change_wishes(path, lambda wishes: replace(wishes, number=wishes.number + 1))
+    module.change_request(path, lambda request: replace(request, number=request.number + 1))
 """
 
 
@@ -66,7 +68,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.anyio
-async def test_no_wish_of_processes_that_wish_at_once_is_lost(path: Path, tmp_path: Path) -> None:
+async def test_no_request_of_processes_that_send_one_at_once_is_lost(
+    path: Path, tmp_path: Path
+) -> None:
     ended: list[Ended] = []
 
     async def change() -> None:
@@ -76,7 +80,7 @@ async def test_no_wish_of_processes_that_wish_at_once_is_lost(path: Path, tmp_pa
         for _ in range(4):
             group.start_soon(change)
     assert ended == [Ended(0, "", "")] * 4
-    assert read_wishes(path).number == 200
+    assert read_request(path).number == 200
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -89,30 +93,30 @@ def test_what_a_command_that_was_killed_has_left_is_used_by_the_next(
         assert os.listdir(path.parent) == ["o.run-control.new"]
     (path.parent / "o.run-control.new").write_text("half of what was to be wri")
     assert forked("changes.py", str(path), "1", cwd=tmp_path) == Ended(0, "", "")
-    assert read_wishes(path) == Wishes(number=1)
+    assert read_request(path) == ControlRequest(number=1)
     assert os.listdir(path.parent) == [path.name]
 
 
 def test_a_wish_that_cannot_be_written_leaves_the_one_before(path: Path) -> None:
-    change_wishes(path, lambda _: Wishes(number=1))
+    change_request(path, lambda _: ControlRequest(number=1))
 
-    def fail(_: Wishes) -> Wishes:
+    def fail(_: ControlRequest) -> ControlRequest:
         raise OSError
 
     with pytest.raises(OSError):  # noqa: PT011  # any
-        change_wishes(path, fail)
-    assert read_wishes(path) == Wishes(number=1)
+        change_request(path, fail)
+    assert read_request(path) == ControlRequest(number=1)
     assert os.listdir(path.parent) == [path.name]
 
 
 def test_a_link_to_a_run_has_the_wishes_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "o.run").touch()
     (tmp_path / "link.run").symlink_to("o.run")
-    assert wishes_path(tmp_path / "link.run") == wishes_path(tmp_path / "o.run")
+    assert control_path(tmp_path / "link.run") == control_path(tmp_path / "o.run")
 
 
 def test_no_file_is_no_wish(tmp_path: Path) -> None:
-    assert read_wishes(tmp_path / "missing") == Wishes()
+    assert read_request(tmp_path / "missing") == ControlRequest()
 
 
 @pytest.mark.parametrize(
@@ -136,13 +140,13 @@ def test_no_file_is_no_wish(tmp_path: Path) -> None:
 )
 def test_what_is_no_wish_is_named(text: str, says: str | None) -> None:
     if says is None:
-        parse_wishes(text)
+        parse_request(text)
         return
-    with pytest.raises(WishesError, match=says):
-        parse_wishes(text)
+    with pytest.raises(ControlFileError, match=says):
+        parse_request(text)
 
 
-def replaced(_: Wishes, by: Wishes) -> Wishes:
+def replaced(_: ControlRequest, by: ControlRequest) -> ControlRequest:
     return by
 
 
@@ -178,38 +182,38 @@ class Run:
 def test_a_session_does_once_what_is_wished_of_it_and_answers(tmp_path: Path) -> None:
     run, path = Run(), tmp_path / "o.run-control"
     said: list[str] = []
-    obedience = Obedience(
+    control_loop = ControlLoop(
         path,
         cast("MapRun", run),
         session=3,
         stop=lambda now: run.done.append(("stop", now)),
         say=said.append,
     )
-    obedience.look()
+    control_loop.check()
     assert (run.done, run.notes) == ([], {})
-    steps: list[tuple[Wishes, list[Any]]] = [
-        (Wishes(number=1, concurrency=7, tolerate="2%"), [7, Tolerance(share=0.02)]),
-        (Wishes(number=2, concurrency=7, tolerate="2%", paused=True), ["pause"]),
-        (Wishes(number=3, concurrency=7, tolerate="none", paused=True), [None]),
-        (Wishes(number=4, concurrency=7, tolerate="none"), ["resume"]),
-        (Wishes(number=5, concurrency=7, stop="drain", stop_session=2), []),
-        (Wishes(number=6, concurrency=7, stop="drain", stop_session=3), [("stop", False)]),
-        (Wishes(number=7, concurrency=7, stop="now", stop_session=3), [("stop", True)]),
+    steps: list[tuple[ControlRequest, list[Any]]] = [
+        (ControlRequest(number=1, concurrency=7, tolerate="2%"), [7, Tolerance(share=0.02)]),
+        (ControlRequest(number=2, concurrency=7, tolerate="2%", paused=True), ["pause"]),
+        (ControlRequest(number=3, concurrency=7, tolerate="none", paused=True), [None]),
+        (ControlRequest(number=4, concurrency=7, tolerate="none"), ["resume"]),
+        (ControlRequest(number=5, concurrency=7, stop="drain", stop_session=2), []),
+        (ControlRequest(number=6, concurrency=7, stop="drain", stop_session=3), [("stop", False)]),
+        (ControlRequest(number=7, concurrency=7, stop="now", stop_session=3), [("stop", True)]),
     ]
-    for wishes, does in steps:
+    for request, does in steps:
         run.done.clear()
-        change_wishes(path, partial(replaced, by=wishes))
+        change_request(path, partial(replaced, by=request))
         for _ in range(3):
-            obedience.look()
+            control_loop.check()
         assert run.done == does
-        assert run.notes["control"]["number"] == wishes.number
-        assert run.notes["control"]["paused"] == wishes.paused
+        assert run.notes["control"]["number"] == request.number
+        assert run.notes["control"]["paused"] == request.paused
     run.done.clear()
     path.write_text(json.dumps({"concurrency": "many"}))
     said.clear()
-    obedience.look()
-    obedience.look()
+    control_loop.check()
+    control_loop.check()
     assert said == [f"{path}: concurrency cannot be 'many'; ignored"]
     path.unlink()
-    obedience.look()
+    control_loop.check()
     assert run.done == []
