@@ -171,6 +171,8 @@ def _end(opened: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
     """
     try:
         loop.remove_reader(opened)  # the only public way to ask
+    except NotImplementedError:  # Windows' default loop does not know transports by descriptor
+        opened.close()
     except RuntimeError:
         with suppress(OSError):
             opened.shutdown(socket.SHUT_RDWR)

@@ -22,7 +22,7 @@ from aiohttp.client_proto import ResponseHandler
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import NotOursError, WireError
-from asyncinvoke._transport.http.opening import open_aiohttp
+from asyncinvoke._transport.http.opening import note_socket, open_aiohttp, sockets_let_go
 from asyncinvoke._transport.http.pool import Connections
 from asyncinvoke._transport.http_sessions import keepalive_socket
 from tests.doubles.waiting import until
@@ -312,6 +312,27 @@ async def test_a_call_cancelled_as_tls_is_established_leaves_its_file_to_the_nex
         await until(lambda: files[0].fileno() == -1)
         asyncio.get_running_loop().remove_reader(numbers[0])  # refused while a transport uses it
         assert (await connections.exchange(*request(), Progress())).body == b"hi"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_connection_that_fails_leaves_no_file_open_on_windows_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def as_the_proactor_loop(descriptor: Any) -> bool:
+        raise NotImplementedError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "remove_reader", as_the_proactor_loop)
+
+    def fail(near: socket.socket) -> None:
+        with sockets_let_go():
+            note_socket(near)
+            raise ConnectionError
+
+    near, far = socket.socketpair()
+    with near, far:
+        with pytest.raises(ConnectionError):
+            fail(near)
+        assert near.fileno() == -1
 
 
 async def test_proxies_are_asked_with_their_credentials(
