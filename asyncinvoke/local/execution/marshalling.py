@@ -17,7 +17,9 @@ _ENSURE_ASCII = sys.version_info < (3, 12)
 _MARK = secrets.token_hex(16)
 _STANDS_IN = re.compile(f'"{_MARK}([0-9]+)"')
 
-_SIMPLE = frozenset({str, int, float, bool, type(None)})  # most values of an answer, for speed
+# Most values of an answer, for speed.
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
+_PLAIN = frozenset({dict, list, tuple})
 
 
 def marshal(answer: Any) -> bytes:
@@ -38,11 +40,11 @@ def marshal(answer: Any) -> bytes:
         if isinstance(value, bytes):
             return value.decode()
         if not isinstance(value, Decimal):
-            members = getattr(value, "_asdict", None)
-            if callable(members):
-                return _plain(members())
-            kind = type(value).__name__
-            raise TypeError(f"Object of type {kind} is not JSON serializable")
+            members = _members(value)
+            if members is None:
+                kind = type(value).__name__
+                raise TypeError(f"Object of type {kind} is not JSON serializable")
+            return _plain(members)
         if value.is_nan():
             return math.nan
         numbers.append(str(value))
@@ -59,6 +61,9 @@ def marshal(answer: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     """Return a value with named tuples as dicts and keys of bytes decoded, which `json` does not do."""
+    if type(value) not in _PLAIN and isinstance(value, (dict, list, tuple)):
+        members = _members(value)
+        value = value if members is None else members
     if isinstance(value, dict):
         return {
             key if type(key) is str else _key(key): item if type(item) in _SIMPLE else _plain(item)
@@ -66,10 +71,21 @@ def _plain(value: Any) -> Any:
         }
     if not isinstance(value, (list, tuple)):
         return value
-    members = getattr(value, "_asdict", None)
-    if callable(members):
-        return _plain(members())
     return [item if type(item) in _SIMPLE else _plain(item) for item in value]
+
+
+def _members(value: Any) -> dict[Any, Any] | None:
+    """Return what a value calls its members, as a named tuple does; `None` if it does not."""
+    method = getattr(value, "_asdict", None)
+    if not callable(method):
+        return None
+    try:
+        members = method()
+    except TypeError:  # it takes arguments, such as that of a class; AWS's runtime ignores any
+        return None
+    if not isinstance(members, dict):  # a mock has every method, and mocks are what they return
+        raise TypeError(f"_asdict() must return a dict, not {type(members).__name__}")
+    return members
 
 
 def _key(key: Any) -> Any:

@@ -4,6 +4,7 @@ import importlib
 import math
 from decimal import Decimal
 from typing import Any, NamedTuple
+from unittest.mock import Mock
 
 import pytest
 
@@ -33,6 +34,16 @@ class Row:
         return {b"id": Decimal("1.50"), "at": Point(1, 2)}
 
 
+class Record(dict[str, Any]):
+    def _asdict(self) -> dict[str, Any]:
+        return {"record": dict(self)}
+
+
+class Listed(tuple[int, ...]):
+    def _asdict(self) -> list[int]:
+        return [*self]
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -47,6 +58,7 @@ class Row:
         Point(1, Decimal("2.0")),
         {"at": [Point(b"x", Point(None, (1, Numbers([2]))))], b"key": {b"inner": 1}},
         [Row(), {1: Row()}],
+        Record(at=1),
     ],
     ids=repr,
 )
@@ -59,7 +71,8 @@ def test_an_answer_is_encoded_as_the_runtime_encodes_it(answer: Any) -> None:
     [
         *({1, 2}, object, [1j], bytearray(b"1"), b"\xff", b"\xed\xa0\x80"),
         *({Decimal(1): 1}, {(1, 2): 1}, {b"\xff": 1}, Point(1, {2})),
-        *(CIRCULAR, {"a": CIRCULAR}),
+        *(CIRCULAR, {"a": CIRCULAR}, Point),
+        *(pytest.param(Mock(), id="Mock()"), Listed([1])),
     ],
     ids=repr,
 )
