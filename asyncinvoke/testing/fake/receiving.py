@@ -10,11 +10,9 @@ from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
 from asyncinvoke._transport.answers import decides, read_answer, read_stream_head
 from asyncinvoke._transport.base import Stream
+from asyncinvoke._transport.http.answer import BODILESS
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.testing.fake.recording import CutError, ReadTimeout
-
-NO_CONTENT = 204
-"""The status of a response that has no body in HTTP, and is complete with its head."""
 
 
 async def read_whole(
@@ -35,7 +33,7 @@ async def read_whole(
     if head is not None:
         progress.phase = Phase.HEAD_READ
     received, end = await _receive(body)
-    if head is not None and head.status_code == NO_CONTENT:
+    if head is not None and head.status_code in BODILESS:  # complete with its head
         received, end = b"", None
     if head is not None and end is None:
         progress.phase = Phase.BODY_READ

@@ -229,6 +229,13 @@ async def test_what_has_no_body_cannot_be_cut_short(step: Step) -> None:
     assert (result["status"], result["payload"], counted) == (204, b"", [1, 0, 1])
 
 
+async def test_an_unexpected_status_without_a_body_is_named_however_its_body_would_end() -> None:
+    step = Truncated(answer=Answer(status_code=304, payload=b"dropped"))
+    ended = await compare({"once": [step]}, lambda invoker, name: invoked(invoker, name, 7))
+    result, *_ = ended["once"]
+    assert result["code"] == "UnexpectedStatus"
+
+
 async def test_a_throttle_and_then_what_the_handler_says() -> None:
     ended = await compare({"once": [throttle()]}, lambda invoker, name: invoked(invoker, name, 7))
     result, invocations, executions, faults = ended["once"]
