@@ -199,10 +199,8 @@ def _steps(http_session: Any) -> tuple[tuple[type, str], tuple[type, str]]:
         return (httpx.AsyncClient, "send"), (httpx.AsyncHTTPTransport, "handle_async_request")
     if isinstance(http_session, AIOHTTPSession):
         return (ClientSession, "request"), (ClientSession, "_request")
-    return (object, "__init__"), (
-        object,
-        "__init__",
-    )  # an unknown session, for which our connections are not used
+    # An unknown session, for which our connections are not used.
+    return (object, "__init__"), (object, "__init__")
 
 
 def _is_of(function: object, kind: type) -> bool:

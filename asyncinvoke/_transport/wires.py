@@ -29,7 +29,7 @@ from asyncinvoke._transport.template import Outgoing, origin_of
 Exchanged: TypeAlias = tuple[int, Mapping[str, str], bytes]
 """Status, headers by lower-case name, and the whole body."""
 
-OpenedRoute: TypeAlias = tuple[int, Mapping[str, str], Body]
+OpenAnswer: TypeAlias = tuple[int, Mapping[str, str], Body]
 """Status, headers by lower-case name, and the body as it arrives."""
 
 _logger = logging.getLogger("asyncinvoke")
@@ -116,7 +116,7 @@ class Wires:
         progress.phase = Phase.BODY_READ
         return status_code, headers, read
 
-    async def open(self, request: Outgoing, progress: Progress) -> OpenedRoute | Failure:
+    async def open(self, request: Outgoing, progress: Progress) -> OpenAnswer | Failure:
         """Send a request once, and read the head of the response; failures are returned, not raised."""
         try:
             ours = self.ours(origin_of(request.url))

@@ -79,7 +79,8 @@ class LocalLambda:
             when the Event has ended.
 
     Raises:
-        ValueError: A limit, rate, time, port, address, region or account id is out of range.
+        ValueError: A limit, rate, time, port, address, region or account id is out of range, or a
+            flag is neither `True` nor `False`.
     """
 
     def __init__(
