@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncinvoke import Shard
+from asyncinvoke import JournalError, Shard
 from asyncinvoke._report.standing import pending_of
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.settings import Bulk
@@ -112,6 +114,22 @@ def test_a_run_of_another_number_of_processes_is_refused(tmp_path: Path) -> None
     with pytest.raises(CommandError, match="it was run with --processes 4"):
         check(bulk(journal=str(journal)), 3)
     check(bulk(journal=str(journal)), 4)
+
+
+@pytest.mark.parametrize("kind", ["text", "database", "broken header"])
+def test_a_file_that_is_not_a_journal_is_refused_and_kept(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.run"
+    if kind == "text":
+        path.write_text("precious")
+    else:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE precious (n)")
+        if kind == "broken header":
+            path.write_bytes(bytes(100) + path.read_bytes()[100:])
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match="it is not a journal"):
+        check(bulk(journal=str(path)), 2)
+    assert path.read_bytes() == before
 
 
 def test_what_was_settled_once_the_parts_were_merged_is_not_merged_away(tmp_path: Path) -> None:

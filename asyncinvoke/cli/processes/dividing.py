@@ -13,8 +13,8 @@ from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED, CommandError
 from asyncinvoke.cli.map.progress import Counts
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.map.summary import FailureGroup, OutcomeCounts, Remaining
-from asyncinvoke.cli.runs.parts import even_shares, found_parts, is_begun
-from asyncinvoke.runs import open_run
+from asyncinvoke.cli.runs.parts import even_shares, found_parts
+from asyncinvoke.runs import is_begun, open_run
 
 
 def check(bulk: Bulk, processes: int) -> None:

@@ -30,8 +30,7 @@ from asyncinvoke.cli.processes.children import Children, report_failed_starts
 from asyncinvoke.cli.processes.dividing import check, divided, worst
 from asyncinvoke.cli.running import Interrupt, run
 from asyncinvoke.cli.runs.merge import report_lines, shared_notes
-from asyncinvoke.cli.runs.parts import is_begun
-from asyncinvoke.runs import RunSummary, merge, open_run
+from asyncinvoke.runs import RunSummary, is_begun, merge, open_run
 
 
 def run_processes(bulk: Bulk, processes: int) -> int:
