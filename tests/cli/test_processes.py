@@ -192,10 +192,15 @@ def test_what_processes_leave_behind_is_put_together() -> None:
     said.add(2, {"in_flight": 3})  # killed before its last message
     together = Remaining(without_outcome=8, may_have_run=5, last_line=None, not_written=1)
     assert said.left(processes=2) == together
+    batches = said.left(processes=2, batch=10)
+    assert batches is not None
+    assert (batches.without_outcome, batches.may_have_run) == (35, 32)
     said.add(1, {"in_flight": 0, "left": None, "may_have_run": 2})
     said.add(2, {"in_flight": 0, "left": None, "may_have_run": 1})
     assert said.left(processes=2) is None
     assert said.tally().in_doubt == 3
+    # What one has sent is not denied because another was killed before it read a line.
+    assert said.left(processes=3) == Remaining(without_outcome=0, may_have_run=0, last_line=None)
 
 
 @pytest.mark.anyio

@@ -171,7 +171,9 @@ async def _write(journal: str, output: str) -> None:
 
 def _summarise(bulk: Bulk, together: Children, whole: RunSummary | None, last: list[str]) -> None:
     counts, tally = together.counts(), together.said.tally()
-    left = None if whole is not None else together.said.left(processes=len(together.statuses))
+    left = None
+    if whole is None:
+        left = together.said.left(processes=len(together.statuses), batch=bulk.batch or 1)
     if bulk.progress == "json":
         said = summary.as_json(as_json(counts), tally, left)
         if whole is not None:
