@@ -405,7 +405,7 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
     async with started(*command, cwd=tmp_path) as process:
         await began.wait()
         assert len(running_parts(str(journal))) == 2
-        # One command steers them, and one shows them.
+        # One command controls them, and one shows them.
         paused = await run("runs", "pause", str(journal))
         assert (paused.status, paused.out) == (0, "paused\n")
         shown = await run("runs", "show", str(journal))
