@@ -73,14 +73,14 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
 def is_begun(path: str | os.PathLike[str]) -> bool:
     """Return whether anything is recorded in a file; never raises.
 
-    A process may die before its first commit, which leaves an empty database. A file that cannot be
-    read, or is something else, may be of value to somebody: opening it reports what is wrong.
+    A process may die before its first commit, which leaves an empty database. Anything else
+    counts as begun, even if it cannot be read or is not a journal: opening it reports what is wrong.
 
     Returns:
-        `False` only if there is no such file, or it is empty.
+        `False` only if there is nothing of that name, or it is empty.
     """
     try:
-        if not os.path.isfile(path) or not os.path.getsize(path):
+        if not os.path.lexists(path) or (os.path.isfile(path) and not os.path.getsize(path)):
             return False
         with contextlib.closing(read_only(Path(path), may_be_empty=True)) as connection:
             return not _is_empty(connection)

@@ -132,6 +132,21 @@ def test_a_file_that_is_not_a_journal_is_refused_and_kept(kind: str, tmp_path: P
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_what_cannot_become_a_journal_is_refused_before_anything_is_sent(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.run"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    with pytest.raises(JournalError, match=f"a.run: it is a {kind}"):
+        check(bulk(journal=str(path)), 2)
+
+
 def test_what_was_settled_once_the_parts_were_merged_is_not_merged_away(tmp_path: Path) -> None:
     parts = [tmp_path / f"a.run.{number}of2" for number in (1, 2)]
     for number, part in enumerate(parts, 1):
