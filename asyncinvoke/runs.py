@@ -2,7 +2,7 @@
 
 from asyncinvoke._journal.measuring import Latencies, Measures, Step, measured
 from asyncinvoke._journal.merging import Merged, merge
-from asyncinvoke._journal.opening import is_journal
+from asyncinvoke._journal.opening import is_begun, is_journal
 from asyncinvoke._journal.reading import RecordedRun, open_run
 from asyncinvoke._journal.settling import settle
 from asyncinvoke._journal.values import (
@@ -26,6 +26,7 @@ __all__ = [
     "RunSummary",
     "Sample",
     "Step",
+    "is_begun",
     "is_journal",
     "measured",
     "merge",

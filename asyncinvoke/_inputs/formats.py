@@ -156,16 +156,20 @@ _OFFICE = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
-def other_kind(head: bytes, name: str, expected: str = "JSON in UTF-8") -> str | None:
+def other_kind(
+    head: bytes, name: str, expected: str = "JSON in UTF-8", *, has_rows: bool = True
+) -> str | None:
     """Describe an input whose first bytes cannot be UTF-8 text; return `None` if they can.
 
     Args:
         head: The first `HEAD` bytes, or fewer if the input is shorter.
         name: The name of the input in messages.
         expected: A description of the expected format.
+        has_rows: Whether the input has rows, so that it may be CSV as well.
     """
     if head.startswith(_OFFICE) and name.lower().endswith(_WORKBOOKS):
-        return f"{name} is a spreadsheet, not {expected}: save it as CSV in UTF-8"
+        cure = ": save it as CSV in UTF-8" if has_rows else ""
+        return f"{name} is a spreadsheet, not {expected}{cure}"
     for mark, kind, cure in _KINDS:
         if head.startswith(mark):
             return f"{name} is {kind}, not {expected}{f': {cure}' if cure else ''}"

@@ -70,6 +70,26 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
     return header.startswith(b"SQLite format 3\0") and header[68:72] == _OURS
 
 
+def is_begun(path: str | os.PathLike[str]) -> bool:
+    """Return whether anything is recorded in a file; never raises.
+
+    A process may die before its first commit, which leaves an empty database. Anything else
+    counts as begun, even if it cannot be read or is not a journal: opening it reports what is wrong.
+
+    Returns:
+        `False` only if there is nothing of that name, or it is empty.
+    """
+    try:
+        if not os.path.lexists(path) or (os.path.isfile(path) and not os.path.getsize(path)):
+            return False
+        with contextlib.closing(read_only(Path(path), may_be_empty=True)) as connection:
+            return not _is_empty(connection)
+    except (JournalError, *FAILED):
+        return True
+    except (OSError, ValueError):
+        return False  # it was removed in between, or is not a path
+
+
 _HEADER = 100
 _OURS = APPLICATION_ID.to_bytes(4, "big")
 """The `PRAGMA application_id` of a journal, as in the file header."""
@@ -171,12 +191,12 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
         JournalError: It is not a journal, or its format is not supported.
     """
     try:
+        is_empty = _is_empty(connection)
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     except FAILED as error:
         raise explained(path, error) from error
-    if not (application or version or tables):
+    if is_empty:
         # A process died between creating the file and its first commit.
         if may_be_empty:
             return
@@ -188,6 +208,16 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
             f"{path}: it was written in format {version} by a newer asyncinvoke; "
             f"this one reads formats up to {FORMAT}"
         )
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    """Return whether a database is as SQLite creates it."""
+    found = (
+        *connection.execute("PRAGMA application_id").fetchone(),
+        *connection.execute("PRAGMA user_version").fetchone(),
+        *connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone(),
+    )
+    return not any(found)
 
 
 def remove_new(path: Path) -> None:

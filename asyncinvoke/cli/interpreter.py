@@ -1,5 +1,6 @@
 """The command line of another interpreter that has the import path of this one."""
 
+import os
 import sys
 
 _PROGRAM = (
@@ -18,4 +19,6 @@ def command_of(module: str, *words: str) -> list[str]:
         module: The name of the module.
         words: Its arguments.
     """
-    return [sys.executable, "-P", "-c", _PROGRAM.format(path=ascii(sys.path)), module, *words]
+    # The other one may be started in another directory, where a relative path leads elsewhere.
+    path = ascii([os.path.abspath(each) for each in sys.path])
+    return [sys.executable, "-P", "-c", _PROGRAM.format(path=path), module, *words]

@@ -30,7 +30,7 @@ def read_payload(payload: str) -> bytes:
         CommandError: It cannot be read, is not JSON, or is too long.
     """
     name, data = _read(payload)
-    said = formats.other_kind(data[: formats.HEAD], name)
+    said = formats.other_kind(data[: formats.HEAD], name, has_rows=False)
     if said is not None:
         raise CommandError(said)
     data = data.removeprefix(codecs.BOM_UTF8)

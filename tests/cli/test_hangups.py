@@ -89,7 +89,9 @@ async def test_a_run_whose_terminal_is_closed_lets_what_is_in_flight_end(
             await function.holds(4)
         finally:
             os.close(ours)
-        if is_controlling:  # the shell says it, too, and that is no wish to leave what is in flight
+        if (
+            is_controlling
+        ):  # the shell says it, too, and that is no request to abandon calls in flight
             process.send_signal(signal.SIGHUP)
         function.go.set()
         with anyio.fail_after(60):

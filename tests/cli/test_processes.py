@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncinvoke import Shard
+from asyncinvoke import JournalError, Shard
 from asyncinvoke._report.standing import pending_of
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.settings import Bulk
@@ -114,6 +116,37 @@ def test_a_run_of_another_number_of_processes_is_refused(tmp_path: Path) -> None
     check(bulk(journal=str(journal)), 4)
 
 
+@pytest.mark.parametrize("kind", ["text", "database", "broken header"])
+def test_a_file_that_is_not_a_journal_is_refused_and_kept(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.run"
+    if kind == "text":
+        path.write_text("precious")
+    else:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE precious (n)")
+        if kind == "broken header":
+            path.write_bytes(bytes(100) + path.read_bytes()[100:])
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match="it is not a journal"):
+        check(bulk(journal=str(path)), 2)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_what_cannot_become_a_journal_is_refused_before_anything_is_sent(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.run"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    with pytest.raises(JournalError, match=f"a.run: it is a {kind}"):
+        check(bulk(journal=str(path)), 2)
+
+
 def test_what_was_settled_once_the_parts_were_merged_is_not_merged_away(tmp_path: Path) -> None:
     parts = [tmp_path / f"a.run.{number}of2" for number in (1, 2)]
     for number, part in enumerate(parts, 1):
@@ -174,10 +207,15 @@ def test_what_processes_leave_behind_is_put_together() -> None:
     said.add(2, {"in_flight": 3})  # killed before its last message
     together = Remaining(without_outcome=8, may_have_run=5, last_line=None, not_written=1)
     assert said.left(processes=2) == together
+    batches = said.left(processes=2, batch=10)
+    assert batches is not None
+    assert (batches.without_outcome, batches.may_have_run) == (35, 32)
     said.add(1, {"in_flight": 0, "left": None, "may_have_run": 2})
     said.add(2, {"in_flight": 0, "left": None, "may_have_run": 1})
     assert said.left(processes=2) is None
     assert said.tally().in_doubt == 3
+    # What one has sent is not denied because another was killed before it read a line.
+    assert said.left(processes=3) == Remaining(without_outcome=0, may_have_run=0, last_line=None)
 
 
 @pytest.mark.anyio
@@ -382,7 +420,7 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
     async with started(*command, cwd=tmp_path) as process:
         await began.wait()
         assert len(running_parts(str(journal))) == 2
-        # One command steers them, and one shows them.
+        # One command controls them, and one shows them.
         paused = await run("runs", "pause", str(journal))
         assert (paused.status, paused.out) == (0, "paused\n")
         shown = await run("runs", "show", str(journal))

@@ -109,7 +109,7 @@ async def said(process: Process) -> str:
 
 
 async def runs(*words: str) -> int:
-    """Run a command that looks or steers, in a thread: a process would do the same for longer."""
+    """Run a command that shows or controls a run, in a thread: a process would do the same for longer."""
     return await to_thread.run_sync(command, ["runs", *words])
 
 
@@ -212,7 +212,7 @@ async def test_the_output_has_each_line_once_and_whole_however_often_the_run_is_
     assert [line["index"] for line in lines] == list(range(600))
 
 
-async def test_a_run_is_steered_from_another_terminal(
+async def test_a_run_is_controlled_from_another_terminal(
     orders: tuple[Orders, str], folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     function, url = orders
@@ -313,7 +313,7 @@ async def test_a_run_that_cannot_write_its_output_records_what_is_in_flight(
     assert len(written()) == 40
 
 
-async def test_a_run_that_compares_standard_input_obeys_and_whoever_asks_is_told_so(
+async def test_a_run_that_compares_standard_input_applies_requests_and_says_so(
     orders: tuple[Orders, str],
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -21,9 +21,8 @@ from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_checks import check_not_the_input, check_not_the_journal
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
-from asyncinvoke.cli.runs.parts import is_begun
 from asyncinvoke.cli.terminated import raised_signals
-from asyncinvoke.runs import open_run
+from asyncinvoke.runs import is_begun, open_run
 
 
 @contextlib.contextmanager

@@ -30,9 +30,9 @@ from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.map.source import FILE, LineNumbers, RereadableInput, file_note, is_same_file
 from asyncinvoke.cli.map.summary import NOTHING_READ
 from asyncinvoke.cli.running import Interrupt
-from asyncinvoke.cli.runs.parts import check_whole, is_begun
+from asyncinvoke.cli.runs.parts import check_whole
 from asyncinvoke.inputs import Input, Item, read
-from asyncinvoke.runs import open_run
+from asyncinvoke.runs import is_begun, open_run
 
 MOST_IN_FLIGHT = 1000
 """The limit of the invoker, at least: the concurrency of a run may be raised while it runs."""

@@ -13,8 +13,8 @@ from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED, CommandError
 from asyncinvoke.cli.map.progress import Counts
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.map.summary import FailureGroup, OutcomeCounts, Remaining
-from asyncinvoke.cli.runs.parts import even_shares, found_parts, is_begun
-from asyncinvoke.runs import open_run
+from asyncinvoke.cli.runs.parts import even_shares, found_parts
+from asyncinvoke.runs import is_begun, open_run
 
 
 def check(bulk: Bulk, processes: int) -> None:
@@ -157,26 +157,31 @@ class LastMessages:
         """Return the results of all processes, according to their last messages."""
         return JoinedCounts(self._last.values())
 
-    def left(self, *, processes: int) -> Remaining | None:
-        """Return what the processes together have left open; `None` if all have finished."""
+    def left(self, *, processes: int, batch: int = 1) -> Remaining | None:
+        """Return what the processes together have left open; `None` if all have finished.
+
+        Args:
+            processes: The number of processes.
+            batch: The number of lines per invocation.
+        """
         said = [self._last.get(number) for number in range(1, processes + 1)]
-        parts = [part for part in map(_left, said) if part is not None]
+        parts = [part for each in said if (part := _left(each, batch)) is not None]
         if not parts:
             return None
         return Remaining(
             without_outcome=sum(each.without_outcome for each in parts),
             may_have_run=sum(each.may_have_run for each in parts),
             not_written=sum(each.not_written for each in parts),
-            last_line=None if any(each.last_line != 0 for each in parts) else 0,
+            last_line=0 if [each.last_line for each in parts] == [0] * processes else None,
         )
 
 
-def _left(said: Mapping[str, Any] | None) -> Remaining | None:
+def _left(said: Mapping[str, Any] | None, batch: int) -> Remaining | None:
     """Return what a process has left open, according to its last message."""
     if said is None:
         return Remaining(without_outcome=0, may_have_run=0, last_line=0)
     if "left" not in said:  # it was killed
-        in_flight = said["in_flight"]
+        in_flight = said["in_flight"] * batch
         return Remaining(without_outcome=in_flight, may_have_run=in_flight, last_line=None)
     return None if said["left"] is None else Remaining(**said["left"])
 

@@ -30,8 +30,7 @@ from asyncinvoke.cli.processes.children import Children, report_failed_starts
 from asyncinvoke.cli.processes.dividing import check, divided, worst
 from asyncinvoke.cli.running import Interrupt, run
 from asyncinvoke.cli.runs.merge import report_lines, shared_notes
-from asyncinvoke.cli.runs.parts import is_begun
-from asyncinvoke.runs import RunSummary, merge, open_run
+from asyncinvoke.runs import RunSummary, is_begun, merge, open_run
 
 
 def run_processes(bulk: Bulk, processes: int) -> int:
@@ -52,7 +51,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
             at_once = None
             if is_live and bulk.output is not None and is_stream(bulk.output):
                 at_once = await stack.enter_async_context(awaited_output(bulk.output))
-            together = Children(
+            children = Children(
                 divided(bulk, processes),
                 display=display,
                 # A file is opened when the first lines arrive: what is in it is kept until then.
@@ -61,17 +60,17 @@ def run_processes(bulk: Bulk, processes: int) -> int:
                 ),
                 shared=streams.STDOUT if shared is not None and _is_a_file(shared) else None,
             )
-            await together.run(interrupt, grace=0.0 if is_live else bulk.grace)
-        report_failed_starts(together.statuses)
-        if set(together.statuses.values()) == {WRONG_USAGE}:
+            await children.run(interrupt, grace=0.0 if is_live else bulk.grace)
+        report_failed_starts(children.statuses)
+        if set(children.statuses.values()) == {WRONG_USAGE}:
             return WRONG_USAGE  # no process could start, and each has reported why
         if bulk.journal is None:
-            _summarise(bulk, together, None, [])
-            return worst(together.statuses.values())
+            _summarise(bulk, children, None, [])
+            return worst(children.statuses.values())
         journals = [part.journal for part in divided(bulk, processes) if part.journal is not None]
         parts = [each for each in journals if is_begun(each)]
         try:
-            return await _end(bulk, bulk.journal, parts, together)
+            return await _end(bulk, bulk.journal, parts, children)
         except JournalError as error:
             # Status 2 would mean that nothing was sent.
             raise CommandError(
@@ -83,13 +82,13 @@ def run_processes(bulk: Bulk, processes: int) -> int:
     return run(main)
 
 
-async def _end(bulk: Bulk, journal: str, parts: list[str], together: Children) -> int:
+async def _end(bulk: Bulk, journal: str, parts: list[str], children: Children) -> int:
     """Merge the journals, write the output, and print the summary; return the exit status."""
     if not parts:
-        return worst(together.statuses.values())
+        return worst(children.statuses.values())
     notes = {**shared_notes(parts), COMMAND: {**bulk.as_note(), "ordered": False}}
     place = _place(bulk)
-    if place is not None and (place.is_known or _are_complete(parts, of=len(together.statuses))):
+    if place is not None and (place.is_known or _are_complete(parts, of=len(children.statuses))):
         # Stored before the file is written. It records that the file belongs to this run, but not
         # how much of it is written: to continue the run is to write all of it again.
         notes[NOTE] = OutputState(path=place.path).as_note(LineNumbers())
@@ -103,16 +102,16 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], together: Children) -
             click.echo(line, err=True)
     told = [line for line in report_lines(merged)[1:] if merged.ran_twice]
     _summarise(
-        bulk, together, whole, [*closing_lines(whole, verb=bulk.verb, is_whole=is_whole), *told]
+        bulk, children, whole, [*closing_lines(whole, verb=bulk.verb, is_whole=is_whole), *told]
     )
     if not is_whole and bulk.output is not None and bulk.output != "-":
         click.echo(f"{bulk.output} will be written when the run is complete", err=True)
-    is_stopped = STOPPED in together.statuses.values()
-    failed = together.said.tally().failed
+    is_stopped = STOPPED in children.statuses.values()
+    failed = children.said.tally().failed
     status = exit_status(whole, failed=failed, is_stopped=is_stopped)
     if is_whole:
         return status
-    statuses = list(together.statuses.values())
+    statuses = list(children.statuses.values())
     if not whole.may_have_run:  # the killed processes have left nothing in doubt
         statuses = [STOPPED if each < 0 else each for each in statuses]
     return worst([status, *statuses])
@@ -170,9 +169,11 @@ async def _write(journal: str, output: str) -> None:
                 await writes.write(line)
 
 
-def _summarise(bulk: Bulk, together: Children, whole: RunSummary | None, last: list[str]) -> None:
-    counts, tally = together.counts(), together.said.tally()
-    left = None if whole is not None else together.said.left(processes=len(together.statuses))
+def _summarise(bulk: Bulk, children: Children, whole: RunSummary | None, last: list[str]) -> None:
+    counts, tally = children.counts(), children.said.tally()
+    left = None
+    if whole is None:
+        left = children.said.left(processes=len(children.statuses), batch=bulk.batch or 1)
     if bulk.progress == "json":
         said = summary.as_json(as_json(counts), tally, left)
         if whole is not None:

@@ -28,7 +28,9 @@ PATIENCE = 10.0
 LOOKS = 0.1
 """Seconds between two checks for the reply."""
 
-COMPARES = "compares its input with what is recorded, and obeys after that at the latest"
+COMPARES = (
+    "compares its input with what is recorded, and applies the request afterwards at the latest"
+)
 """The rest of the message about a run that does not reply."""
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import glob
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from asyncinvoke.runs import (
     RecordedRun,
     RunSummary,
     Sample,
-    is_journal,
+    is_begun,
     open_run,
 )
 
@@ -92,19 +91,6 @@ def _unmerged(path: str) -> list[str]:
     if not path or is_begun(path):
         return []
     return [each for each in all_parts(path) if is_begun(each)]
-
-
-def is_begun(path: str) -> bool:
-    """Return whether a journal has anything recorded: a process may die before its first commit."""
-    try:
-        if not os.path.isfile(path) or not os.path.getsize(path):
-            return False
-        open_run(path).close()
-    except OSError:  # it was removed in between; opening it reports what is wrong
-        return False
-    except JournalError:  # if it is damaged, or of a newer version, so does whoever reads it
-        return is_journal(path)
-    return True
 
 
 def check_whole(path: str) -> None:

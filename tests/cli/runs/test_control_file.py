@@ -25,7 +25,7 @@ from asyncinvoke.cli.runs.control_file import (
 from asyncinvoke.cli.runs.control_loop import ControlLoop
 from tests.doubles.forked import Ended, forked, run_forked
 
-WISHES = st.builds(
+REQUESTS = st.builds(
     ControlRequest,
     number=st.integers(0, 10**9),
     concurrency=st.none() | st.integers(1, 10**6),
@@ -36,7 +36,7 @@ WISHES = st.builds(
 )
 
 
-@given(WISHES)
+@given(REQUESTS)
 def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, request: ControlRequest
 ) -> None:
@@ -97,7 +97,7 @@ def test_what_a_command_that_was_killed_has_left_is_used_by_the_next(
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_wish_that_cannot_be_written_leaves_the_one_before(path: Path) -> None:
+def test_a_request_that_cannot_be_written_leaves_the_one_before(path: Path) -> None:
     change_request(path, lambda _: ControlRequest(number=1))
 
     def fail(_: ControlRequest) -> ControlRequest:
@@ -109,13 +109,13 @@ def test_a_wish_that_cannot_be_written_leaves_the_one_before(path: Path) -> None
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_link_to_a_run_has_the_wishes_of_the_run(tmp_path: Path) -> None:
+def test_a_link_to_a_run_has_the_control_file_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "o.run").touch()
     (tmp_path / "link.run").symlink_to("o.run")
     assert control_path(tmp_path / "link.run") == control_path(tmp_path / "o.run")
 
 
-def test_no_file_is_no_wish(tmp_path: Path) -> None:
+def test_no_file_is_an_empty_request(tmp_path: Path) -> None:
     assert read_request(tmp_path / "missing") == ControlRequest()
 
 
@@ -135,10 +135,10 @@ def test_no_file_is_no_wish(tmp_path: Path) -> None:
         ('{"paused": null}', "paused cannot be 'None'"),
         ('{"stop": "later"}', "stop cannot be 'later'"),
         ('{"number": null}', "number cannot be 'None'"),
-        ('{"later": "versions may wish more"}', None),
+        ('{"later": "versions may request more"}', None),
     ],
 )
-def test_what_is_no_wish_is_named(text: str, says: str | None) -> None:
+def test_what_is_no_request_is_named(text: str, says: str | None) -> None:
     if says is None:
         parse_request(text)
         return
@@ -179,7 +179,7 @@ class Run:
         self.notes[name] = value
 
 
-def test_a_session_does_once_what_is_wished_of_it_and_answers(tmp_path: Path) -> None:
+def test_a_session_applies_a_request_once_and_answers(tmp_path: Path) -> None:
     run, path = Run(), tmp_path / "o.run-control"
     said: list[str] = []
     control_loop = ControlLoop(

@@ -125,7 +125,7 @@ def test_a_number_is_shared_out_evenly() -> None:
     assert [even_shares(*each) for each in ((10, 3), (3, 3), (7, 1))] == [[4, 3, 3], [1, 1, 1], [7]]
 
 
-def test_a_wish_is_that_of_all_parts(journal: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_request_applies_to_all_parts(journal: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["runs", "set", str(journal), "--concurrency", "10", "--tolerate", "5%"]) == 0
     assert run(["runs", "pause", str(journal)]) == 0
     assert "from its next session" in capfd.readouterr().out

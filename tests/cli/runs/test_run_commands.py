@@ -81,7 +81,7 @@ async def test_each_setting_can_be_changed_alone(
     assert capsys.readouterr().out == f"{said}, from its next session: it is not running\n"
 
 
-async def test_a_wish_comes_after_the_last_that_was_answered_also_where_its_file_was_removed(
+async def test_a_request_is_numbered_after_the_last_answered_one_even_if_its_file_was_removed(
     recorded: Path,
 ) -> None:
     async with (
