@@ -82,7 +82,7 @@ def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_pat
     assert files == {"merged.run", *(f"{number}of6.run" for number in range(1, 7))}
 
 
-def test_what_is_wished_of_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_what_is_requested_of_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "control.json"
     assert read_control(path) is None
     wished = Control(concurrency=5, paused=True)
@@ -202,7 +202,7 @@ def plan_in(directory: Path) -> Plan:
 
 
 @pytest.mark.anyio
-async def test_what_is_wished_of_a_run_reaches_its_maps(
+async def test_what_is_requested_of_a_run_reaches_its_maps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(working, "LOOK_EVERY", 0.001)
