@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 
@@ -25,6 +25,7 @@ from asyncinvoke._engine.events import (
 from asyncinvoke._engine.frames import forget_frames
 from asyncinvoke._engine.history import ENDS, History
 from asyncinvoke._engine.in_progress import InProgress
+from asyncinvoke._engine.recording import AttemptMarks
 from asyncinvoke._engine.waits import Brake, NotStartedError, Waits, WaitScope
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._limits.limiter import Limiter, Permit
@@ -49,29 +50,6 @@ _NO_EMITTER: Emitter = (None, None)
 
 _LONGEST_REASON = 200
 """The maximum length of what a transport says about why nothing can be sent, in characters."""
-
-
-class Marks(Protocol):
-    """Records of what an execution sends whether it may have run."""
-
-    def set(self, progress: Progress) -> None:
-        """Record that it may have run from now on: an attempt is about to be sent.
-
-        Args:
-            progress: The progress of the attempt.
-
-        Raises:
-            JournalError: It cannot be recorded. Nothing is sent.
-        """
-        ...
-
-    def ended(self, *, did_not_run: bool) -> None:
-        """Record that the attempt has failed, and whether it certainly did not run."""
-        ...
-
-    def cancelled(self) -> None:
-        """Record that the execution was cancelled, perhaps between two attempts."""
-        ...
 
 
 class Engine:
@@ -111,7 +89,7 @@ class Engine:
         call: Call,
         payload: bytes,
         brake: Brake | None = None,
-        marks: Marks | None = None,
+        marks: AttemptMarks | None = None,
     ) -> Response[Any] | InvocationError:
         """Execute a call. Errors are returned, not raised; only cancellation is raised.
 

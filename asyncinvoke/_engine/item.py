@@ -5,10 +5,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from asyncinvoke._engine.calls import Call, Calls, item_options
-from asyncinvoke._engine.execution import Engine, Marks
+from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.frames import without_frames
 from asyncinvoke._engine.options import InvokeOptions
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.recording import AttemptMarks
 from asyncinvoke._engine.tolerance import Failures, Tolerance
 from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.response import Attempt, Response
@@ -90,7 +91,7 @@ class ItemWork:
         return self.outcome(index, key, ended, started=started, began=began)
 
     def execute(
-        self, index: int, call: Call, body: bytes, marks: Marks | None = None
+        self, index: int, call: Call, body: bytes, marks: AttemptMarks | None = None
     ) -> Coroutine[Any, Any, Response[Any] | InvocationError]:
         """Return the execution of an item."""
         # Items in progress when the invoker was closed have an outcome. An item that starts later

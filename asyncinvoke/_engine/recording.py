@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.response import Attempt
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
@@ -106,6 +107,29 @@ class MapCallbacks(NamedTuple):
 
     look_ahead: Callable[[int], None]
     """Sets how many items may be read ahead of the workers."""
+
+
+class AttemptMarks(Protocol):
+    """Records of what an execution sends whether it may have run."""
+
+    def set(self, progress: Progress) -> None:
+        """Record that it may have run from now on: an attempt is about to be sent.
+
+        Args:
+            progress: The progress of the attempt.
+
+        Raises:
+            JournalError: It cannot be recorded. Nothing is sent.
+        """
+        ...
+
+    def ended(self, *, did_not_run: bool) -> None:
+        """Record that the attempt has failed, and whether it certainly did not run."""
+        ...
+
+    def cancelled(self) -> None:
+        """Record that the execution was cancelled, perhaps between two attempts."""
+        ...
 
 
 class Recorder(Protocol):

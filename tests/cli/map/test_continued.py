@@ -26,6 +26,7 @@ from asyncinvoke.cli.map.continued import ContinuedWriter
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_state import NOTE, OutputState, last_written, open_output
 from asyncinvoke.cli.map.source import LineNumbers
+from asyncinvoke.cli.streams import Output
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RecordedRun
 from tests.cli.processes import Run
@@ -58,6 +59,32 @@ class Journal:
         for index in sorted(last):
             if ended[0] < last[index] <= ended[1]:
                 yield self.ended[last[index] - 1]
+
+
+def continued(
+    path: Path,
+    journal: Journal,
+    *,
+    lost: int = 0,
+    ordered: bool = False,
+    keyed: bool = False,
+) -> tuple[Output, ContinuedWriter]:
+    """Open an output where the journal says, as a session does; the caller closes it."""
+    output, place = open_output(
+        str(path), OutputState.from_note(journal.notes.get(NOTE), str(path))
+    )
+    writer = ContinuedWriter(
+        output,
+        place,
+        run=cast("RecordedRun", journal),
+        before=journal.ends(),
+        lost=lost,
+        ordered=ordered,
+        keyed=keyed,
+        lines=LineNumbers(),
+        note=journal.note,
+    )
+    return output, writer
 
 
 def outcome(index: int, take: int = 1) -> Outcome:
@@ -142,22 +169,8 @@ async def play(
         lost: Items that end once more before that, which is not handed out.
     """
     due = list(left)
-    before = len(journal.ended)
     journal.waiting = {}
-    output, place = open_output(
-        str(path), OutputState.from_note(journal.notes.get(NOTE), str(path))
-    )
-    writer = ContinuedWriter(
-        output,
-        place,
-        run=cast("RecordedRun", journal),
-        before=before,
-        lost=len(lost),
-        ordered=shuffle is not None,
-        keyed=False,
-        lines=LineNumbers(),
-        note=journal.note,
-    )
+    output, writer = continued(path, journal, lost=len(lost), ordered=shuffle is not None)
     takes = Counter(each.index for each in journal.ended)
 
     try:
@@ -206,20 +219,7 @@ async def test_what_runs_again_is_in_an_ordered_output_once_however_the_session_
     path = tmp_path / "out.jsonl"
     journal = Journal()
     for again in ([outcome(index) for index in range(4)], [outcome(1, take=2)], []):
-        output, place = open_output(
-            str(path), OutputState.from_note(journal.notes.get(NOTE), str(path))
-        )
-        writer = ContinuedWriter(
-            output,
-            place,
-            run=cast("RecordedRun", journal),
-            before=journal.ends(),
-            lost=0,
-            ordered=True,
-            keyed=False,
-            lines=LineNumbers(),
-            note=journal.note,
-        )
+        output, writer = continued(path, journal, ordered=True)
         await writer.catch_up()
         for each in again:
             journal.ended.append(each)
@@ -240,20 +240,7 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
     path = tmp_path / "out.jsonl"
     journal = Journal()
     for _ in range(3):
-        output, place = open_output(
-            str(path), OutputState.from_note(journal.notes.get(NOTE), str(path))
-        )
-        writer = ContinuedWriter(
-            output,
-            place,
-            run=cast("RecordedRun", journal),
-            before=len(journal.ended),
-            lost=0,
-            ordered=False,
-            keyed=True,
-            lines=LineNumbers(),
-            note=journal.note,
-        )
+        output, writer = continued(path, journal, keyed=True)
         await writer.catch_up()
         error = InvalidRequestError("key 'a' is that of item 0")
         for index, key, take in ((3, "a", 0), (5, None, 1), (6, "b", 0), (8, None, 1)):
