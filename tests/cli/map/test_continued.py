@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -233,6 +234,30 @@ async def test_what_runs_again_is_in_an_ordered_output_once_however_the_session_
         os.close(output.descriptor)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["index"] for line in lines] == [0, 1, 2, 3, 1]
+
+
+@pytest.mark.anyio
+async def test_an_ordered_output_with_keys_has_each_once_though_a_session_is_killed(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    a, b, c = (replace(outcome(index), key=key) for index, key in enumerate("abc"))
+    # The first two have ended in another order than that of the input, in which they are handed out.
+    for ended, handed_out in (([b, a], [a, b]), ([c], [c])):
+        output, writer = continued(path, journal, ordered=True, keyed=True)
+        await writer.catch_up()
+        journal.ended += ended
+        for each in handed_out:
+            await writer.add(each, is_stopped=False)
+        journal.commit()  # and the process is killed
+        os.close(output.descriptor)
+    output, writer = continued(path, journal, ordered=True, keyed=True)
+    await writer.catch_up()
+    await writer.finish()
+    os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["key"] for line in lines] == ["a", "b", "c"]
 
 
 @pytest.mark.anyio
