@@ -97,17 +97,22 @@ async def _cut_all(
     transport: str, answer: str, tls: ssl.SSLContext | None, step: int
 ) -> dict[str, Any]:
     said: Counter[str] = Counter()
-    lies: list[str] = []
+    contradictions: list[str] = []
     hung: list[str] = []
     async with open_cutter(answer, transport=transport, tls=tls) as cutter:
         for cut in _cuts(cutter.exchange, tls, step):
             with anyio.move_on_after(PATIENCE) as scope:
                 found = await cutter.cut(cut)
                 said[found.delivery] += 1
-                lies += found.lies()
+                contradictions += found.contradictions()
             if scope.cancelled_caught:
                 hung.append(str(cut))
-    return {"cuts": said.total() + len(hung), "said": dict(said), "lies": lies, "hung": hung}
+    return {
+        "cuts": said.total() + len(hung),
+        "said": dict(said),
+        "wrong": contradictions,
+        "hung": hung,
+    }
 
 
 def _cuts(exchange: Exchange, tls: ssl.SSLContext | None, step: int) -> Iterator[Cut]:
@@ -125,7 +130,7 @@ def show(found: dict[str, Any]) -> str:
             ", ".join(row[name] for name in ("loop", "transport", "wire", "answer")),
             f"{row['cuts']:,}",
             *(f"{row['said'].get(word, 0):,}" for word in SAID),
-            str(len(row["lies"])),
+            str(len(row["wrong"])),
             str(len(row["hung"])),
             str(row["left"]),
         ]
@@ -135,7 +140,7 @@ def show(found: dict[str, Any]) -> str:
     examples = [
         f"- {row['loop']}, {row['transport']}, {row['wire']}: {what}"
         for row in found["rows"]
-        for what in [*row["lies"][:3], *(f"hung: {cut}" for cut in row["hung"][:3])]
+        for what in [*row["wrong"][:3], *(f"hung: {cut}" for cut in row["hung"][:3])]
     ]
     return "\n\n".join(
         [

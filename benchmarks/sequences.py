@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from benchmarks.command import Benchmark
 from benchmarks.rounds import machine
 from benchmarks.tables import table
-from tests.attack.sequences import Story, check, stories
+from tests.attack.sequences import Scenario, check, scenarios
 
 WAYS = [
     (backend, transport) for backend in ("asyncio", "trio") for transport in ("direct", "client")
@@ -32,7 +32,7 @@ def measure(options: Namespace) -> dict[str, Any]:
         no_proxy="127.0.0.1",
     )
     rows = [
-        {"loop": backend, "transport": transport, **live(backend, transport, options.stories)}
+        {"loop": backend, "transport": transport, **live(backend, transport, options.sequences)}
         for backend, transport in WAYS
     ]
     return {"machine": machine(), "rows": rows}
@@ -45,20 +45,20 @@ def live(backend: str, transport: str, count: int) -> dict[str, Any]:
     @settings(
         max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
-    @given(story=stories)
-    def each(story: Story) -> None:
+    @given(scenario=scenarios)
+    def each(scenario: Scenario) -> None:
         nonlocal lived
-        anyio.run(functools.partial(check, story, transport), backend=backend)
+        anyio.run(functools.partial(check, scenario, transport), backend=backend)
         lived += 1
 
     try:
         each()
     except AssertionError as found:
         return {
-            "stories": lived,
+            "sequences": lived,
             "found": f"{found}\n" + "\n".join(getattr(found, "__notes__", [])),
         }
-    return {"stories": lived, "found": None}
+    return {"sequences": lived, "found": None}
 
 
 def show(found: dict[str, Any]) -> str:
@@ -66,7 +66,7 @@ def show(found: dict[str, Any]) -> str:
     rows = [
         [
             f"{row['loop']}, {row['transport']}",
-            f"{row['stories']:,}",
+            f"{row['sequences']:,}",
             "none" if row["found"] is None else "one, below",
         ]
         for row in found["rows"]
@@ -77,14 +77,14 @@ def show(found: dict[str, Any]) -> str:
         if row["found"] is not None
     ]
     return "\n\n".join(
-        [table(["loop, transport", "stories", "failed"], rows), *failed, f"{found['machine']}."]
+        [table(["loop, transport", "sequences", "failed"], rows), *failed, f"{found['machine']}."]
     )
 
 
 BENCHMARK = Benchmark(
     name="sequences",
     description=__doc__,
-    numbers={"stories": (1000, "stories for each loop and transport")},
+    numbers={"sequences": (1000, "sequences for each loop and transport")},
     measure=measure,
     show=show,
 )

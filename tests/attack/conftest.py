@@ -1,4 +1,4 @@
-"""What the attack starts from: an authority, a server's identity, a stage, and the loops."""
+"""Shared fixtures: a certificate authority, a server certificate, an environment, and event loops."""
 
 from pathlib import Path
 
@@ -6,26 +6,26 @@ import pytest
 
 from tests.doubles.certificates import Authority, Identity
 
-from .faults import Stage
+from .faults import Environment
 
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Who signs the certificates of the tests."""
+    """The authority that signs the certificates of the tests."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="session")
 def identity(authority: Authority) -> Identity:
-    """What a server on loopback presents."""
+    """The certificate that a server on loopback presents."""
     return authority.issue("server")
 
 
 @pytest.fixture
-def stage(
+def environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority, identity: Identity
-) -> Stage:
-    return Stage(
+) -> Environment:
+    return Environment(
         monkeypatch=monkeypatch, directory=tmp_path, authority=authority, identity=identity
     )
 

@@ -1,4 +1,4 @@
-"""One exchange, cut at one place: what the invoker said of it, and what it should not have said."""
+"""One exchange that is cut at one place, and whether the invoker reports it correctly."""
 
 import contextlib
 import itertools
@@ -10,13 +10,13 @@ from typing import Literal
 from asyncinvoke import Delivery, InvocationError, Invoker, Response
 from tests.doubles.counting_server import Act, CountingServer
 from tests.doubles.cutting_proxy import Cut, CuttingProxy, Direction, Flow
-from tests.doubles.messages import HEAD_END, natural_answer, throttle_answer
+from tests.doubles.messages import HEAD_END, echo_answer, throttle_answer
 
 from .invokers import invoked, open_invoker
 
 PAYLOAD = {"n": 1}
 ANSWERS = {
-    "200": Act(sent=natural_answer, name="200"),
+    "200": Act(sent=echo_answer, name="200"),
     "429": Act(sent=throttle_answer(), name="429"),
 }
 DIRECTIONS: tuple[Direction, Direction] = ("request", "answer")
@@ -24,7 +24,7 @@ DIRECTIONS: tuple[Direction, Direction] = ("request", "answer")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A whole exchange, as it passed: where it can be cut."""
+    """A complete exchange, and the places at which it can be cut."""
 
     lengths: dict[Direction, int]
     """How many bytes passed."""
@@ -35,8 +35,8 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What an invoker said of an exchange that was cut, beside the facts."""
+class Report:
+    """What an invoker reported about an exchange that was cut, and what really happened."""
 
     cut: Cut
     ended: Response | InvocationError
@@ -51,11 +51,11 @@ class Said:
 
     @property
     def delivery(self) -> Delivery | Literal["response"]:
-        """What was said of the delivery; there is a response, or an error."""
+        """The delivery that was reported, or `response` if there was one."""
         return "response" if isinstance(self.ended, Response) else self.ended.delivery
 
-    def lies(self) -> list[str]:
-        """Return what is not true of it."""
+    def contradictions(self) -> list[str]:
+        """Return the statements of the report that contradict what happened."""
         found = {
             f"{len(self.ended.attempts)} attempts": len(self.ended.attempts) != 1,
             f"{self.begun} deliveries": self.begun > 1,
@@ -81,7 +81,7 @@ class Cutter:
         self._server = server
         self._proxy = proxy
 
-    async def cut(self, cut: Cut) -> Said:
+    async def cut(self, cut: Cut) -> Report:
         """Exchange once with a cut."""
         connections = len(self._proxy.flows)
         whole, begun = self._server.whole, self._server.begun
@@ -93,12 +93,12 @@ class Cutter:
         if handshake:
             records = [flow.whole_records() for flow in answers]
             could_write = any(count >= handshake for count in records)
-            # What is in a record is not seen; but the head cannot be in one of the handshake.
+            # The content of a record is not visible, but no record of the handshake holds the head.
             head_passed = any(count > handshake for count in records)
         else:
             could_write = True
             head_passed = any(HEAD_END in flow.passed for flow in answers)
-        return Said(
+        return Report(
             cut=cut,
             ended=ended,
             whole=self._server.whole - whole,
@@ -112,7 +112,7 @@ class Cutter:
 async def open_cutter(
     answer: str, *, transport: str, tls: ssl.SSLContext | None
 ) -> AsyncIterator[Cutter]:
-    """Open a server, a proxy and an invoker, once it is known what there is to cut."""
+    """Open a server, a proxy and an invoker, and measure one complete exchange."""
     with (
         CountingServer(default=ANSWERS[answer], tls=tls) as server,
         CuttingProxy(server.port) as proxy,
@@ -122,7 +122,7 @@ async def open_cutter(
             await invoked(invoker, PAYLOAD)
             exchange = _exchange(proxy.flows[0], -1 if tls is None else tls.num_tickets)
         server.settle(proxy.connected)
-        # Another one, which has no connection that it might use again.
+        # A new invoker, because this one has a connection that it could reuse.
         async with open_invoker(url, transport=transport) as invoker:
             yield Cutter(invoker, server, proxy, exchange)
 
@@ -132,13 +132,13 @@ def _exchange(flows: dict[Direction, Flow], tickets: int) -> Exchange:
     return Exchange(
         lengths={direction: len(flows[direction].passed) for direction in DIRECTIONS},
         record_ends=ends,
-        # After it come the tickets, and one record with the answer.
+        # The session tickets follow, and one record with the answer.
         handshake=0 if tickets < 0 else len(ends["answer"]) - 1 - tickets,
     )
 
 
 def plain_cuts(exchange: Exchange, step: int) -> Iterator[Cut]:
-    """Give the cuts of a plain exchange, after every `step` bytes and around its last ones."""
+    """Yield the cuts of a plain exchange: after every `step` bytes, and around the last ones."""
     for direction in DIRECTIONS:
         length = exchange.lengths[direction]
         for count in sorted({*range(0, length, step), 0, 1, length - 1, length}):
@@ -146,12 +146,12 @@ def plain_cuts(exchange: Exchange, step: int) -> Iterator[Cut]:
 
 
 def tls_cuts(exchange: Exchange, samples: int, *, in_handshake: bool = True) -> Iterator[Cut]:
-    """Give the cuts of a TLS exchange: at the end of each record, and at so many places inside.
+    """Yield the cuts of a TLS exchange: at the end of each record, and at places inside it.
 
     Args:
-        exchange: What there is to cut.
-        samples: How many places inside a record.
-        in_handshake: Whether those are among them that end the handshake.
+        exchange: The exchange to cut.
+        samples: The number of places inside a record.
+        in_handshake: Whether to include cuts that end the handshake.
     """
     for direction in DIRECTIONS:
         ends = [0, *exchange.record_ends[direction]]

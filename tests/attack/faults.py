@@ -1,4 +1,4 @@
-"""The table of faults by phase: how each is staged, and what must be said of it."""
+"""The table of faults by phase: how each is produced, and how it must be reported."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ from asyncinvoke import (
 )
 from tests.doubles.addresses import refused_port, silent_port
 from tests.doubles.certificates import Authority, Identity
-from tests.doubles.connect_proxy import ConnectProxy, Manners
+from tests.doubles.connect_proxy import Behaviour, ConnectProxy
 from tests.doubles.counting_server import HANG_UP, JUNK, RESET, STALL, Act, CountingServer
 from tests.doubles.messages import (
     answer,
@@ -44,8 +44,8 @@ LARGE = b'"' + b"x" * 6_000_000 + b'"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """What a fault is staged with."""
+class Environment:
+    """What is needed to produce a fault."""
 
     monkeypatch: pytest.MonkeyPatch
     directory: Path
@@ -56,8 +56,8 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """A fault that is staged."""
+class StagedFault:
+    """A fault that has been set up, ready for a call."""
 
     url: str
     server: CountingServer
@@ -72,7 +72,7 @@ class Scene:
     """Called once the invoker is open, before the call."""
 
 
-Prepare: TypeAlias = Callable[[Stage], AbstractContextManager[Scene]]
+Prepare: TypeAlias = Callable[[Environment], AbstractContextManager[StagedFault]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,33 +98,33 @@ class Fault:
     """Whether the fault was met, and the time was not up before that, as on a busy machine."""
 
 
-# Credentials: nothing of these is Lambda's, and nothing was sent.
+# Credentials: these faults are not Lambda's, and nothing is sent.
 
 
-def with_role(stage: Stage, sts_url: str) -> Path:
-    """Have the environment say that credentials come from STS, for the token in a file."""
-    token = stage.directory / "token"
+def with_role(environment: Environment, sts_url: str) -> Path:
+    """Configure credentials that come from STS in exchange for a token in a file."""
+    token = environment.directory / "token"
     token.write_text("projected-token")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        stage.monkeypatch.delenv(name)
+        environment.monkeypatch.delenv(name)
     for name, value in {
         "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/worker",
         "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
         "AWS_ENDPOINT_URL_STS": sts_url,
         "AWS_MAX_ATTEMPTS": "1",
     }.items():
-        stage.monkeypatch.setenv(name, value)
+        environment.monkeypatch.setenv(name, value)
     return token
 
 
 def sts(act: Act, **call: Any) -> Prepare:
-    """STS does this whenever it is asked."""
+    """STS responds to every request with this act."""
 
     @contextlib.contextmanager
-    def prepare(stage: Stage) -> Iterator[Scene]:
+    def prepare(environment: Environment) -> Iterator[StagedFault]:
         with SecurityTokenService(default=act) as service, CountingServer() as server:
-            with_role(stage, service.url)
-            yield Scene(
+            with_role(environment, service.url)
+            yield StagedFault(
                 url=server.url, server=server, options={"session": new_session()}, call=call
             )
 
@@ -132,11 +132,11 @@ def sts(act: Act, **call: Any) -> Prepare:
 
 
 @contextlib.contextmanager
-def token_away(stage: Stage) -> Iterator[Scene]:
-    """The file with the token goes away once the invoker is open."""
+def token_away(environment: Environment) -> Iterator[StagedFault]:
+    """The token file is deleted once the invoker is open."""
     with SecurityTokenService() as service, CountingServer() as server:
-        token = with_role(stage, service.url)
-        yield Scene(
+        token = with_role(environment, service.url)
+        yield StagedFault(
             url=server.url,
             server=server,
             options={"session": new_session()},
@@ -148,56 +148,58 @@ def token_away(stage: Stage) -> Iterator[Scene]:
 
 
 @contextlib.contextmanager
-def refused(stage: Stage) -> Iterator[Scene]:
-    """Nobody listens."""
+def refused(environment: Environment) -> Iterator[StagedFault]:
+    """Nothing listens on the port."""
     with CountingServer() as server:
-        yield Scene(url=f"http://127.0.0.1:{refused_port()}", server=server)
+        yield StagedFault(url=f"http://127.0.0.1:{refused_port()}", server=server)
 
 
 def syn_dropped(**call: Any) -> Prepare:
-    """Nobody answers."""
+    """SYN packets are dropped."""
 
     @contextlib.contextmanager
-    def prepare(stage: Stage) -> Iterator[Scene]:
+    def prepare(environment: Environment) -> Iterator[StagedFault]:
         with CountingServer() as server, silent_port() as port:
             options = {} if call else {"config": AioConfig(connect_timeout=SOON)}
-            yield Scene(url=f"http://127.0.0.1:{port}", server=server, options=options, call=call)
+            yield StagedFault(
+                url=f"http://127.0.0.1:{port}", server=server, options=options, call=call
+            )
 
     return prepare
 
 
 @contextlib.contextmanager
-def untrusted(stage: Stage) -> Iterator[Scene]:
-    """The certificate is signed by nobody that the client knows."""
-    with CountingServer(tls=stage.identity.server_context()) as server:
-        yield Scene(url=server.url, server=server)
+def untrusted(environment: Environment) -> Iterator[StagedFault]:
+    """The certificate is signed by an authority that the client does not trust."""
+    with CountingServer(tls=environment.identity.server_context()) as server:
+        yield StagedFault(url=server.url, server=server)
 
 
 def no_handshake(arrival: Any, **call: Any) -> Prepare:
-    """The server does this in place of a TLS handshake."""
+    """The server performs this act instead of a TLS handshake."""
 
     @contextlib.contextmanager
-    def prepare(stage: Stage) -> Iterator[Scene]:
+    def prepare(environment: Environment) -> Iterator[StagedFault]:
         with CountingServer(arrivals=(arrival,) * 9) as server:
-            yield Scene(url=f"https://127.0.0.1:{server.port}", server=server, call=call)
+            yield StagedFault(url=f"https://127.0.0.1:{server.port}", server=server, call=call)
 
     return prepare
 
 
 def proxy(
-    manners: Manners, credentials: str | None = None, connect_timeout: float = 60, **call: Any
+    behaviour: Behaviour, credentials: str | None = None, connect_timeout: float = 60, **call: Any
 ) -> Prepare:
-    """There is an HTTP proxy on the way, which behaves so."""
+    """The client uses an HTTP proxy with this behaviour."""
 
     @contextlib.contextmanager
-    def prepare(stage: Stage) -> Iterator[Scene]:
-        stage.monkeypatch.setenv("AWS_CA_BUNDLE", str(stage.authority.bundle))
+    def prepare(environment: Environment) -> Iterator[StagedFault]:
+        environment.monkeypatch.setenv("AWS_CA_BUNDLE", str(environment.authority.bundle))
         with (
-            CountingServer(tls=stage.identity.server_context()) as server,
-            ConnectProxy(manners, credentials="ann:right") as between,
+            CountingServer(tls=environment.identity.server_context()) as server,
+            ConnectProxy(behaviour, credentials="ann:right") as between,
         ):
             url = between.url if credentials is None else between.url_of(credentials)
-            yield Scene(
+            yield StagedFault(
                 url=server.url,
                 server=server,
                 options={
@@ -213,12 +215,12 @@ def proxy(
 
 
 def upload(act: Act, *, receive_buffer: int = 65_536, **call: Any) -> Prepare:
-    """The server does this with a request that is larger than what the kernel holds."""
+    """The server performs this act on a request that is larger than the kernel's buffers."""
 
     @contextlib.contextmanager
-    def prepare(stage: Stage) -> Iterator[Scene]:
+    def prepare(environment: Environment) -> Iterator[StagedFault]:
         with CountingServer(default=act, receive_buffer=receive_buffer) as server:
-            yield Scene(url=server.url, server=server, payload=LARGE, call=call)
+            yield StagedFault(url=server.url, server=server, payload=LARGE, call=call)
 
     return prepare
 
@@ -227,38 +229,38 @@ def upload(act: Act, *, receive_buffer: int = 65_536, **call: Any) -> Prepare:
 
 
 def answered(act: Act | bytes, *, is_timed: bool = False, **call: Any) -> Prepare:
-    """The server does this with a request that it has read.
+    """The server performs this act on a request that it has read.
 
     Args:
-        act: What it does.
-        is_timed: Whether the call has a timeout, which passes later.
+        act: The act.
+        is_timed: Whether the call has a timeout, which expires later.
         call: Options of the call.
     """
 
     @contextlib.contextmanager
-    def prepare(stage: Stage) -> Iterator[Scene]:
+    def prepare(environment: Environment) -> Iterator[StagedFault]:
         plays = act if isinstance(act, Act) else Act(sent=act)
-        timed = {"timeout": stage.later} if is_timed else {}
+        timed = {"timeout": environment.later} if is_timed else {}
         with CountingServer(default=plays) as server:
-            yield Scene(url=server.url, server=server, call={**call, **timed})
+            yield StagedFault(url=server.url, server=server, call={**call, **timed})
 
     return prepare
 
 
 def silent(act: Act) -> Prepare:
-    """The server falls silent, which is noticed later."""
+    """The server stops sending, which is noticed later."""
 
     @contextlib.contextmanager
-    def prepare(stage: Stage) -> Iterator[Scene]:
-        options = {"config": AioConfig(read_timeout=stage.later)}
+    def prepare(environment: Environment) -> Iterator[StagedFault]:
+        options = {"config": AioConfig(read_timeout=environment.later)}
         with CountingServer(default=act) as server:
-            yield Scene(url=server.url, server=server, options=options)
+            yield StagedFault(url=server.url, server=server, options=options)
 
     return prepare
 
 
 def lost(prepare: Prepare, *codes: str, repeated: bool | None = False) -> Fault:
-    """The request arrived, and no answer came that can be used."""
+    """The request arrived, and there was no usable answer."""
     return Fault(
         prepare=prepare,
         raises=TransportError,
@@ -270,7 +272,7 @@ def lost(prepare: Prepare, *codes: str, repeated: bool | None = False) -> Fault:
 
 
 def unsent(prepare: Prepare, *codes: str, repeated: bool | None = True, says: str = "") -> Fault:
-    """Nothing of the request was sent."""
+    """No byte of the request was sent."""
     return Fault(
         prepare=prepare,
         says=says,
@@ -481,7 +483,7 @@ BROKEN_BODIES: dict[str, Callable[[int], Act]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What is wrong for good with how an invoker is set up."""
+    """A configuration of an invoker that can never work."""
 
     names: str
     """What the message must name, as a regular expression."""
@@ -530,7 +532,7 @@ SETUPS: dict[str, Setup] = {
 
 
 def write_setup_files(directory: Path) -> None:
-    """Write what the set-ups of the table name."""
+    """Write the files that the configurations of the table refer to."""
     (directory / "junk.pem").write_text("not a certificate\n")
     (directory / "config").write_text(
         f"[profile process]\n{_PROCESS} = {directory}/no-such-process --quiet\n"

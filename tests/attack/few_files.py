@@ -1,6 +1,6 @@
 """A map in a process that may open few files: `python -m tests.attack.few_files JSON`.
 
-Run by `test_open_files.py`; says in JSON what became of the items.
+Run by `test_open_files.py`; prints the results of the items as JSON.
 """
 
 import json
@@ -21,8 +21,8 @@ from asyncinvoke.typing import Event
 from .invokers import open_invoker
 
 
-class Lines(logging.Handler):
-    """Keeps what was logged."""
+class LogHandler(logging.Handler):
+    """Records log messages."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -33,15 +33,15 @@ class Lines(logging.Handler):
 
 
 async def run(task: dict[str, Any]) -> dict[str, Any]:
-    """Map over so many items, with the files used up before or after the invoker was opened."""
-    lines = Lines()
+    """Map over the items, with all file descriptors in use before or after the invoker is opened."""
+    lines = LogHandler()
     logging.getLogger("asyncinvoke").addHandler(lines)
     logging.getLogger("asyncinvoke").setLevel(logging.INFO)
     events: list[Event] = []
     ends: Counter[str] = Counter()
     attempts = 0
     held: list[int] = []
-    # What spends an attempt on it has lost the item.
+    # An item for which an attempt is spent on this is lost.
     once = Backoff(wait=wait_none(), stop=stop_after_attempt(1))
     retry = replace(RetryPolicy.batch(), transport=once)
     resource.setrlimit(resource.RLIMIT_NOFILE, (task["files"], task["files"]))

@@ -1,4 +1,4 @@
-"""Invokers as users open them, for attacks: real sockets, sessions that load no model twice."""
+"""Invokers as users open them: real sockets, and sessions that do not load a model twice."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
@@ -21,9 +21,9 @@ SESSION = AioSession()
 def new_session(
     *, key: str | None = None, secret: str | None = None, token: str | None = None
 ) -> AioSession:
-    """Make a session that finds its credentials anew, or has those given.
+    """Return a session that resolves its credentials, or has the given ones.
 
-    It may be used for other services than Lambda on trio too, as for STS.
+    On trio too, it can be used for services other than Lambda, such as STS.
     """
     session = AioSession()
     session.register_component("data_loader", SESSION.get_component("data_loader"))
@@ -36,7 +36,7 @@ def new_session(
 
 @contextlib.asynccontextmanager
 async def open_invoker(url: str, **options: Any) -> AsyncIterator[Invoker]:
-    """Open an invoker that tries once and skips its waits, unless the options say otherwise."""
+    """Open an invoker that makes one attempt and skips waits, unless the options say otherwise."""
     defaults = {"session": SESSION, "clock": InstantClock(), "retry": RetryPolicy.never()}
     if "client" in options:
         del defaults["session"]
@@ -45,7 +45,7 @@ async def open_invoker(url: str, **options: Any) -> AsyncIterator[Invoker]:
 
 
 async def end_of(call: Awaitable[T]) -> T | AsyncInvokeError:
-    """Return what a call came to, an error of ours too; any other error is raised."""
+    """Return the result of a call, which may be an error of this library; raise any other error."""
     try:
         return await call
     except AsyncInvokeError as error:

@@ -1,4 +1,4 @@
-"""What must not be seen of a call: where to look for it, and how."""
+"""Finds secrets of a call in errors, logs and frames."""
 
 import base64
 import pickle
@@ -29,10 +29,10 @@ SECRETS = {
 
 
 def _forms(secret: str) -> list[bytes]:
-    """Return how a secret looks: as it is, and inside of base64, wherever it begins there."""
+    """Return the forms of a secret: as it is, and within base64 at each alignment."""
     plain = secret.encode()
     inside = [
-        # The characters at both ends depend on what is beside it.
+        # The characters at both ends depend on the neighbouring bytes.
         base64.b64encode(b"\0" * shift + plain).rstrip(b"=")[[0, 2, 3][shift] : -1]
         for shift in range(3)
     ]
@@ -49,7 +49,7 @@ def shown_in(text: str | bytes) -> set[str]:
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and all behind it: causes, contexts, members of groups."""
+    """Yield an error and all related ones: causes, contexts, members of groups."""
     seen: set[int] = set()
     left: list[BaseException | None] = [error]
     while left:
@@ -84,7 +84,7 @@ def leaks_of(error: BaseException) -> set[str]:
 
 
 def _locals(error: BaseException) -> Iterator[tuple[str, str, str]]:
-    """Give the locals of our frames, and of the SDK's, as a debugger or an error tracker shows them."""
+    """Yield the locals of our frames and the SDK's, as a debugger or an error tracker shows them."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if not frame.f_code.co_filename.startswith(PACKAGES):
             continue

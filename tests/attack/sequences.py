@@ -1,4 +1,4 @@
-"""Any sequence of answers, faults and hang-ups, and what must hold of the outcomes whatever came."""
+"""Random sequences of answers, faults and disconnects, and the invariants of the outcomes."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from tests.doubles.counting_server import (
 from tests.doubles.messages import (
     Received,
     answer,
+    echo_answer,
     error_answer,
     function_error_answer,
-    natural_answer,
     throttle_answer,
 )
 
@@ -37,13 +37,11 @@ PATIENT = RetryPolicy(
 
 
 def _and_another(request: Received) -> bytes:
-    return natural_answer(request) + answer(200, b'"of somebody else"')
+    return echo_answer(request) + answer(200, b'"of somebody else"')
 
 
 def _after_interim(request: Received) -> bytes:
-    return b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + natural_answer(
-        request
-    )
+    return b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + echo_answer(request)
 
 
 def _chunked(request: Received) -> bytes:
@@ -68,7 +66,7 @@ REFUSALS = [
     Act(sent=error_answer(404, "ResourceNotFoundException"), name="404"),
     Act(sent=answer(307, b"", {"Location": "/elsewhere"}), name="redirect"),
 ]
-"""After these the function has not run."""
+"""Acts after which the function has not run."""
 
 MAY_HAVE_RUN = [
     ANSWER,
@@ -86,12 +84,12 @@ MAY_HAVE_RUN = [
     Act(sent=answer(503, b"<html>"), name="503, HTML"),
     Act(sent=function_error_answer(), name="function error"),
 ]
-"""After these it may have."""
+"""Acts after which it may have run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """What happens to the requests and connections of a map, in their order."""
+class Scenario:
+    """What happens to the requests and connections of a map, in order."""
 
     items: int
     concurrency: int
@@ -100,8 +98,8 @@ class Story:
     arrivals: list[Arrival]
 
 
-stories = st.builds(
-    Story,
+scenarios = st.builds(
+    Scenario,
     items=st.integers(1, 6),
     concurrency=st.integers(1, 3),
     idempotent=st.booleans(),
@@ -109,80 +107,80 @@ stories = st.builds(
     arrivals=st.lists(st.sampled_from(("serve", "serve", "close", "reset")), max_size=6),
 )
 
-TELLING = Story(
+KNOWN_DIFFICULT = Scenario(
     items=6,
     concurrency=1,
     idempotent=False,
     acts=[CLOSE_AFTER, ANSWER, CLOSE_AFTER, MAY_HAVE_RUN[5], ANSWER, REFUSALS[2]],
     arrivals=[],
 )
-"""One that has found something."""
+"""A scenario that has found a fault."""
 
 
-class Ledger(CountingServer):
-    """Also knows of each payload how often the function may have run."""
+class ExecutionCountingServer(CountingServer):
+    """A counting server that also counts, for each payload, how often the function may have run."""
 
-    def __init__(self, story: Story) -> None:
-        super().__init__(default=self._next, arrivals=tuple(story.arrivals))
-        self._left = list(story.acts)
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(default=self._next, arrivals=tuple(scenario.arrivals))
+        self._left = list(scenario.acts)
         self.may_have_run: Counter[bytes] = Counter()
 
     def _next(self, _: Received) -> Act:
         with self.changed:
             act = self._left.pop(0) if self._left else ANSWER
 
-        def noting(request: Received) -> bytes:
+        def sent_and_counted(request: Received) -> bytes:
             if act not in REFUSALS:
                 with self.changed:
                     self.may_have_run[request.body] += 1
             return act.sent if isinstance(act.sent, bytes) else act.sent(request)
 
-        return Act(sent=noting, then=act.then, name=act.name)
+        return Act(sent=sent_and_counted, then=act.then, name=act.name)
 
 
-async def check(story: Story, transport: str) -> None:
-    """Live through a story, and compare what is said with what happened."""
-    with Ledger(story) as server:
+async def check(scenario: Scenario, transport: str) -> None:
+    """Run a scenario, and compare the reported outcomes with what happened."""
+    with ExecutionCountingServer(scenario) as server:
         async with (
             open_invoker(
-                server.url, transport=transport, limit=FixedLimit(story.concurrency)
+                server.url, transport=transport, limit=FixedLimit(scenario.concurrency)
             ) as invoker,
             invoker.map(
                 "f",
-                range(story.items),
-                concurrency=story.concurrency,
+                range(scenario.items),
+                concurrency=scenario.concurrency,
                 retry=PATIENT,
-                idempotent=story.idempotent,
+                idempotent=scenario.idempotent,
             ) as run,
         ):
             outcomes = [outcome async for outcome in run]
             statistics = invoker.statistics()
-    assert sorted(outcome.index for outcome in outcomes) == [*range(story.items)]
+    assert sorted(outcome.index for outcome in outcomes) == [*range(scenario.items)]
     assert (statistics.in_flight, statistics.waiting) == (0, 0)
     assert statistics.attempts == sum(len(outcome.attempts) for outcome in outcomes)
     whole = server.bodies()
     for outcome in outcomes:
         body = b"%d" % outcome.index
-        _check_history(outcome, story)
+        _check_history(outcome, scenario)
         sent = sum(attempt.delivery is not Delivery.NOT_SENT for attempt in outcome.attempts)
         assert whole[body] <= sent, f"{whole[body]} deliveries, {sent} attempts: {outcome}"
-        if {"close", "reset"}.isdisjoint(story.arrivals):
+        if {"close", "reset"}.isdisjoint(scenario.arrivals):
             assert whole[body] == sent, f"{whole[body]} deliveries, {sent} attempts: {outcome}"
-        _check_end(outcome, whole[body], server.may_have_run[body], story)
+        _check_end(outcome, whole[body], server.may_have_run[body], scenario)
 
 
-def _check_history(outcome: Outcome, story: Story) -> None:
+def _check_history(outcome: Outcome, scenario: Scenario) -> None:
     attempts = outcome.attempts
     assert [attempt.number for attempt in attempts] == [*range(1, len(attempts) + 1)]
     ambiguous = [
         attempt.number for attempt in attempts if attempt.delivery in (Delivery.UNKNOWN, None)
     ]
-    if not story.idempotent:
+    if not scenario.idempotent:
         assert ambiguous in ([], [len(attempts)]), "it was repeated though it may have run"
 
 
-def _check_end(outcome: Outcome, whole: int, may_have_run: int, story: Story) -> None:
-    if not story.idempotent:
+def _check_end(outcome: Outcome, whole: int, may_have_run: int, scenario: Scenario) -> None:
+    if not scenario.idempotent:
         assert may_have_run <= 1, f"it ran {may_have_run} times without leave: {outcome}"
     if outcome.response is not None:
         assert outcome.response.payload == b"%d" % outcome.index, "the answer is another call's"

@@ -1,4 +1,4 @@
-"""An exchange cut at many of its bytes: the endpoint's count decides what may be said of it.
+"""An exchange that is cut at many of its bytes is reported consistently with the endpoint's counts.
 
 `python -m benchmarks.cut_everywhere` cuts at every byte.
 """
@@ -19,12 +19,12 @@ on_all_loops = pytest.mark.parametrize("anyio_backend", LOOPS)
 async def test_wherever_a_plain_exchange_is_cut_nothing_untrue_is_said(
     answer: str, transport: str
 ) -> None:
-    lies = []
+    contradictions = []
     async with open_cutter(answer, transport=transport, tls=None) as cutter:
         for cut in plain_cuts(cutter.exchange, 13):
             said = await cutter.cut(cut)
-            lies += said.lies()
-    assert not lies, "\n".join(lies)
+            contradictions += said.contradictions()
+    assert not contradictions, "\n".join(contradictions)
 
 
 @pytest.mark.anyio
@@ -37,12 +37,12 @@ async def test_wherever_a_tls_exchange_is_cut_nothing_untrue_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.bundle))
-    lies = []
+    contradictions = []
     tls = identity.server_context()
-    # On uvloop a handshake that ends early may have it and aiohttp close a file twice, the second time
-    # somebody else's (MagicStack/uvloop#653); the benchmark does it in a process of its own.
+    # On uvloop, after an early end of a handshake, uvloop and aiohttp may both close the descriptor, the
+    # second time someone else's (MagicStack/uvloop#653); the benchmark does it in a process of its own.
     async with open_cutter("200", transport=transport, tls=tls) as cutter:
         for cut in tls_cuts(cutter.exchange, 3, in_handshake=isinstance(anyio_backend, str)):
             said = await cutter.cut(cut)
-            lies += said.lies()
-    assert not lies, "\n".join(lies)
+            contradictions += said.contradictions()
+    assert not contradictions, "\n".join(contradictions)

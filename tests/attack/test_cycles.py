@@ -1,4 +1,4 @@
-"""A failed call leaves no cycle behind: what it held is free as soon as its error is dropped."""
+"""A failed call leaves no reference cycle: its payload is freed as soon as its error is dropped."""
 
 import gc
 import tracemalloc
@@ -27,7 +27,7 @@ on_three_ways = pytest.mark.parametrize(("anyio_backend", "transport"), THREE_WA
 
 
 class Payload(dict[str, object]):
-    """One that can be watched."""
+    """A payload that can be referenced weakly."""
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def by_late_invoke(invoker: Invoker, payload: object) -> None:
 
 
 async def by_map(invoker: Invoker, payload: object) -> None:
-    # An iterator that is used up holds nothing, unlike a list.
+    # An exhausted iterator holds nothing, unlike a list.
     async with invoker.map("f", iter([payload])) as run:
         del payload
         async for outcome in run:
@@ -89,7 +89,7 @@ FAILURES: dict[str, tuple[Act | None, Way]] = {
 
 
 async def failed(way: Way, invoker: Invoker) -> tuple["weakref.ref[Payload]", type]:
-    """Fail once, drop the error, and return what the payload can be watched by."""
+    """Fail once, drop the error, and return a weak reference to the payload."""
     payload = Payload(n=1)
     watched = weakref.ref(payload)
     kind: type = type(None)
@@ -112,7 +112,7 @@ async def test_the_payload_of_a_failed_call_is_free_once_its_error_is_dropped(
     with CountingServer(default=act or HANG_UP) as server:
         url = f"http://127.0.0.1:{refused_port()}" if act is None else server.url
         async with open_invoker(url, transport=transport) as invoker:
-            # The first call also fills what is kept for the next ones.
+            # The first call also fills caches.
             for _ in range(2):
                 watched, kind = await failed(way, invoker)
                 assert issubclass(kind, AsyncInvokeError)

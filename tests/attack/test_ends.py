@@ -1,4 +1,4 @@
-"""The end is the end: what is under way when an invoker is left, and whoever uses it wrongly."""
+"""Closing an invoker ends all calls in progress; and errors for using it wrongly."""
 
 import contextlib
 import gc
@@ -39,7 +39,7 @@ from tests.doubles.messages import (
 from tests.doubles.security_token_service import SecurityTokenService
 from tests.doubles.waiting import until
 
-from .faults import Stage, with_role
+from .faults import Environment, with_role
 from .invokers import SESSION, end_of, new_session, open_invoker
 
 NOT_SENT, REJECTED, UNKNOWN, EXECUTED = Delivery
@@ -47,8 +47,8 @@ CLOSED = "InvokerClosed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """Calls that are under way somewhere."""
+class CallsInProgress:
+    """Calls in progress at a certain point."""
 
     url: str
     server: CountingServer
@@ -59,27 +59,27 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where calls can be when their invoker is left, and what must be said of them."""
+class EndingCase:
+    """A point that calls may have reached when their invoker closes, and how they must be reported."""
 
-    prepare: Callable[[Stage], AbstractContextManager[Scene]]
+    prepare: Callable[[Environment], AbstractContextManager[CallsInProgress]]
     deliveries: list[Delivery]
     code: str = CLOSED
     begun: int = 0
     """How many requests the endpoint has seen a byte of, then and for ever."""
 
 
-def standing(default: Act, *, calls: int, whole: int, **options: Any) -> Any:
-    """Calls of which so many were read whole, and stand there."""
+def calls_received(default: Act, *, calls: int, whole: int, **options: Any) -> Any:
+    """Calls of which the server has read a number, and answers none."""
 
     @contextlib.contextmanager
-    def prepare(stage: Stage) -> Iterator[Scene]:
+    def prepare(environment: Environment) -> Iterator[CallsInProgress]:
         def reached(invoker: Invoker) -> bool:
             statistics = invoker.statistics()
             return server.whole == whole and statistics.waiting == calls - whole
 
         with CountingServer(default=default) as server:
-            yield Scene(
+            yield CallsInProgress(
                 url=server.url, server=server, reached=reached, calls=calls, options=options
             )
 
@@ -87,10 +87,10 @@ def standing(default: Act, *, calls: int, whole: int, **options: Any) -> Any:
 
 
 @contextlib.contextmanager
-def backing_off(stage: Stage) -> Iterator[Scene]:
+def backing_off(environment: Environment) -> Iterator[CallsInProgress]:
     later = Act(sent=throttle_answer(headers={"Retry-After": "30"}))
     with CountingServer(later) as server:
-        yield Scene(
+        yield CallsInProgress(
             url=server.url,
             server=server,
             # It was throttled, and holds no permit.
@@ -104,21 +104,21 @@ def backing_off(stage: Stage) -> Iterator[Scene]:
 
 
 @contextlib.contextmanager
-def connecting(stage: Stage) -> Iterator[Scene]:
+def connecting(environment: Environment) -> Iterator[CallsInProgress]:
     with CountingServer() as server, silent_port() as port:
         looks = iter(range(1000))
-        yield Scene(
+        yield CallsInProgress(
             url=f"http://127.0.0.1:{port}",
             server=server,
-            # Nobody sees a SYN that is dropped; after some looks it has been sent.
+            # A dropped SYN is not observable; after several turns of the loop it has been sent.
             reached=lambda invoker: invoker.statistics().in_flight and next(looks) > 20,
         )
 
 
 @contextlib.contextmanager
-def shaking_hands(stage: Stage) -> Iterator[Scene]:
+def during_tls_handshake(environment: Environment) -> Iterator[CallsInProgress]:
     with CountingServer(arrivals=("stall",)) as server:
-        yield Scene(
+        yield CallsInProgress(
             url=f"https://127.0.0.1:{server.port}",
             server=server,
             reached=lambda _: server.accepted == 1,
@@ -126,10 +126,10 @@ def shaking_hands(stage: Stage) -> Iterator[Scene]:
 
 
 @contextlib.contextmanager
-def asking_for_credentials(stage: Stage) -> Iterator[Scene]:
+def waiting_for_credentials(environment: Environment) -> Iterator[CallsInProgress]:
     with SecurityTokenService(default=STALL) as service, CountingServer() as server:
-        with_role(stage, service.url)
-        yield Scene(
+        with_role(environment, service.url)
+        yield CallsInProgress(
             url=server.url,
             server=server,
             reached=lambda _: service.whole == 1,
@@ -138,18 +138,18 @@ def asking_for_credentials(stage: Stage) -> Iterator[Scene]:
 
 
 PLACES = {
-    "in flight": Place(
-        prepare=standing(STALL, calls=2, whole=2), deliveries=[UNKNOWN, UNKNOWN], begun=2
+    "in flight": EndingCase(
+        prepare=calls_received(STALL, calls=2, whole=2), deliveries=[UNKNOWN, UNKNOWN], begun=2
     ),
-    "in the queue": Place(
-        prepare=standing(STALL, calls=3, whole=1, limit=FixedLimit(1)),
+    "in the queue": EndingCase(
+        prepare=calls_received(STALL, calls=3, whole=1, limit=FixedLimit(1)),
         deliveries=[NOT_SENT, NOT_SENT, UNKNOWN],
         begun=1,
     ),
-    "in backoff": Place(prepare=backing_off, deliveries=[REJECTED], code="", begun=1),
-    "connecting": Place(prepare=connecting, deliveries=[NOT_SENT]),
-    "in the TLS handshake": Place(prepare=shaking_hands, deliveries=[NOT_SENT]),
-    "asking for credentials": Place(prepare=asking_for_credentials, deliveries=[NOT_SENT]),
+    "in backoff": EndingCase(prepare=backing_off, deliveries=[REJECTED], code="", begun=1),
+    "connecting": EndingCase(prepare=connecting, deliveries=[NOT_SENT]),
+    "in the TLS handshake": EndingCase(prepare=during_tls_handshake, deliveries=[NOT_SENT]),
+    "waiting for credentials": EndingCase(prepare=waiting_for_credentials, deliveries=[NOT_SENT]),
 }
 
 
@@ -164,7 +164,7 @@ async def by_map(invoker: Invoker) -> object:
 
 
 async def let_others_run() -> None:
-    """Give tasks that have nothing to wait for any more their turns, however busy the machine."""
+    """Let tasks that are ready run, however busy the machine is."""
     for _ in range(30):
         await anyio.sleep(0.001)
 
@@ -175,7 +175,7 @@ async def let_others_run() -> None:
     [*((name, by_invoke) for name in PLACES), ("in flight", by_map), ("in the queue", by_map)],
 )
 async def test_calls_under_way_end_with_their_invoker_and_say_how_far_they_came(
-    name: str, way: Callable[[Invoker], Awaitable[object]], transport: str, stage: Stage
+    name: str, way: Callable[[Invoker], Awaitable[object]], transport: str, environment: Environment
 ) -> None:
     place = PLACES[name]
     ends: list[object] = []
@@ -186,22 +186,22 @@ async def test_calls_under_way_end_with_their_invoker_and_say_how_far_they_came(
         except Exception as error:
             ends.append(error)
 
-    with place.prepare(stage) as scene:
-        options = {"transport": transport, "clock": None, **(scene.options or {})}
+    with place.prepare(environment) as staged:
+        options = {"transport": transport, "clock": None, **(staged.options or {})}
         async with anyio.create_task_group() as tasks:
-            async with open_invoker(scene.url, **options) as invoker:
-                for _ in range(scene.calls):
+            async with open_invoker(staged.url, **options) as invoker:
+                for _ in range(staged.calls):
                     tasks.start_soon(call, invoker)
-                await until(lambda: scene.reached(invoker))
+                await until(lambda: staged.reached(invoker))
             await let_others_run()
             tasks.cancel_scope.cancel()
-        scene.server.close()  # after this its counts are final
-        assert len(ends) == scene.calls, "some do not end"
+        staged.server.close()  # after this its counts are final
+        assert len(ends) == staged.calls, "some do not end"
         errors = [each for each in ends if isinstance(each, InvocationError)]
         assert len(errors) == len(ends), repr(ends)
         assert sorted(error.delivery for error in errors) == sorted(place.deliveries), errors
         assert not place.code or {error.code for error in errors} == {place.code}
-        assert scene.server.begun == place.begun
+        assert staged.server.begun == place.begun
 
 
 @pytest.mark.anyio
@@ -281,7 +281,7 @@ def test_an_invoker_of_another_event_loop_is_a_mistake_that_is_named(
     backend: str, use: str, transport: str
 ) -> None:
     use_again_on_another_loop(backend, use, transport)
-    # Here, where its warning is expected; within, the frame still holds what was left open.
+    # Collected here, where its warning is expected; inside, the frame still holds what was left open.
     gc.collect()
 
 
@@ -376,7 +376,7 @@ async def once(client: Any, transport: Any) -> Response:
 
 @pytest.mark.anyio
 async def test_a_callers_own_client_delivers_a_redirected_call_once(transport: str) -> None:
-    """It is refused, or stopped; it may not deliver one attempt twice."""
+    """The redirect is rejected or not followed; one attempt is never delivered twice."""
     config: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
     session = new_session()
     if session.get_default_client_config() is not None:
@@ -397,12 +397,12 @@ async def test_a_callers_own_client_delivers_a_redirected_call_once(transport: s
         assert server.begun == 1
 
 
-class Odd(BaseException):
-    """Neither an Exception nor a cancellation."""
+class UnusualError(BaseException):
+    """An error that is neither an `Exception` nor a cancellation."""
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("raised", [ValueError, Odd])
+@pytest.mark.parametrize("raised", [ValueError, UnusualError])
 async def test_a_hook_that_raises_keeps_no_permit(
     raised: type[BaseException], transport: str
 ) -> None:
@@ -417,17 +417,17 @@ async def test_a_hook_that_raises_keeps_no_permit(
             limit=AdaptiveLimit(initial=2, maximum=2),
             hooks=[hook],
         ) as invoker:
-            with contextlib.suppress(AsyncInvokeError, ValueError, Odd):
+            with contextlib.suppress(AsyncInvokeError, ValueError, UnusualError):
                 await invoker.invoke("f", 1)
             assert invoker.statistics().in_flight == 0
-            with anyio.fail_after(60), contextlib.suppress(ValueError, Odd):
+            with anyio.fail_after(60), contextlib.suppress(ValueError, UnusualError):
                 await invoker.invoke("f", 2)
             assert invoker.statistics().in_flight == 0
             assert server.whole == 2
 
 
-class OddTransport:
-    """Breaks its contract."""
+class InvalidTransport:
+    """A transport that breaks its contract."""
 
     def __init__(self, given: object) -> None:
         self.given = given
@@ -444,14 +444,16 @@ class OddTransport:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "given", [None, 7, "text", ValueError("broken"), Odd("broken")], ids=lambda each: repr(each)
+    "given",
+    [None, 7, "text", ValueError("broken"), UnusualError("broken")],
+    ids=lambda each: repr(each),
 )
 async def test_a_transport_that_gives_odd_values_keeps_no_permit(given: object) -> None:
-    transport = OddTransport(given)
+    transport = InvalidTransport(given)
     async with Invoker(transport=transport, limit=FixedLimit(1)) as invoker:
         for number in (1, 2):
             with anyio.fail_after(60):
-                with contextlib.suppress(Exception, Odd):
+                with contextlib.suppress(Exception, UnusualError):
                     await invoker.invoke("f", retry=RetryPolicy.never())
             assert transport.calls == number
             assert invoker.statistics().in_flight == 0

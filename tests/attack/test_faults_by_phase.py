@@ -1,4 +1,4 @@
-"""The table of faults, on both loops and transports: error, code, delivery, attempts, and the count."""
+"""Every fault of the table, on both loops and transports: error, code, delivery, attempts, count."""
 
 import dataclasses
 import re
@@ -30,8 +30,8 @@ from .faults import (
     FAULTS,
     SETUPS,
     STATUSES,
+    Environment,
     Fault,
-    Stage,
     proxy,
     write_setup_files,
 )
@@ -45,29 +45,29 @@ REPEATS = RetryPolicy(throttled=_SOON, not_ready=_SOON, service=_SOON, transport
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", FAULTS)
 async def test_what_is_said_of_a_fault_is_what_the_endpoint_saw(
-    name: str, transport: str, stage: Stage
+    name: str, transport: str, environment: Environment
 ) -> None:
     fault = FAULTS[name]
     for later in LONGER:
-        if await is_seen(fault, transport, dataclasses.replace(stage, later=later)):
+        if await is_seen(fault, transport, dataclasses.replace(environment, later=later)):
             return
     pytest.fail("the time was up before the fault was met")
 
 
-async def is_seen(fault: Fault, transport: str, stage: Stage) -> bool:
-    """Check what is said of a fault, unless the time was up before it was met."""
-    with fault.prepare(stage) as scene:
-        payload = {"n": 1} if scene.payload is None else scene.payload
-        options = {"transport": transport, "limit": FixedLimit(10), **scene.options}
-        async with open_invoker(scene.url, **options) as invoker:
-            scene.begin()
-            ended = await invoked(invoker, payload, **scene.call)
+async def is_seen(fault: Fault, transport: str, environment: Environment) -> bool:
+    """Check how a fault is reported; return false if the deadline passed before it occurred."""
+    with fault.prepare(environment) as staged:
+        payload = {"n": 1} if staged.payload is None else staged.payload
+        options = {"transport": transport, "limit": FixedLimit(10), **staged.options}
+        async with open_invoker(staged.url, **options) as invoker:
+            staged.begin()
+            ended = await invoked(invoker, payload, **staged.call)
             assert isinstance(ended, InvocationError), "it was taken for a success"
-            if not fault.is_staged(ended, scene.server):
+            if not fault.is_staged(ended, staged.server):
                 return False
-            # What has been written is read, however late.
-            await until(lambda: scene.server.whole >= fault.whole)
-            count = scene.server.whole
+            # Written bytes are read, however late.
+            await until(lambda: staged.server.whole >= fault.whole)
+            count = staged.server.whole
             assert isinstance(ended, fault.raises), repr(ended)
             assert fault.says in str(ended)
             allowed = {fault.delivery}
@@ -85,10 +85,10 @@ async def is_seen(fault: Fault, transport: str, stage: Stage) -> bool:
             if fault.repeated is None:
                 return True
 
-            ended = await invoked(invoker, payload, **scene.call, retry=REPEATS)
+            ended = await invoked(invoker, payload, **staged.call, retry=REPEATS)
             assert isinstance(ended, fault.raises)
             assert len(ended.attempts) == (ATTEMPTS if fault.repeated else 1), ended
-            assert scene.server.whole - count == fault.whole * len(ended.attempts)
+            assert staged.server.whole - count == fault.whole * len(ended.attempts)
             assert invoker.statistics().in_flight == 0
     return True
 
@@ -136,13 +136,15 @@ async def opened(invoker: Invoker) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_proxy_that_is_given_its_credentials_tunnels(transport: str, stage: Stage) -> None:
-    with proxy("tunnel", "ann:right")(stage) as scene:
-        async with open_invoker(scene.url, transport=transport, **scene.options) as invoker:
+async def test_a_proxy_that_is_given_its_credentials_tunnels(
+    transport: str, environment: Environment
+) -> None:
+    with proxy("tunnel", "ann:right")(environment) as staged:
+        async with open_invoker(staged.url, transport=transport, **staged.options) as invoker:
             ends = [await invoked(invoker, number) for number in range(3)]
     assert [end.json() if isinstance(end, Response) else end for end in ends] == [0, 1, 2]
-    assert scene.server.whole == 3
-    assert scene.server.accepted == 1
+    assert staged.server.whole == 3
+    assert staged.server.accepted == 1
 
 
 @pytest.mark.anyio

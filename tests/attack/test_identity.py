@@ -1,4 +1,4 @@
-"""A call is what was asked for: no option is mixed up, lost or taken for another's."""
+"""Each call is sent with its own options: none is mixed up, lost or taken from another call."""
 
 import dataclasses
 import functools
@@ -40,7 +40,7 @@ ACTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """Two values of an option, and a payload for which they make a difference."""
+    """Two values of an option, and a payload for which they differ in effect."""
 
     values: tuple[Any, Any]
     payload: str = "echo"
@@ -138,8 +138,8 @@ async def by_request(
     return ended
 
 
-class Watcher:
-    """Calls, and says what came of it at both ends."""
+class CallObserver:
+    """Makes calls, and returns what was sent and how each ended."""
 
     def __init__(self, server: CountingServer, transport: str) -> None:
         self.server = server
@@ -149,16 +149,16 @@ class Watcher:
             "retry": RetryPolicy.standard(),
         }
 
-    async def see(self, invoker: Invoker, way: Way, name: str, value: Any) -> Seen:
+    async def observe(self, invoker: Invoker, way: Way, name: str, value: Any) -> Seen:
         before = self.server.whole
         ended = await way(invoker, OPTIONS[name].payload, name, value)
         sent = tuple(as_sent(request) for request in self.server.requests[before:])
         return (sent, as_ended(ended))
 
-    async def see_alone(self, name: str, value: Any) -> Seen:
-        """See it at an invoker that has never been used for anything else."""
+    async def observe_alone(self, name: str, value: Any) -> Seen:
+        """Make the call with a new invoker."""
         async with open_invoker(self.server.url, **self.options) as invoker:
-            return await self.see(invoker, by_invoke, name, value)
+            return await self.observe(invoker, by_invoke, name, value)
 
 
 @pytest.mark.anyio
@@ -166,13 +166,15 @@ class Watcher:
 async def test_two_calls_that_differ_in_one_option_differ_in_any_order(name: str) -> None:
     first, second = OPTIONS[name].values
     with CountingServer(default=decide) as server:
-        watcher = Watcher(server, "direct")
-        alone = {repr(value): await watcher.see_alone(name, value) for value in (first, second)}
+        observer = CallObserver(server, "direct")
+        alone = {
+            repr(value): await observer.observe_alone(name, value) for value in (first, second)
+        }
         assert alone[repr(first)] != alone[repr(second)], "its values make no difference"
         for order in ((first, second, first, second), (second, first, second)):
-            async with open_invoker(server.url, **watcher.options) as invoker:
+            async with open_invoker(server.url, **observer.options) as invoker:
                 for value in order:
-                    seen = await watcher.see(invoker, by_invoke, name, value)
+                    seen = await observer.observe(invoker, by_invoke, name, value)
                     assert seen == alone[repr(value)]
 
 
@@ -207,19 +209,19 @@ async def test_calls_of_all_kinds_among_each_other_stay_what_they_are(
     way: Way, transport: str
 ) -> None:
     with CountingServer(default=decide) as server:
-        watcher = Watcher(server, transport)
-        async with open_invoker(server.url, **watcher.options) as invoker:
+        observer = CallObserver(server, transport)
+        async with open_invoker(server.url, **observer.options) as invoker:
             alone = {
-                (name, repr(value)): await watcher.see(invoker, by_invoke, name, value)
+                (name, repr(value)): await observer.observe(invoker, by_invoke, name, value)
                 for name, value in CASES
             }
         cases = [*CASES, *CASES]
         random.Random(7).shuffle(cases)
-        async with open_invoker(server.url, **watcher.options) as invoker:
+        async with open_invoker(server.url, **observer.options) as invoker:
             mixed_up = [
                 (name, value)
                 for name, value in cases
-                if await watcher.see(invoker, way, name, value) != alone[name, repr(value)]
+                if await observer.observe(invoker, way, name, value) != alone[name, repr(value)]
             ]
     assert not mixed_up
 
@@ -283,7 +285,7 @@ async def test_an_option_that_a_method_cannot_honour_is_refused(
 
 
 def strict(payload: bytes) -> object:
-    """Decode what holds a `value`, and nothing else."""
+    """Decode objects that hold a `value`, and nothing else."""
     return json.loads(payload)["value"]
 
 
@@ -306,7 +308,7 @@ async def never_awaited(*_: object) -> Any:
 
 
 class Awaited:
-    """Callable, and no better: what it gives must be awaited."""
+    """A callable whose result must be awaited."""
 
     async def __call__(self, *_: object) -> Any:
         raise AssertionError("it was awaited")

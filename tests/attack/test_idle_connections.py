@@ -1,4 +1,4 @@
-"""Connections that end, or say something, while nothing is under way on them."""
+"""Connections that end, or receive bytes, while they are idle."""
 
 import anyio
 import pytest
@@ -15,11 +15,11 @@ from .invokers import invoked, open_invoker
 on_all_loops = pytest.mark.parametrize("anyio_backend", LOOPS)
 
 
-class EveryFifth(CountingServer):
-    """Closes the connection of every fifth answer, and does not say so.
+class CloseAfterEveryFifthAnswer(CountingServer):
+    """Closes the connection after every fifth answer, without announcing it.
 
-    The FIN is in the packet of the answer, so that whoever has read the one can see the other: there
-    is no race that a client could lose.
+    The FIN is in the packet of the answer, so a client that has read the answer can see the FIN:
+    there is no race.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ async def test_a_server_that_closes_after_every_fifth_answer_costs_no_item(
     idempotent: bool, count: int, transport: str
 ) -> None:
     outcomes: list[Outcome] = []
-    with EveryFifth() as server:
+    with CloseAfterEveryFifthAnswer() as server:
         async with (
             open_invoker(server.url, transport=transport, limit=FixedLimit(20)) as invoker,
             invoker.map("f", range(count), idempotent=idempotent) as run,
@@ -52,7 +52,7 @@ async def test_a_server_that_closes_after_every_fifth_answer_costs_no_item(
 
 
 async def together(invoker: Invoker, count: int) -> list[object]:
-    """Invoke so many times at once, and return the payloads, or the errors."""
+    """Invoke concurrently, and return the payloads or the errors."""
     ends: list[object] = []
 
     async def one(number: int) -> None:
@@ -80,7 +80,7 @@ async def test_what_was_closed_while_the_loop_stood_still_is_not_used(
         async with open_invoker(server.url, transport=transport) as invoker:
             assert await together(invoker, 3) == [0, 1, 2]
             await until(lambda: server.connections >= 1)
-            # It returns when the server has closed; the loop, which runs this, sees nothing of it.
+            # It returns when the server has closed, and blocks the event loop, which does not notice that.
             assert server.close_idle() >= 1
             assert await together(invoker, 3) == [0, 1, 2]
             assert invoker.statistics().attempts == server.whole == 6
@@ -117,7 +117,7 @@ async def test_an_answer_that_nobody_asked_for_is_nobodys(noticed: bool, transpo
                 ended = await invoked(invoker, number)
                 assert isinstance(ended, Response), ended
                 assert ended.json() == number
-                await until(lambda: server.say_on_idle(FOREIGN))
+                await until(lambda: server.send_on_idle(FOREIGN))
                 if noticed:
                     await anyio.sleep(0.01)
             assert server.whole == 3
@@ -133,7 +133,7 @@ async def test_what_comes_behind_an_answer_is_not_the_next_ones(transport: str) 
         async with open_invoker(server.url, transport=transport) as invoker:
             for number in range(4):
                 ended = await invoked(invoker, number)
-                # One that takes the whole for no answer is right too; it may have run.
+                # Rejecting all of it as malformed is right too; the function may have run.
                 if isinstance(ended, TransportError):
                     assert ended.delivery.may_have_run
                 else:

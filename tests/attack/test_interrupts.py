@@ -1,4 +1,4 @@
-"""What is no `Exception`, as an interrupt by the user, comes out of a map as itself, wherever it hits."""
+"""An error that is no `Exception`, such as Ctrl-C, leaves a map unchanged, wherever it is raised."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 class InterruptError(BaseException):
-    """As `KeyboardInterrupt`, which asyncio lets out of the event loop itself, past every test."""
+    """Stands for `KeyboardInterrupt`, which asyncio would raise out of the event loop."""
 
 
 INTERRUPTS = [InterruptError, GeneratorExit]
@@ -50,7 +50,7 @@ async def test_a_hook_that_is_interrupted_interrupts_the_map_and_leaves_nothing_
             with anyio.CancelScope() as around, pytest.raises(interrupt):
                 await of_a_map(invoker)
             assert not around.cancel_called
-            # Neither a permit nor a cancel scope was left behind.
+            # No permit and no cancel scope was left behind.
             with anyio.fail_after(60):
                 assert len(await of_a_map(invoker)) == 9
             assert invoker.statistics().in_flight == 0
@@ -59,7 +59,7 @@ async def test_a_hook_that_is_interrupted_interrupts_the_map_and_leaves_nothing_
 async def test_a_worker_that_is_interrupted_between_two_items_interrupts_the_map(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On trio, Ctrl-C is raised in whichever task runs, at any line."""
+    """On trio, Ctrl-C is raised in the running task, at any line."""
     left = [InterruptError]
 
     def interrupted() -> int | None:

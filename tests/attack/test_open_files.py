@@ -1,4 +1,4 @@
-"""A limit on this side is a limit: few files cost no item and no attempt."""
+"""A low limit of open files is treated as a limit: it costs no item and no attempt."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.doubles.counting_server import Act, CountingServer
-from tests.doubles.messages import Received, natural_answer
+from tests.doubles.messages import Received, echo_answer
 
 CHECKOUT = Path(__file__).parents[2]
 FILES = 256
@@ -19,7 +19,7 @@ ITEMS = 1000
 
 def slowly(request: Received) -> bytes:
     time.sleep(0.02)  # so that many are in flight
-    return natural_answer(request)
+    return echo_answer(request)
 
 
 def mapped(server: CountingServer, backend: str, transport: str, used_later: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Bulk runs through outages of what they need to send anything: nothing is lost or sent twice."""
+"""Bulk runs during outages of the network or of credentials: nothing is lost or sent twice."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,13 +7,13 @@ import anyio
 import pytest
 
 from asyncinvoke import Delivery, FixedLimit, Invoker, Outcome
-from tests.doubles.clock import HurriedClock
+from tests.doubles.clock import AcceleratedClock
 from tests.doubles.counting_server import Act, CountingServer
 from tests.doubles.messages import Received
 from tests.doubles.security_token_service import SecurityTokenService, role_answer, sts_error
 from tests.doubles.waiting import until
 
-from .faults import Stage, with_role
+from .faults import Environment, with_role
 from .invokers import SESSION, new_session, open_invoker
 
 ITEMS = 60
@@ -23,19 +23,19 @@ SHORTEST, LONGEST = 0.4, 0.9
 
 
 class Outage:
-    """Something that can be away, and has been met by so many calls while it was."""
+    """A dependency that can fail, and the number of calls that it has failed."""
 
     def __init__(self, begin: Callable[[], object], end: Callable[[], object]) -> None:
         self.begin = begin
         self.end = end
 
     async def last(self, invoker: Invoker, unsent: int, server: CountingServer) -> None:
-        """Be away until it was met, for at least so long.
+        """Fail until enough calls have met the outage, and for a minimum time.
 
         Args:
-            invoker: Whose attempts meet it.
-            unsent: How many attempts are to meet it, if there are so many in time.
-            server: Counts those that did not.
+            invoker: The invoker whose attempts fail.
+            unsent: The number of attempts that are to fail, if that many are made in time.
+            server: The server that counts the attempts that were sent.
         """
         self.begin()
         began = anyio.current_time()
@@ -47,14 +47,16 @@ class Outage:
         self.end()
 
 
-def role_through(act: Act | None) -> Callable[[Stage], contextlib.AbstractContextManager[Outage]]:
-    """Credentials come from STS, which does this in the outage, or the file with the token goes.
+def role_through(
+    act: Act | None,
+) -> Callable[[Environment], contextlib.AbstractContextManager[Outage]]:
+    """Credentials come from STS, which performs an act during the outage, or the token file is deleted.
 
-    Until it is over, they are renewed before each call.
+    Until the outage is over, credentials are renewed before each call.
     """
 
     @contextlib.contextmanager
-    def prepare(stage: Stage) -> Iterator[Outage]:
+    def prepare(environment: Environment) -> Iterator[Outage]:
         phases = ["before"]
 
         def decide(_: Received) -> Act:
@@ -73,7 +75,7 @@ def role_through(act: Act | None) -> Callable[[Stage], contextlib.AbstractContex
             token.write_text("projected-token")
 
         with SecurityTokenService(default=decide) as service:
-            token = with_role(stage, service.url)
+            token = with_role(environment, service.url)
             yield Outage(begin, end)
 
     return prepare
@@ -112,17 +114,17 @@ def check(outcomes: list[Outcome], server: CountingServer, invoker: Invoker) -> 
     ],
 )
 async def test_credentials_that_cannot_be_had_for_a_while_cost_a_map_no_item(
-    name: str, transport: str, stage: Stage
+    name: str, transport: str, environment: Environment
 ) -> None:
     outcomes: list[Outcome] = []
-    with OUTAGES[name](stage) as outage, CountingServer() as server:
+    with OUTAGES[name](environment) as outage, CountingServer() as server:
         async with (
             open_invoker(
                 server.url,
                 transport=transport,
                 session=new_session(),
                 limit=FixedLimit(WORKERS),
-                clock=HurriedClock(),
+                clock=AcceleratedClock(),
             ) as invoker,
             anyio.create_task_group() as tasks,
         ):
@@ -139,7 +141,9 @@ async def test_credentials_that_cannot_be_had_for_a_while_cost_a_map_no_item(
 @pytest.mark.anyio
 async def test_an_endpoint_that_refuses_for_a_while_costs_a_map_no_item(transport: str) -> None:
     outcomes: list[Outcome] = []
-    server = CountingServer()  # bound to its port, but not listening yet, so that it refuses
+    server = (
+        CountingServer()
+    )  # bound to its port, but not listening yet, so connections are refused
     outage = Outage(bool, server.__enter__)
     try:
         async with (
@@ -148,11 +152,11 @@ async def test_an_endpoint_that_refuses_for_a_while_costs_a_map_no_item(transpor
                 transport=transport,
                 session=SESSION,
                 limit=FixedLimit(WORKERS),
-                clock=HurriedClock(),
+                clock=AcceleratedClock(),
             ) as invoker,
             anyio.create_task_group() as tasks,
         ):
-            # As many as all workers make who give up after five attempts.
+            # As many attempts as all workers make if each gives up after five.
             tasks.start_soon(outage.last, invoker, 5 * WORKERS, server)
             outcomes += await mapped(invoker)
         check(outcomes, server, invoker)

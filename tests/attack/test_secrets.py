@@ -1,4 +1,4 @@
-"""After every fault of the table: no key, secret, token, payload or client context is to be seen."""
+"""After every fault of the table, no key, secret, token, payload or client context is visible."""
 
 import asyncio
 import base64
@@ -28,13 +28,13 @@ from tests.doubles.messages import (
 from tests.doubles.waiting import until
 
 from .conftest import THREE_WAYS
-from .faults import FAULTS, LARGE, Prepare, Stage, answered
+from .faults import FAULTS, LARGE, Environment, Prepare, answered
 from .invokers import end_of, invoked, new_session, open_invoker
 from .secrets import CONTEXT, KEY, PAYLOAD, SECRET, TOKEN, leaks_of, shown_in
 
 
 def quoting(status: int, code: str) -> Prepare:
-    """The answer quotes the request, headers and all, as Lambda's own do for some codes."""
+    """An answer that quotes the request with its headers, as Lambda's do for some codes."""
 
     def quote(request: Received) -> bytes:
         headers = "\\n".join(f"{name}:{value}" for name, value in request.headers.items())
@@ -60,8 +60,8 @@ SCENES: dict[str, Prepare] = {
 }
 
 
-class Lines(logging.Handler):
-    """Keeps what our loggers say, arguments and tracebacks included."""
+class LogHandler(logging.Handler):
+    """Records the output of our loggers, with arguments and tracebacks."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -69,14 +69,14 @@ class Lines(logging.Handler):
         self.hook: OpenTelemetry | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Its attributes are what a JSON formatter writes.
+        # A JSON formatter writes the attributes.
         self.lines.append(f"{self.format(record)} {vars(record)!r}")
         if record.exc_info and record.exc_info[1]:
             self.lines += [f"logged {leak}" for leak in leaks_of(record.exc_info[1])]
 
 
 class Exporter(SpanExporter):
-    """Keeps what spans say among the lines."""
+    """Records spans together with the log lines."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
@@ -87,8 +87,8 @@ class Exporter(SpanExporter):
 
 
 @pytest.fixture
-def log() -> Iterator[Lines]:
-    handler, logger = Lines(), logging.getLogger("asyncinvoke")
+def log() -> Iterator[LogHandler]:
+    handler, logger = LogHandler(), logging.getLogger("asyncinvoke")
     logger.addHandler(handler)
     level = logger.level
     logger.setLevel(logging.DEBUG)
@@ -120,7 +120,7 @@ async def test_no_fault_shows_a_secret(
     authority: Authority,
     identity: Identity,
     tmp_path: Path,
-    log: Lines,
+    log: LogHandler,
 ) -> None:
     phases = ("STS", "token", "SYN", "TLS", "proxy", "upload", "quoted")
     leaks: set[str] = set()
@@ -130,25 +130,29 @@ async def test_no_fault_shows_a_secret(
         directory = tmp_path / str(number)
         directory.mkdir()
         with pytest.MonkeyPatch.context() as patch:
-            stage = Stage(
+            environment = Environment(
                 monkeypatch=patch, directory=directory, authority=authority, identity=identity
             )
-            leaks |= {f"{name}: {leak}" for leak in await leaks_in(prepare, stage, transport, log)}
+            leaks |= {
+                f"{name}: {leak}" for leak in await leaks_in(prepare, environment, transport, log)
+            }
     leaks |= {f"log shows {secret}" for line in log.lines for secret in shown_in(line)}
     assert not leaks, "\n".join(sorted(leaks))
 
 
-async def leaks_in(prepare: Prepare, stage: Stage, transport: str, log: Lines) -> set[str]:
-    with prepare(stage) as scene:
+async def leaks_in(
+    prepare: Prepare, environment: Environment, transport: str, log: LogHandler
+) -> set[str]:
+    with prepare(environment) as staged:
         payload: object = {"n": PAYLOAD}
-        if scene.payload is LARGE:
-            # Large enough to be cut; wherever that is, what is left shows where it is from.
+        if staged.payload is LARGE:
+            # Large enough to be cut; the remainder is recognizable wherever it is cut.
             payload = b'"' + f"{PAYLOAD} ".encode() * 20_000 + b'"'
         options = {"session": secret_session(), "transport": transport, "limit": FixedLimit(5)}
         options["hooks"] = [log.hook]
-        async with open_invoker(scene.url, **{**options, **scene.options}) as invoker:
-            scene.begin()
-            ended = await invoked(invoker, payload, **{**CALL, **scene.call})
+        async with open_invoker(staged.url, **{**options, **staged.options}) as invoker:
+            staged.begin()
+            ended = await invoked(invoker, payload, **{**CALL, **staged.call})
     if isinstance(ended, Response):
         return shown_in(repr(ended)) - {"payload"}
     return leaks_of(ended)
@@ -156,7 +160,7 @@ async def leaks_in(prepare: Prepare, stage: Stage, transport: str, log: Lines) -
 
 @contextlib.contextmanager
 def failing() -> Iterator[CountingServer]:
-    """A server whose answers fail a function, and whose streams break off."""
+    """A server whose functions fail, and whose streams break off."""
 
     def decide(request: Received) -> Act:
         if "response-streaming" in request.target:
@@ -204,7 +208,7 @@ async def by_event(invoker: Invoker) -> BaseException:
 @pytest.mark.anyio
 @pytest.mark.parametrize("way", [by_map, by_stream, by_handle, by_event])
 @on_three_ways
-async def test_no_way_to_call_shows_a_secret(way: Any, transport: str, log: Lines) -> None:
+async def test_no_way_to_call_shows_a_secret(way: Any, transport: str, log: LogHandler) -> None:
     with failing() as server:
         async with open_invoker(
             server.url, session=secret_session(), transport=transport, hooks=[log.hook]
@@ -216,11 +220,11 @@ async def test_no_way_to_call_shows_a_secret(way: Any, transport: str, log: Line
 
 
 class Interrupt(BaseException):
-    """What a signal handler may raise, anywhere."""
+    """An exception as a signal handler may raise it, at any point."""
 
 
 async def cancelled_by_a_scope(call: Callable[[], Awaitable[object]], at: Event) -> None:
-    """Cancel it, once it is under way, and let out what it was cancelled by, where that shows."""
+    """Cancel a call in progress by a cancel scope, and raise the cancellation where it is visible."""
 
     async def watch() -> None:
         await until(at.is_set)
@@ -235,7 +239,7 @@ async def cancelled_by_a_scope(call: Callable[[], Awaitable[object]], at: Event)
 
 
 async def timed_out_by_asyncio(call: Callable[[], Awaitable[object]], at: Event) -> None:
-    """As `asyncio.wait_for` and `asyncio.timeout` do, which raise one error from the other."""
+    """Time out as `asyncio.wait_for` and `asyncio.timeout` do, which chain two errors."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as timeout:
 
@@ -348,7 +352,7 @@ async def test_neither_a_refusal_nor_a_deadline_shows_a_secret() -> None:
 
 @pytest.mark.parametrize("padding", ["", "x", "xx"])
 def test_the_search_finds_what_is_there(padding: str) -> None:
-    """One that finds nothing anywhere would pass everything above."""
+    """A search that never finds anything would pass all tests above."""
     assert shown_in(f"x{SECRET}y") == {"secret"}
     encoded = base64.b64encode(f'{{"who{padding}": "{CONTEXT}"}}'.encode())
     assert shown_in(encoded) == {"client context"}

@@ -1,4 +1,5 @@
-"""For any sequence of answers, faults and hang-ups: one outcome each, attempts equal to deliveries."""
+"""For random sequences of answers, faults and disconnects: one outcome per item, attempts equal
+deliveries."""
 
 import functools
 
@@ -6,7 +7,7 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from .sequences import TELLING, Story, check, stories
+from .sequences import KNOWN_DIFFICULT, Scenario, check, scenarios
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -16,9 +17,9 @@ from .sequences import TELLING, Story, check, stories
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@example(story=TELLING)
-@given(story=stories)
+@example(scenario=KNOWN_DIFFICULT)
+@given(scenario=scenarios)
 def test_whatever_happens_each_item_has_one_outcome_that_tells_what_happened(
-    backend: str, transport: str, story: Story
+    backend: str, transport: str, scenario: Scenario
 ) -> None:
-    anyio.run(functools.partial(check, story, transport), backend=backend)
+    anyio.run(functools.partial(check, scenario, transport), backend=backend)

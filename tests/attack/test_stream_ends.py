@@ -1,4 +1,4 @@
-"""How streams end: in time, with the error that has arrived, and by our own types alone."""
+"""Streams end in time, with the error that was received, and only with errors of this library."""
 
 import json
 import math
@@ -35,14 +35,14 @@ FAILED = complete_frame(ErrorCode="Unhandled", ErrorDetails='{"errorType": "KeyE
 
 
 def never_ending(*frames: bytes) -> Act:
-    """Send frames, and leave the body open."""
+    """Send frames, and never end the body."""
     return Act(sent=stream_answer(*frames, is_ended=False), then="stall")
 
 
 async def consume(
     invoker: Invoker, timeout: float | None = None
 ) -> tuple[list[bytes], Response | AsyncInvokeError | None]:
-    """Take a whole stream; any error but ours is raised."""
+    """Read a stream to its end; raise any error that is not of this library."""
     chunks: list[bytes] = []
     try:
         async with invoker.stream("f", timeout=timeout) as stream:
@@ -55,24 +55,24 @@ async def consume(
 
 @pytest.fixture
 def waits_for_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing but the deadline bounds how long the end of a body is waited for."""
+    """Only the deadline limits the wait for the end of a body."""
     monkeypatch.setattr(transported, "_LAST_WORDS", math.inf)
 
 
 async def consume_in_time(
     act: Act, transport: str, expected: type[Response | AsyncInvokeError]
 ) -> tuple[list[bytes], object]:
-    """Take a stream with a timeout, and another one with a longer, until it ends as it should.
+    """Read streams with longer and longer timeouts until one ends as expected.
 
-    A busy machine may let the time pass before the frames have come. So all that counts is how the
-    stream ends when it has the time, and that it does so before a timer of twice its timeout.
+    On a busy machine the timeout may expire before the frames arrive. So only the end of a stream
+    with enough time counts, and that it comes before twice the timeout.
     """
     chunks: list[bytes] = []
     ended: object = None
     for timeout in LONGER:
         with CountingServer(Act(sent=stream_answer(complete_frame())), act) as server:
             async with open_invoker(server.url, transport=transport, clock=None) as invoker:
-                # What is prepared once is no part of the time that follows.
+                # One-time preparation does not count towards the timeout.
                 assert isinstance((await consume(invoker))[1], Response)
                 with anyio.move_on_after(2 * timeout) as scope:
                     chunks, ended = await consume(invoker, timeout)
@@ -156,16 +156,16 @@ async def test_a_function_error_that_has_arrived_is_told_whatever_the_deadline(
 async def test_wherever_a_stream_is_cut_it_has_not_ended_well(then: Ending, transport: str) -> None:
     frames = [chunk_frame(b"alpha"), chunk_frame(b"beta!"), complete_frame()]
     whole = stream_answer(*frames)
-    # Where each frame ends, if its chunk of HTTP needs none of its line ending.
+    # The end of each frame, without the line ending of its HTTP chunk.
     ends = [len(stream_answer(*frames[:n], is_ended=False)) - 2 for n in (1, 2, 3)]
     cuts = sorted({*range(0, len(whole), 11), *ends, *(end - 1 for end in ends)})
-    lies = []
+    contradictions = []
     with CountingServer(*(Act(sent=whole[:cut], then=then) for cut in cuts)) as server:
         async with open_invoker(server.url, transport=transport) as invoker:
             for cut in cuts:
                 chunks, ended = await consume(invoker)
                 arrived = [b"alpha", b"beta!"][: sum(cut >= end for end in ends[:2])]
-                if then == "reset":  # which may overtake what was sent
+                if then == "reset":  # which may overtake sent data
                     is_true = chunks == arrived[: len(chunks)]
                 else:
                     is_true = chunks == arrived and isinstance(ended, Response) == (cut >= ends[2])
@@ -174,10 +174,10 @@ async def test_wherever_a_stream_is_cut_it_has_not_ended_well(then: Ending, tran
                 else:
                     is_true &= isinstance(ended, Response) and cut >= ends[2]
                 if not is_true:
-                    lies.append(f"{cut} of {len(whole)}: {chunks} {ended!r}")
+                    contradictions.append(f"{cut} of {len(whole)}: {chunks} {ended!r}")
             assert invoker.statistics().in_flight == 0
         assert server.whole == len(cuts)
-    assert not lies, "\n".join(lies)
+    assert not contradictions, "\n".join(contradictions)
 
 
 def message(**headers: HeaderValue) -> Mapping[str, HeaderValue]:

@@ -1,4 +1,4 @@
-"""TLS's farewell: where only the end of a connection ends an answer, it has to be said."""
+"""An answer that only the end of a TLS connection delimits needs a close_notify."""
 
 import contextlib
 import ssl
@@ -10,7 +10,7 @@ from tests.doubles.counting_server import Act, CountingServer, Ending
 from tests.doubles.messages import Received, answer
 
 from .conftest import LOOPS
-from .faults import Stage
+from .faults import Environment
 from .invokers import invoked, open_invoker
 
 pytestmark = pytest.mark.anyio
@@ -19,17 +19,17 @@ UNTIL_THE_END = b"HTTP/1.1 %d Whatever\r\nX-Amz-Executed-Version: 1\r\n\r\n[1, 2
 """An answer without a length, which may go on with `, 3]`."""
 
 
-class PoliteServer(CountingServer):
-    """Says farewell before it closes, if it is polite."""
+class CloseNotifyServer(CountingServer):
+    """Sends close_notify before it closes, if `sends_close_notify` is set."""
 
-    is_polite = True
+    sends_close_notify = True
 
     def _play(self, act: Act, request: Received, connection: object) -> bool:
         assert isinstance(connection, ssl.SSLSocket)
-        if not (self.is_polite and act.then == "close"):
+        if not (self.sends_close_notify and act.then == "close"):
             return super()._play(act, request, connection)
         connection.sendall(act.sent if isinstance(act.sent, bytes) else act.sent(request))
-        # A client that has read all may be gone, and this server be closing, before it is said.
+        # The client may have left, or this server be closing, before close_notify is sent.
         with contextlib.suppress(OSError, ValueError):
             connection.unwrap()
         return False
@@ -40,36 +40,45 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
 
 
-async def said_of(
-    sent: bytes, stage: Stage, *, is_polite: bool, transport: str, then: Ending = "close"
+async def result_of(
+    sent: bytes,
+    environment: Environment,
+    *,
+    sends_close_notify: bool,
+    transport: str,
+    then: Ending = "close",
 ) -> Response | InvocationError:
-    stage.monkeypatch.setenv("AWS_CA_BUNDLE", str(stage.authority.bundle))
+    environment.monkeypatch.setenv("AWS_CA_BUNDLE", str(environment.authority.bundle))
     act = Act(sent=sent, then=then)
-    with PoliteServer(default=act, tls=stage.identity.server_context()) as server:
-        server.is_polite = is_polite
+    with CloseNotifyServer(default=act, tls=environment.identity.server_context()) as server:
+        server.sends_close_notify = sends_close_notify
         async with open_invoker(server.url, transport=transport) as invoker:
             return await invoked(invoker, 1)
 
 
 @pytest.mark.parametrize("transport", ["direct", "client"])
 async def test_an_answer_that_only_the_end_ends_is_whole_once_that_is_said(
-    transport: str, stage: Stage
+    transport: str, environment: Environment
 ) -> None:
     sent = UNTIL_THE_END % 200
-    polite = await said_of(sent, stage, is_polite=True, transport=transport)
-    assert isinstance(polite, Response)
-    assert polite.payload == b"[1, 2"
-    cut = await said_of(sent, stage, is_polite=False, transport=transport)
+    complete = await result_of(sent, environment, sends_close_notify=True, transport=transport)
+    assert isinstance(complete, Response)
+    assert complete.payload == b"[1, 2"
+    cut = await result_of(sent, environment, sends_close_notify=False, transport=transport)
     assert isinstance(cut, TransportError)
     assert (cut.code, cut.delivery) == ("TruncatedBody", Delivery.UNKNOWN)
 
 
-@pytest.mark.parametrize("is_polite", [True, False])
+@pytest.mark.parametrize("sends_close_notify", [True, False])
 async def test_nobody_who_says_how_long_an_answer_is_has_to_say_farewell(
-    is_polite: bool, stage: Stage
+    sends_close_notify: bool, environment: Environment
 ) -> None:
     sent = answer(200, b"[1, 2]")
-    ended = await said_of(sent, stage, is_polite=is_polite, transport="direct")
+    ended = await result_of(
+        sent, environment, sends_close_notify=sends_close_notify, transport="direct"
+    )
     assert isinstance(ended, Response)
-    refused = await said_of(UNTIL_THE_END % 404, stage, is_polite=is_polite, transport="direct")
+    refused = await result_of(
+        UNTIL_THE_END % 404, environment, sends_close_notify=sends_close_notify, transport="direct"
+    )
     assert (refused.status_code, refused.code) == (404, "404")  # type: ignore[union-attr]  # else it fails

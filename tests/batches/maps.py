@@ -93,9 +93,9 @@ def batched(
     **options: Any,
 ) -> AbstractAsyncContextManager[MapRun]:
     """Return a map in batches over a function."""
-    machine = engine(limit=1_000, clock=clock)
-    machine.script = function  # type: ignore[assignment]  # it sends, which is all that is asked of it
-    work = item_work(machine, options, key=key)
+    scripted = engine(limit=1_000, clock=clock)
+    scripted.script = function  # type: ignore[assignment]  # it sends, which is all that is asked of it
+    work = item_work(scripted, options, key=key)
     return open_run(
         payloads,
         work,
@@ -103,6 +103,6 @@ def batched(
         ordered=ordered,
         stop_condition=work.stop_condition,
         brake=work.brake,
-        clock=machine.clock,
-        batcher=Batcher(BatchWork(work, batch), clock=machine.clock),
+        clock=scripted.clock,
+        batcher=Batcher(BatchWork(work, batch), clock=scripted.clock),
     )

@@ -5,7 +5,7 @@ import time
 import anyio
 
 
-class HurriedClock:
+class AcceleratedClock:
     """Passes for an invoker's clock; sleeps that overlap do so here too, unlike on `InstantClock`.
 
     Args:

@@ -8,7 +8,7 @@ from .cutting_proxy import Flow, pump
 from .loopback import LoopbackServer, finish, reset, stall
 from .messages import HEAD_END, Received, read_head
 
-Manners: TypeAlias = Literal["tunnel", "close", "reset", "stall", "refuse"]
+Behaviour: TypeAlias = Literal["tunnel", "close", "reset", "stall", "refuse"]
 
 
 class ConnectProxy(LoopbackServer):
@@ -20,9 +20,9 @@ class ConnectProxy(LoopbackServer):
         credentials: The `user:password` that it asks for, by a 407.
     """
 
-    def __init__(self, manners: Manners = "tunnel", *, credentials: str | None = None) -> None:
+    def __init__(self, behaviour: Behaviour = "tunnel", *, credentials: str | None = None) -> None:
         super().__init__()
-        self._manners = manners
+        self._manners = behaviour
         self._credentials = credentials
         self.asked: list[Received] = []
         """The CONNECT requests that came."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from .loopback import LoopbackServer, finish, reset, stall
-from .messages import HEAD_END, Received, natural_answer, read_head
+from .messages import HEAD_END, Received, echo_answer, read_head
 
 Ending: TypeAlias = Literal["keep", "close", "reset", "stall"]
 
@@ -19,7 +19,7 @@ Ending: TypeAlias = Literal["keep", "close", "reset", "stall"]
 class Act:
     """What the server does with one request."""
 
-    sent: bytes | Callable[[Received], bytes] = field(default=natural_answer, repr=False)
+    sent: bytes | Callable[[Received], bytes] = field(default=echo_answer, repr=False)
     """What it sends; by default what Lambda would."""
 
     then: Ending = "keep"
@@ -115,7 +115,7 @@ class CountingServer(LoopbackServer):
             self.changed.wait_for(lambda: self._idle.isdisjoint(idle), 10)
         return len(idle)
 
-    def say_on_idle(self, data: bytes) -> int:
+    def send_on_idle(self, data: bytes) -> int:
         """Send what nobody asked for on all connections on which nothing is under way."""
         with self.changed:
             idle = list(self._idle)

@@ -81,7 +81,7 @@ class StuckClock(FakeClock):
 Answer = Reply | Failure | Callable[[], Awaitable[Reply | Failure]]
 
 
-class Script:
+class ScriptedTransport:
     """A transport that gives prepared answers in turn; a callable is awaited for its answer."""
 
     def __init__(self, answers: Iterable[Answer]) -> None:
@@ -104,10 +104,10 @@ class Script:
 
 
 @dataclass(kw_only=True)
-class Machine:
+class ScriptedEngine:
     """An engine over a script, with all that a test wants to look at."""
 
-    script: Script
+    script: ScriptedTransport
     engine: Engine
     limiter: Limiter
     tally: Tally
@@ -118,11 +118,15 @@ class Machine:
         return await self.engine.execute(guarded(self.script, self.waits), wanted, payload)
 
 
-def engine(*answers: Answer, limit: int = 1, clock: FakeClock | None = None) -> Machine:
+def engine(*answers: Answer, limit: int = 1, clock: FakeClock | None = None) -> ScriptedEngine:
     clock = FakeClock() if clock is None else clock
-    script, limiter, tally = Script(answers), Limiter(FixedLimit(limit), clock=clock), Tally()
+    script, limiter, tally = (
+        ScriptedTransport(answers),
+        Limiter(FixedLimit(limit), clock=clock),
+        Tally(),
+    )
     waits = Waits()
-    return Machine(
+    return ScriptedEngine(
         script=script,
         engine=Engine(limiter, clock=clock, tally=tally, waits=waits),
         limiter=limiter,
@@ -137,11 +141,11 @@ def call(policy: RetryPolicy | None = None, **options: Any) -> Call:
     return Calls(defaults).check("work", {"qualifier": "live", "retry": policy, **options})
 
 
-def item_work(machine: Machine, options: Any, *, key: Any = None) -> ItemWork:
+def item_work(scripted: ScriptedEngine, options: Any, *, key: Any = None) -> ItemWork:
     """Return what works on the items of a map over the machine."""
     return ItemWork(
-        machine.engine,
-        guarded(machine.script, machine.waits),
+        scripted.engine,
+        guarded(scripted.script, scripted.waits),
         Calls(Defaults(decode=decode_json, retry=RetryPolicy())),
         function_name="work",
         options=options,

@@ -50,7 +50,7 @@ def serve() -> None:
         ready, _, _ = select.select([asks, woken], [], [])
         if woken in ready:
             os.read(woken, 4096)
-            tell_the_ends(answers)
+            report_exit_statuses(answers)
         if asks not in ready:
             continue
         byte, descriptors, _, _ = socket.recv_fds(requests, 1, 5)
@@ -59,7 +59,7 @@ def serve() -> None:
         asked, *standard, answer = descriptors
         pid = os.fork()
         if not pid:
-            become(json.loads(read(asked)), standard)
+            run_as_interpreter(json.loads(read(asked)), standard)
         for descriptor in (asked, *standard):
             os.close(descriptor)
         answers[pid] = answer
@@ -74,7 +74,7 @@ def import_everything() -> None:
                 importlib.import_module(name)
 
 
-def tell_the_ends(answers: dict[int, int]) -> None:
+def report_exit_statuses(answers: dict[int, int]) -> None:
     """Tell of each program that has ended how it did."""
     while answers:
         pid, status = os.waitpid(-1, os.WNOHANG)
@@ -95,7 +95,7 @@ def read(descriptor: int) -> bytes:
         return file.read()
 
 
-def become(asked: dict[str, Any], standard: list[int]) -> NoReturn:
+def run_as_interpreter(asked: dict[str, Any], standard: list[int]) -> NoReturn:
     """Be what a new interpreter would be, run the program, and end."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -110,7 +110,7 @@ def function_error_answer(error_type: str = "KeyError", message: str = "no such 
     )
 
 
-def natural_answer(request: Received) -> bytes:
+def echo_answer(request: Received) -> bytes:
     """Return what Lambda would say, had the function returned its event."""
     if request.invocation_type == "Event":
         return answer(202, b"")

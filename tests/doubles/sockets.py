@@ -17,7 +17,9 @@ def connected(url: str) -> socket.socket:
     return socket.create_connection((address.hostname, address.port), timeout=20)
 
 
-def asking(name: str, body: bytes, *, operation: str = INVOKE, hang_up: bool = False) -> bytes:
+def request_bytes(
+    name: str, body: bytes, *, operation: str = INVOKE, hang_up: bool = False
+) -> bytes:
     """Return the bytes of a request."""
     lines = [f"POST {operation.format(name)} HTTP/1.1", "Host: localhost"]
     lines += [f"Authorization: {SIGNATURE}"]
@@ -28,7 +30,7 @@ def asking(name: str, body: bytes, *, operation: str = INVOKE, hang_up: bool = F
 def raw(url: str, name: str, body: bytes, *, hang_up: bool = False) -> tuple[bytes, bytes]:
     """Send one request and read until the connection ends; return head and body."""
     with connected(url) as sock:
-        sock.sendall(asking(name, body, hang_up=hang_up))
+        sock.sendall(request_bytes(name, body, hang_up=hang_up))
         received = b""
         while piece := sock.recv(65_536):
             received += piece

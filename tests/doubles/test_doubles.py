@@ -98,7 +98,7 @@ def test_idle_connections_can_be_closed_and_talked_to() -> None:
         client.sendall(b"POST /f HTTP/1.1\r\nContent-Length: 1\r\n\r\n1")
         assert client.recv(65_536)
         with server.changed:
-            assert server.changed.wait_for(lambda: server.say_on_idle(b"unasked"), 10)
+            assert server.changed.wait_for(lambda: server.send_on_idle(b"unasked"), 10)
         assert client.recv(65_536) == b"unasked"
         assert server.close_idle() == 1
         assert client.recv(1) == b""

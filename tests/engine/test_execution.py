@@ -46,7 +46,7 @@ from tests.doubles.engine import (
     SERVICE,
     THROTTLED,
     FakeClock,
-    Machine,
+    ScriptedEngine,
     StuckClock,
     call,
     engine,
@@ -58,39 +58,39 @@ FOR_EVER = Backoff(wait=wait_fixed(2), stop=stop_never)
 SHORT = 0.02
 
 
-async def failed(machine: Machine, wanted: Call) -> InvocationError:
-    ended = await machine.execute(wanted, b"{}")
+async def failed(scripted: ScriptedEngine, wanted: Call) -> InvocationError:
+    ended = await scripted.execute(wanted, b"{}")
     assert isinstance(ended, InvocationError)
     return ended
 
 
-async def answered(machine: Machine, wanted: Call) -> Response:
-    ended = await machine.execute(wanted, b"{}")
+async def answered(scripted: ScriptedEngine, wanted: Call) -> Response:
+    ended = await scripted.execute(wanted, b"{}")
     assert isinstance(ended, Response)
     return ended
 
 
-def left_over(machine: Machine) -> tuple[int, int]:
-    return machine.limiter.in_flight, machine.limiter.waiting
+def left_over(scripted: ScriptedEngine) -> tuple[int, int]:
+    return scripted.limiter.in_flight, scripted.limiter.waiting
 
 
 @pytest.mark.anyio
 async def test_the_answer_of_the_first_attempt_is_the_response() -> None:
-    machine = engine(replace(OK, executed_version="7", log_result="END"))
-    response = await answered(machine, call())
+    scripted = engine(replace(OK, executed_version="7", log_result="END"))
+    response = await answered(scripted, call())
     assert response.json() == "done"
     assert (response.executed_version, response.log_result) == ("7", "END")
     assert response.attempts == (
         Attempt(
             number=1,
-            started=machine.clock.time(),
+            started=scripted.clock.time(),
             elapsed=0.0,
             status_code=200,
             request_id="ok-1",
         ),
     )
-    assert machine.script.sent == [(call().parameters, b"{}")]
-    assert left_over(machine) == (0, 0)
+    assert scripted.script.sent == [(call().parameters, b"{}")]
+    assert left_over(scripted) == (0, 0)
 
 
 @pytest.mark.anyio
@@ -119,9 +119,9 @@ async def test_the_guard_of_the_happy_path_fails_off_it(monkeypatch: pytest.Monk
 
 @pytest.mark.anyio
 async def test_the_history_tells_every_attempt_and_the_wait_after_it() -> None:
-    machine = engine(THROTTLED, NOT_READY, OK)
-    began = machine.clock.time()
-    response = await answered(machine, call(every(AGAIN)))
+    scripted = engine(THROTTLED, NOT_READY, OK)
+    began = scripted.clock.time()
+    response = await answered(scripted, call(every(AGAIN)))
     first, second, third = response.attempts
     assert (first.number, second.number, third.number) == (1, 2, 3)
     assert (first.started, second.started, third.started) == (began, began + 2, began + 4)
@@ -132,7 +132,7 @@ async def test_the_history_tells_every_attempt_and_the_wait_after_it() -> None:
     assert first.request_id == "throttled-1"
     assert (second.kind, second.reason) == (FailureKind.NOT_READY, None)
     assert (third.kind, third.delivery) == (None, None)
-    assert machine.clock.slept == [2.0, 2.0]
+    assert scripted.clock.slept == [2.0, 2.0]
     assert response.request_id == "ok-1"
 
 
@@ -151,12 +151,12 @@ async def test_the_history_tells_every_attempt_and_the_wait_after_it() -> None:
 async def test_without_a_policy_the_first_failure_is_the_error(
     answer: Any, raised: type[InvocationError], delivery: Delivery
 ) -> None:
-    machine = engine(answer)
-    error = await failed(machine, call())
+    scripted = engine(answer)
+    error = await failed(scripted, call())
     assert type(error) is raised
     assert error.delivery is delivery
     assert error.gave_up is GaveUp.NOT_RETRYABLE
-    assert len(error.attempts) == len(machine.script.sent) == 1
+    assert len(error.attempts) == len(scripted.script.sent) == 1
     assert error.attempts[0].delay is None
     assert error.qualifier == "live"
 
@@ -176,16 +176,16 @@ async def test_without_a_policy_the_first_failure_is_the_error(
 async def test_what_may_have_run_is_sent_again_only_if_that_is_harmless(
     answer: Failure, options: dict[str, Any], sent: int
 ) -> None:
-    machine = engine(*[answer] * 3)
-    error = await failed(machine, call(every(AGAIN), **options))
-    assert len(machine.script.sent) == len(error.attempts) == sent
+    scripted = engine(*[answer] * 3)
+    error = await failed(scripted, call(every(AGAIN), **options))
+    assert len(scripted.script.sent) == len(error.attempts) == sent
     assert error.gave_up is (GaveUp.DELIVERY_UNKNOWN if sent == 1 else GaveUp.ATTEMPTS)
 
 
 @pytest.mark.anyio
 async def test_the_last_attempts_own_error_is_the_one_and_its_cause_is_kept() -> None:
-    machine = engine(THROTTLED, LOST)
-    error = await failed(machine, call(every(AGAIN)))
+    scripted = engine(THROTTLED, LOST)
+    error = await failed(scripted, call(every(AGAIN)))
     assert type(error) is TransportError
     assert error.__cause__ is LOST.cause
     assert error.code == "ConnectionLost"
@@ -194,9 +194,9 @@ async def test_the_last_attempts_own_error_is_the_one_and_its_cause_is_kept() ->
 
 @pytest.mark.anyio
 async def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_ran() -> None:
-    machine = engine(LOST, REJECTED)
+    scripted = engine(LOST, REJECTED)
     policy = RetryPolicy(transport=FOR_EVER)
-    error = await failed(machine, call(policy, idempotent=True))
+    error = await failed(scripted, call(policy, idempotent=True))
     assert type(error) is RejectedError
     assert [attempt.delivery for attempt in error.attempts] == [
         Delivery.UNKNOWN,
@@ -207,11 +207,11 @@ async def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_ran() -> 
 
 @pytest.mark.anyio
 async def test_a_function_that_failed_is_run_again_only_if_the_policy_says_so() -> None:
-    machine = engine(FAILED, FAILED, OK)
+    scripted = engine(FAILED, FAILED, OK)
     policy = RetryPolicy(function=AGAIN)
-    assert len((await answered(machine, call(policy))).attempts) == 3
-    machine = engine(FAILED)
-    error = await failed(machine, call(RetryPolicy.batch(), idempotent=True))
+    assert len((await answered(scripted, call(policy))).attempts) == 3
+    scripted = engine(FAILED)
+    error = await failed(scripted, call(RetryPolicy.batch(), idempotent=True))
     assert type(error) is FunctionError
     assert error.error_type == "Busy"
     assert error.error_message == "come back"
@@ -225,18 +225,18 @@ async def test_function_errors_can_be_chosen_by_their_type() -> None:
 
     policy = RetryPolicy(function=replace(AGAIN, when=busy))
     other = replace(FAILED, payload=b'{"errorType": "KeyError"}')
-    machine = engine(FAILED, other)
-    error = await failed(machine, call(policy))
+    scripted = engine(FAILED, other)
+    error = await failed(scripted, call(policy))
     assert isinstance(error, FunctionError)
     assert (error.error_type, error.gave_up) == ("KeyError", GaveUp.NOT_RETRYABLE)
-    assert len(machine.script.sent) == 2
+    assert len(scripted.script.sent) == 2
 
 
 @pytest.mark.anyio
 async def test_a_function_that_failed_is_a_response_if_the_caller_wants_it_so() -> None:
-    machine = engine(FAILED, FAILED, FAILED)
+    scripted = engine(FAILED, FAILED, FAILED)
     wanted = call(RetryPolicy(function=AGAIN), raise_on_function_error=False)
-    response = await answered(machine, wanted)
+    response = await answered(scripted, wanted)
     assert response.function_error == "Unhandled"
     assert [attempt.kind for attempt in response.attempts] == [FailureKind.FUNCTION] * 3
     other = await failed(engine(REJECTED), wanted)
@@ -246,13 +246,13 @@ async def test_a_function_that_failed_is_a_response_if_the_caller_wants_it_so() 
 @pytest.mark.anyio
 async def test_a_backing_off_execution_holds_no_permit() -> None:
     clock = StuckClock()
-    machine = engine(THROTTLED, OK, limit=1, clock=clock)
+    scripted = engine(THROTTLED, OK, limit=1, clock=clock)
     async with anyio.create_task_group() as group:
-        group.start_soon(machine.execute, call(every(AGAIN)), b"")
+        group.start_soon(scripted.execute, call(every(AGAIN)), b"")
         await clock.asleep.wait()
-        assert left_over(machine) == (0, 0)
+        assert left_over(scripted) == (0, 0)
         with anyio.fail_after(60):
-            assert (await answered(machine, call())).json() == "done"
+            assert (await answered(scripted, call())).json() == "done"
         group.cancel_scope.cancel()
 
 
@@ -268,56 +268,56 @@ def hang(begun: anyio.Event) -> Callable[[], Awaitable[Reply]]:
 @pytest.mark.anyio
 async def test_cancelling_in_an_attempt_gives_the_permit_back_and_is_not_a_retry() -> None:
     begun = anyio.Event()
-    machine = engine(hang(begun), OK)
+    scripted = engine(hang(begun), OK)
     async with anyio.create_task_group() as group:
-        group.start_soon(machine.execute, call(every(FOR_EVER), idempotent=True), b"")
+        group.start_soon(scripted.execute, call(every(FOR_EVER), idempotent=True), b"")
         await begun.wait()
-        assert left_over(machine) == (1, 0)
+        assert left_over(scripted) == (1, 0)
         group.cancel_scope.cancel()
-    assert left_over(machine) == (0, 0)
-    assert len(machine.script.sent) == 1
+    assert left_over(scripted) == (0, 0)
+    assert len(scripted.script.sent) == 1
 
 
 @pytest.mark.anyio
 async def test_cancelling_while_waiting_for_a_permit_sends_nothing() -> None:
-    machine = engine(OK)
-    await machine.limiter.permit(function_key(call().parameters)).__aenter__()
+    scripted = engine(OK)
+    await scripted.limiter.permit(function_key(call().parameters)).__aenter__()
     async with anyio.create_task_group() as group:
-        group.start_soon(machine.execute, call(every(FOR_EVER)), b"")
+        group.start_soon(scripted.execute, call(every(FOR_EVER)), b"")
         await wait_all_tasks_blocked()
-        assert left_over(machine) == (1, 1)
+        assert left_over(scripted) == (1, 1)
         group.cancel_scope.cancel()
-    assert left_over(machine) == (1, 0)
-    assert machine.script.sent == []
+    assert left_over(scripted) == (1, 0)
+    assert scripted.script.sent == []
 
 
 @pytest.mark.anyio
 async def test_cancelling_in_backoff_sends_nothing_more() -> None:
     clock = StuckClock()
-    machine = engine(THROTTLED, OK, clock=clock)
+    scripted = engine(THROTTLED, OK, clock=clock)
     async with anyio.create_task_group() as group:
-        group.start_soon(machine.execute, call(every(FOR_EVER)), b"")
+        group.start_soon(scripted.execute, call(every(FOR_EVER)), b"")
         await clock.asleep.wait()
         group.cancel_scope.cancel()
-    assert left_over(machine) == (0, 0)
-    assert len(machine.script.sent) == 1
+    assert left_over(scripted) == (0, 0)
+    assert len(scripted.script.sent) == 1
 
 
 @pytest.mark.anyio
 async def test_a_scope_that_is_cancelled_already_ends_an_execution_with_a_deadline_too() -> None:
-    machine = engine(OK)
+    scripted = engine(OK)
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await machine.execute(call(every(FOR_EVER), timeout=60), b"")
+        await scripted.execute(call(every(FOR_EVER), timeout=60), b"")
         pytest.fail("the cancellation was swallowed")
-    assert left_over(machine) == (0, 0)
+    assert left_over(scripted) == (0, 0)
 
 
 @pytest.mark.anyio
 async def test_a_deadline_in_an_attempt_leaves_it_unknown_whether_it_ran() -> None:
-    machine = engine(THROTTLED, hang(anyio.Event()))
+    scripted = engine(THROTTLED, hang(anyio.Event()))
     policy = RetryPolicy(throttled=Backoff(wait=wait_fixed(0), stop=stop_never))
-    error = await failed(machine, call(policy, timeout=SHORT))
+    error = await failed(scripted, call(policy, timeout=SHORT))
     assert type(error) is DeadlineExceededError
     assert isinstance(error, TimeoutError)
     assert "waiting for the answer" in str(error)
@@ -327,55 +327,55 @@ async def test_a_deadline_in_an_attempt_leaves_it_unknown_whether_it_ran() -> No
         "TooManyRequestsException",
         "Interrupted",
     ]
-    assert len(machine.script.sent) == 2
-    assert left_over(machine) == (0, 0)
+    assert len(scripted.script.sent) == 2
+    assert left_over(scripted) == (0, 0)
 
 
 @pytest.mark.anyio
 async def test_a_deadline_while_waiting_for_a_permit_means_that_nothing_was_sent() -> None:
-    machine = engine(OK)
-    await machine.limiter.permit(function_key(call().parameters)).__aenter__()
-    error = await failed(machine, call(timeout=SHORT))
+    scripted = engine(OK)
+    await scripted.limiter.permit(function_key(call().parameters)).__aenter__()
+    error = await failed(scripted, call(timeout=SHORT))
     assert type(error) is DeadlineExceededError
     assert error.delivery is Delivery.NOT_SENT
     assert error.attempts == ()
     assert error.__cause__ is None
-    assert left_over(machine) == (1, 0)
-    assert machine.script.sent == []
+    assert left_over(scripted) == (1, 0)
+    assert scripted.script.sent == []
 
 
 @pytest.mark.anyio
 async def test_a_deadline_in_backoff_tells_of_the_failure_before_it() -> None:
     throttled = replace(THROTTLED, retry_after="3")
-    machine = engine(throttled, clock=StuckClock())
+    scripted = engine(throttled, clock=StuckClock())
     # A hint that is cut to less than the deadline, on a clock that never wakes up.
     at_once = Backoff(wait=wait_fixed(0), stop=stop_never)
     policy = RetryPolicy(throttled=at_once, max_retry_after=0.01)
-    error = await failed(machine, call(policy, timeout=0.5))
+    error = await failed(scripted, call(policy, timeout=0.5))
     assert type(error) is DeadlineExceededError
     assert isinstance(error.__cause__, ThrottledError)
     assert error.delivery is Delivery.REJECTED
     assert error.retry_after == 3.0
-    assert len(error.attempts) == len(machine.script.sent) == 1
-    assert left_over(machine) == (0, 0)
+    assert len(error.attempts) == len(scripted.script.sent) == 1
+    assert left_over(scripted) == (0, 0)
 
 
 @pytest.mark.anyio
 async def test_a_wait_across_the_deadline_is_not_started() -> None:
-    machine = engine(replace(THROTTLED, retry_after="30"))
-    error = await failed(machine, call(every(FOR_EVER), timeout=20))
+    scripted = engine(replace(THROTTLED, retry_after="30"))
+    error = await failed(scripted, call(every(FOR_EVER), timeout=20))
     assert type(error) is ThrottledError
     assert (error.gave_up, error.retry_after) == (GaveUp.DEADLINE, 30.0)
-    assert machine.clock.slept == []
+    assert scripted.clock.slept == []
 
 
 @pytest.mark.anyio
 async def test_an_error_that_would_wait_too_long_keeps_its_own_hint_and_its_own_cause() -> None:
     own = ConnectionResetError("mine")
-    machine = engine(
+    scripted = engine(
         replace(THROTTLED, retry_after="3"), replace(THROTTLED, retry_after="30", cause=own)
     )
-    error = await failed(machine, call(every(FOR_EVER), timeout=20))
+    error = await failed(scripted, call(every(FOR_EVER), timeout=20))
     assert type(error) is ThrottledError
     assert (error.gave_up, error.retry_after) == (GaveUp.DEADLINE, 30.0)
     assert error.__cause__ is own
@@ -386,11 +386,11 @@ async def test_an_error_that_would_wait_too_long_keeps_its_own_hint_and_its_own_
 async def test_a_budget_is_kept_for_each_function_and_says_when_it_was_the_reason() -> None:
     budget = RetryBudget(ratio=0, per_second=0, burst=1)
     policy = replace(every(FOR_EVER), budget=budget)
-    machine = engine(THROTTLED, THROTTLED, THROTTLED, OK)
-    error = await failed(machine, call(policy))
+    scripted = engine(THROTTLED, THROTTLED, THROTTLED, OK)
+    error = await failed(scripted, call(policy))
     assert (error.gave_up, len(error.attempts)) == (GaveUp.BUDGET, 2)
     other = replace(call(policy), parameters=checked("other"))
-    assert len((await answered(machine, other)).attempts) == 2
+    assert len((await answered(scripted, other)).attempts) == 2
 
 
 ANSWERS: dict[str, Reply | Failure] = {
@@ -422,14 +422,14 @@ def test_attempts_equal_deliveries_for_any_answers(
             throttled=FOR_EVER, not_ready=AGAIN, service=AGAIN, transport=AGAIN, function=AGAIN
         )
         for own in names:
-            machine = engine(*(ANSWERS[name] for name in own), *[OK] * 9, limit=limit, clock=clock)
-            ended = await machine.execute(call(policy, idempotent=idempotent), b"")
-            assert len(ended.attempts) == len(machine.script.sent) == machine.tally.attempts
+            scripted = engine(*(ANSWERS[name] for name in own), *[OK] * 9, limit=limit, clock=clock)
+            ended = await scripted.execute(call(policy, idempotent=idempotent), b"")
+            assert len(ended.attempts) == len(scripted.script.sent) == scripted.tally.attempts
             assert [a.number for a in ended.attempts] == [*range(1, len(ended.attempts) + 1)]
             for attempt, name in zip(ended.attempts, own, strict=False):
                 if attempt.delay is not None:
                     assert attempt.delay >= (7.0 if name == "hinted" else 2.0)
                     assert idempotent or attempt.delivery is not Delivery.UNKNOWN
-            assert left_over(machine) == (0, 0)
+            assert left_over(scripted) == (0, 0)
 
     anyio.run(play, backend=backend)

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("tries", [1, 2 * KEPT_ATTEMPTS, 2 * KEPT_ATTEMPTS + 1, 500])
 async def test_of_very_many_attempts_the_first_and_the_last_are_kept(tries: int) -> None:
     policy = RetryPolicy(throttled=Backoff(wait=wait_none(), stop=stop_after_attempt(tries)))
-    machine = engine(*[THROTTLED] * tries)
-    error = await machine.execute(call(policy), b"1")
+    scripted = engine(*[THROTTLED] * tries)
+    error = await scripted.execute(call(policy), b"1")
     assert isinstance(error, ThrottledError)
     assert error.gave_up is (GaveUp.NOT_RETRYABLE if tries == 0 else GaveUp.ATTEMPTS)
     kept = [attempt.number for attempt in error.attempts]
@@ -24,5 +24,5 @@ async def test_of_very_many_attempts_the_first_and_the_last_are_kept(tries: int)
         numbers if tries <= most else numbers[:KEPT_ATTEMPTS] + numbers[-KEPT_ATTEMPTS:]
     )
     assert sum(attempt.omitted for attempt in error.attempts) == tries - len(kept)
-    assert len(machine.script.sent) == tries
+    assert len(scripted.script.sent) == tries
     assert f"{tries} attempt" in str(error)

@@ -9,11 +9,11 @@ from asyncinvoke import InvalidRequestError, Outcome, RejectedError, Request
 from asyncinvoke._engine.calls import check_timeout
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._model.failure import Failure, TransportFault
-from tests.doubles.engine import OK, REJECTED, Machine, engine, item_work
+from tests.doubles.engine import OK, REJECTED, ScriptedEngine, engine, item_work
 
 
-def work_of(machine: Machine, key: Any = None, **options: Any) -> ItemWork:
-    return item_work(machine, options, key=key)
+def work_of(scripted: ScriptedEngine, key: Any = None, **options: Any) -> ItemWork:
+    return item_work(scripted, options, key=key)
 
 
 async def outcome_of(item: object, *answers: Any, key: Any = None, **options: Any) -> Outcome:
@@ -59,11 +59,11 @@ class Odd:
 )
 @pytest.mark.anyio
 async def test_an_item_that_cannot_be_sent_is_one_failed_outcome(item: object) -> None:
-    machine = engine()
-    outcome = await work_of(machine)(0, item)
+    scripted = engine()
+    outcome = await work_of(scripted)(0, item)
     assert isinstance(outcome.error, InvalidRequestError)
     assert outcome.attempts == ()
-    assert machine.script.sent == []
+    assert scripted.script.sent == []
 
 
 @pytest.mark.anyio
@@ -88,12 +88,12 @@ async def test_a_key_that_cannot_be_found_is_one_failed_outcome() -> None:
 
 @pytest.mark.anyio
 async def test_a_request_replaces_the_options_of_the_map_for_itself() -> None:
-    machine = engine(OK, OK, OK)
-    work = work_of(machine, key=str, qualifier="live", log_type="Tail", tenant_id="t")
+    scripted = engine(OK, OK, OK)
+    work = work_of(scripted, key=str, qualifier="live", log_type="Tail", tenant_id="t")
     await work(0, 1)
     await work(1, Request(payload=2, qualifier="7", invocation_type="DryRun", tenant_id="u"))
     outcome = await work(2, Request(payload=3, function_name="other", key="own"))
-    (first, _), (second, body), (third, _) = machine.script.sent
+    (first, _), (second, body), (third, _) = scripted.script.sent
     assert (str(first.target), first.log_type, first.tenant_id) == ("work:live", "Tail", "t")
     assert (str(second.target), second.log_type, second.tenant_id) == ("work:7", "Tail", "u")
     assert (second.invocation_type, body) == ("DryRun", b"2")
@@ -146,11 +146,11 @@ async def key_of_the_caller(item: object) -> str:
 
 
 def test_a_key_that_would_have_to_be_awaited_is_refused_before_anything_is_sent() -> None:
-    machine = engine()
+    scripted = engine()
     with pytest.raises(InvalidRequestError, match="key must be a plain function"):
-        work_of(machine, key_of_the_caller)
+        work_of(scripted, key_of_the_caller)
     with pytest.raises(InvalidRequestError, match="key must be a function, not str"):
-        work_of(machine, "id")
+        work_of(scripted, "id")
 
 
 @pytest.mark.anyio

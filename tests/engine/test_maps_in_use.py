@@ -35,7 +35,7 @@ from asyncinvoke._model.response import Reply
 from asyncinvoke._request.payload import encode_json
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.testing import FakeLambda, InstantClock
-from tests.doubles.engine import FAILED, NOT_READY, REJECTED, SERVICE, Script
+from tests.doubles.engine import FAILED, NOT_READY, REJECTED, SERVICE, ScriptedTransport
 
 from .works import SOON, silent, tasks
 
@@ -116,13 +116,13 @@ def of_a_policy(state: RetryCallState) -> float:
 async def test_a_policy_that_raises_is_heard_while_the_input_is_silent() -> None:
     retry = RetryPolicy(not_sent=Backoff(wait=of_a_policy, stop=stop_never))
     answers = [Failure(fault=TransportFault.CONNECT, phase=Phase.CONNECTING, message="refused")]
-    async with Invoker(transport=Script(answers)) as invoker:
+    async with Invoker(transport=ScriptedTransport(answers)) as invoker:
         with pytest.raises(LookupError, match="mine"):
             async with invoker.map("work", silent(1), retry=retry) as run:
                 await collected(run)
 
 
-class Broken(Script):
+class Broken(ScriptedTransport):
     """A transport with a fault in its own code."""
 
     async def send(self, *given: Any) -> Any:
@@ -374,7 +374,7 @@ async def test_refusals_for_different_reasons_do_not_stop_a_run() -> None:
     assert codes == {"ResourceNotFoundException", "AccessDeniedException"}
 
 
-class Alternating(Script):
+class Alternating(ScriptedTransport):
     def __init__(self) -> None:
         super().__init__([])
 
@@ -404,7 +404,7 @@ async def test_a_run_that_waits_says_why(local: LocalLambda) -> None:
 # Nothing is reached
 
 
-class Outage(Script):
+class Outage(ScriptedTransport):
     """Refuses connections until so many were tried, and then answers."""
 
     def __init__(self, refusals: int) -> None:

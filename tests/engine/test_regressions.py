@@ -41,7 +41,7 @@ from tests.doubles.engine import (
     OK,
     THROTTLED,
     FakeClock,
-    Machine,
+    ScriptedEngine,
     StuckClock,
     call,
     engine,
@@ -51,8 +51,8 @@ from tests.doubles.engine import (
 from tests.doubles.fault_endpoint import FaultEndpoint
 
 
-def work_of(machine: Machine, retry: RetryPolicy) -> ItemWork:
-    return item_work(machine, {"retry": retry})
+def work_of(scripted: ScriptedEngine, retry: RetryPolicy) -> ItemWork:
+    return item_work(scripted, {"retry": retry})
 
 
 async def forever(index: int, item: object) -> Outcome:
@@ -210,12 +210,12 @@ async def test_the_response_of_a_function_error_tells_its_attempts() -> None:
 @pytest.mark.anyio
 async def test_a_retry_is_counted_when_it_is_started() -> None:
     clock = StuckClock()
-    machine = engine(THROTTLED, clock=clock)
+    scripted = engine(THROTTLED, clock=clock)
     policy = every(Backoff(wait=wait_fixed(1), stop=stop_never))
     async with anyio.create_task_group() as group:
-        group.start_soon(machine.execute, call(policy), b"")
+        group.start_soon(scripted.execute, call(policy), b"")
         await clock.asleep.wait()
-        assert (machine.tally.attempts, machine.tally.retries) == (1, 0)
+        assert (scripted.tally.attempts, scripted.tally.retries) == (1, 0)
         group.cancel_scope.cancel()
 
 
@@ -225,16 +225,16 @@ NO_FILE = Failure(fault=TransportFault.FILES, phase=Phase.CONNECTING)
 @pytest.mark.anyio
 async def test_a_retry_that_gets_no_permit_is_none() -> None:
     clock = FakeClock()
-    machine = engine(THROTTLED, OK, clock=clock)
+    scripted = engine(THROTTLED, OK, clock=clock)
     policy = every(Backoff(wait=wait_fixed(1), stop=stop_never))
 
     async def close_and_sleep(seconds: float) -> None:
-        machine.limiter.close()
+        scripted.limiter.close()
 
     clock.sleep = close_and_sleep  # type: ignore[method-assign]  # the limiter closes meanwhile
-    ended = await machine.execute(call(policy), b"")
+    ended = await scripted.execute(call(policy), b"")
     assert isinstance(ended, TransportError)
-    assert (machine.tally.attempts, machine.tally.retries) == (1, 0)
+    assert (scripted.tally.attempts, scripted.tally.retries) == (1, 0)
 
 
 @pytest.mark.anyio
@@ -249,38 +249,38 @@ async def test_a_retry_without_a_file_is_counted_no_more_than_its_attempt() -> N
         gone.set()
         return OK
 
-    machine = engine(lasting, THROTTLED, NO_FILE, last, limit=2)
+    scripted = engine(lasting, THROTTLED, NO_FILE, last, limit=2)
     wanted = call(every(Backoff(wait=wait_fixed(1), stop=stop_never)))
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
-            group.start_soon(machine.execute, wanted, b"")
+            group.start_soon(scripted.execute, wanted, b"")
             await wait_all_tasks_blocked()
-            group.start_soon(machine.execute, wanted, b"")
-    assert len(machine.script.sent) == 4
-    assert (machine.tally.attempts, machine.tally.retries) == (3, 1)
+            group.start_soon(scripted.execute, wanted, b"")
+    assert len(scripted.script.sent) == 4
+    assert (scripted.tally.attempts, scripted.tally.retries) == (3, 1)
 
 
 @pytest.mark.anyio
 async def test_a_pause_before_the_first_attempt_forgives_the_pause_and_not_the_wait_for_a_permit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    machine = engine(OK, clock=StuckClock())
-    clock, wanted = machine.clock, call(timeout=10)
+    scripted = engine(OK, clock=StuckClock())
+    clock, wanted = scripted.clock, call(timeout=10)
     deadlines: list[float] = []
 
     def progress(deadline: float) -> Progress:
         deadlines.append(deadline)
         return Progress(math.inf)
 
-    monkeypatch.setattr(machine.engine, "progress", progress)
-    brake = Brake(machine.limiter.withdraw)
-    transport = guarded(machine.script, machine.waits)
+    monkeypatch.setattr(scripted.engine, "progress", progress)
+    brake = Brake(scripted.limiter.withdraw)
+    transport = guarded(scripted.script, scripted.waits)
     began = clock.now
     async with (
         anyio.create_task_group() as group,
-        machine.limiter.permit(wanted.key, deadline=math.inf),
+        scripted.limiter.permit(wanted.key, deadline=math.inf),
     ):
-        group.start_soon(machine.engine.execute, transport, wanted, b"", brake)
+        group.start_soon(scripted.engine.execute, transport, wanted, b"", brake)
         await wait_all_tasks_blocked()
         for waited, paused in [(6, 100), (1, 1000)]:
             clock.now += waited
@@ -299,9 +299,9 @@ async def test_an_interrupted_attempt_keeps_the_failure_before_it_as_its_cause()
     async def hang() -> Any:
         await anyio.sleep_forever()
 
-    machine = engine(THROTTLED, hang)
+    scripted = engine(THROTTLED, hang)
     policy = every(Backoff(wait=wait_fixed(0), stop=stop_never))
-    ended = await machine.execute(call(policy, timeout=0.3), b"")
+    ended = await scripted.execute(call(policy, timeout=0.3), b"")
     assert not isinstance(ended, Response)
     assert ended.__cause__ is not None
 
@@ -322,11 +322,11 @@ def broken_wait(state: RetryCallState) -> float:
 async def test_an_error_of_the_callers_own_policy_is_never_an_exception_group(
     backoff: Backoff,
 ) -> None:
-    machine = engine(OK, THROTTLED, OK)
+    scripted = engine(OK, THROTTLED, OK)
     raised: BaseException | None = None
     try:
         async with open_run(
-            range(3), work_of(machine, every(backoff)), concurrency=1, ordered=True
+            range(3), work_of(scripted, every(backoff)), concurrency=1, ordered=True
         ) as run:
             assert len([outcome async for outcome in run]) == 3
     except BaseException as error:

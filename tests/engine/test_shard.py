@@ -92,18 +92,18 @@ def test_all_shards_together_send_every_item_once(
 
     async def play() -> None:
         for number in range(1, of + 1):
-            machine, function = engine(limit=100), Function()
-            machine.script = function  # type: ignore[assignment]  # it sends, and no more is asked
-            work = item_work(machine, {}, key=key_of if keyed else None)
+            scripted, function = engine(limit=100), Function()
+            scripted.script = function  # type: ignore[assignment]  # it sends, and no more is asked
+            work = item_work(scripted, {}, key=key_of if keyed else None)
             batcher = None
             if batch is not None:
-                batcher = Batcher(BatchWork(work, Batch(batch)), clock=machine.clock)
+                batcher = Batcher(BatchWork(work, Batch(batch)), clock=scripted.clock)
             run_of = open_run(
                 payloads,
                 work,
                 concurrency=concurrency,
                 ordered=ordered,
-                clock=machine.clock,
+                clock=scripted.clock,
                 batcher=batcher,
                 shard_filter=ShardFilter(Shard(number, of=of), work.name),
             )

@@ -83,9 +83,9 @@ class _OfTheCaller:
 
 @asynccontextmanager
 async def streamed(transport: Any) -> AsyncIterator[ResponseStream]:
-    machine = engine()
-    its = guarded(transport, machine.engine.waits)
-    async with open_stream(machine.engine, its, call(), b"{}") as stream:
+    scripted = engine()
+    its = guarded(transport, scripted.engine.waits)
+    async with open_stream(scripted.engine, its, call(), b"{}") as stream:
         yield stream
 
 
@@ -221,9 +221,9 @@ async def test_a_retry_of_a_stream_is_counted_when_its_attempt_begins() -> None:
         async def open(self, *_: Any) -> Any:
             return self.answers.pop() if self.answers else await super().open()
 
-    machine = engine()
+    scripted = engine()
     policy = every(Backoff(wait=wait_fixed(1), stop=stop_never))
     transport = ThrottledOnce(1, is_ours=True)
-    async with open_stream(machine.engine, transport, call(policy), b"{}") as stream:
-        assert (machine.tally.attempts, machine.tally.retries) == (2, 1)
+    async with open_stream(scripted.engine, transport, call(policy), b"{}") as stream:
+        assert (scripted.tally.attempts, scripted.tally.retries) == (2, 1)
         assert [chunk async for chunk in stream] == [b"0"]

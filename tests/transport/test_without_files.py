@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.counting_server import Act, CountingServer
-from tests.doubles.messages import Received, complete_frame, natural_answer, stream_answer
+from tests.doubles.messages import Received, complete_frame, echo_answer, stream_answer
 from tests.transport.ways import WAYS
 from tests.transport.without_files import LOOPS, PLACES
 
@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 def answer(request: Received) -> bytes:
     streams = "response-streaming" in request.target
-    return stream_answer(complete_frame()) if streams else natural_answer(request)
+    return stream_answer(complete_frame()) if streams else echo_answer(request)
 
 
 @pytest.mark.parametrize("loop", LOOPS)

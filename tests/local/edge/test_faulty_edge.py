@@ -38,7 +38,7 @@ from asyncinvoke.local import (
 )
 from tests.doubles.handlers import echo, until
 from tests.doubles.sessions import SESSION
-from tests.doubles.sockets import INVOKE, SIGNATURE, STREAM, asking, connected, raw
+from tests.doubles.sockets import INVOKE, SIGNATURE, STREAM, connected, raw, request_bytes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("functions")]
 
@@ -166,7 +166,7 @@ async def test_a_scripted_stream_ends_on_the_wire_as_it_says(
     def read() -> tuple[bytes, type[Exception] | None]:
         received = b""
         with connected(local.url) as sock:
-            sock.sendall(asking("words", b"1", operation=STREAM))
+            sock.sendall(request_bytes("words", b"1", operation=STREAM))
             try:
                 while piece := sock.recv(65_536):
                     received += piece
