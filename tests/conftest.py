@@ -1,4 +1,4 @@
-"""What every test starts from: no AWS settings of the machine, and both event loops."""
+"""Fixtures of every test: no AWS settings of the machine, and both event loops."""
 
 import gc
 import os
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.doubles.forked import FORKER
 
-# A machine that is busy finds no fault in a property.
+# A property must not fail because the machine is busy.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
 
@@ -27,7 +27,7 @@ LONGEST = (
     "invoker/test_invoker.py",
     "invoker/test_fault_properties.py",
     "transport/test_phases.py",
-    "attack/test_ends.py",
+    "attack/test_closing.py",
     "cli/test_processes.py",
     "cli/demo/test_demo.py",
     "independent/test_tracing.py",
@@ -35,17 +35,17 @@ LONGEST = (
     "transport/test_credentials.py",
     "limits/test_over_http.py",
     "attack/test_cycles.py",
-    "attack/test_stream_ends.py",
+    "attack/test_stream_endings.py",
     "test_documented_examples.py",
     "attack/test_outages.py",
     "limits/test_costs.py",
     "testing/fake/test_contract.py",
 )
-"""The files that take longest, the longest first; what they are is no more than a matter of speed."""
+"""The slowest files, slowest first; the list only affects speed."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes long, where files go to several processes: or it is all that is left."""
+    """Run slow files first in parallel runs, so that they are not left to the end."""
     if hasattr(config, "workerinput"):
         folder = Path(__file__).parent
         ranks = {folder / name: rank for rank, name in enumerate(LONGEST)}
@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported and collected out of each later look for garbage: it makes none."""
+    """Exclude everything imported and collected so far from later garbage collections."""
     gc.collect()
     gc.freeze()
 
@@ -64,8 +64,8 @@ def _forker() -> Iterator[None]:
     FORKER.close()
 
 
-# A suite that is started in the background, or by nohup, inherits signals that are ignored, and so
-# would the programs that its tests end by signals.
+# A suite that is started in the background or by nohup inherits ignored signals, and so would the
+# programs that its tests end by signals.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         _is_interrupt = _number is signal.SIGINT
@@ -82,7 +82,7 @@ def _aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    # Without it, a test without credentials would ask the machine's metadata service for some.
+    # Otherwise a test without credentials would query the machine's metadata service.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     # A proxy of the machine could not reach a server on loopback.
     monkeypatch.setenv("no_proxy", "127.0.0.1")

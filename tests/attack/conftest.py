@@ -1,4 +1,4 @@
-"""Shared fixtures: a certificate authority, a server certificate, an environment, and event loops."""
+"""Shared fixtures: a certificate authority, a server certificate, an environment, and loops."""
 
 from pathlib import Path
 

@@ -33,7 +33,7 @@ class LogHandler(logging.Handler):
 
 
 async def run(task: dict[str, Any]) -> dict[str, Any]:
-    """Map over the items, with all file descriptors in use before or after the invoker is opened."""
+    """Map over the items, with all descriptors in use before or after the invoker is opened."""
     lines = LogHandler()
     logging.getLogger("asyncinvoke").addHandler(lines)
     logging.getLogger("asyncinvoke").setLevel(logging.INFO)

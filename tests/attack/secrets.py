@@ -84,7 +84,7 @@ def leaks_of(error: BaseException) -> set[str]:
 
 
 def _locals(error: BaseException) -> Iterator[tuple[str, str, str]]:
-    """Yield the locals of our frames and the SDK's, as a debugger or an error tracker shows them."""
+    """Yield the locals of our frames and the SDK's, as debuggers and error trackers show them."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if not frame.f_code.co_filename.startswith(PACKAGES):
             continue

@@ -39,8 +39,9 @@ async def test_wherever_a_tls_exchange_is_cut_nothing_untrue_is_said(
     monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.bundle))
     contradictions = []
     tls = identity.server_context()
-    # On uvloop, after an early end of a handshake, uvloop and aiohttp may both close the descriptor, the
-    # second time someone else's (MagicStack/uvloop#653); the benchmark does it in a process of its own.
+    # On uvloop, after an early end of a handshake, uvloop and aiohttp may both close the
+    # descriptor, the second time someone else's (MagicStack/uvloop#653); the benchmark uses a
+    # separate process.
     async with open_cutter("200", transport=transport, tls=tls) as cutter:
         for cut in tls_cuts(cutter.exchange, 3, in_handshake=isinstance(anyio_backend, str)):
             said = await cutter.cut(cut)

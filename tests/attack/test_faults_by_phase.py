@@ -1,4 +1,4 @@
-"""Every fault of the table, on both loops and transports: error, code, delivery, attempts, count."""
+"""Every fault of the table, on both loops and transports: its error, delivery and count."""
 
 import dataclasses
 import re

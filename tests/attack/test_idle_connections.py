@@ -80,7 +80,8 @@ async def test_what_was_closed_while_the_loop_stood_still_is_not_used(
         async with open_invoker(server.url, transport=transport) as invoker:
             assert await together(invoker, 3) == [0, 1, 2]
             await until(lambda: server.connections >= 1)
-            # It returns when the server has closed, and blocks the event loop, which does not notice that.
+            # It returns when the server has closed, and blocks the event loop, which does not
+            # notice that.
             assert server.close_idle() >= 1
             assert await together(invoker, 3) == [0, 1, 2]
             assert invoker.statistics().attempts == server.whole == 6

@@ -1,4 +1,4 @@
-"""An error that is no `Exception`, such as Ctrl-C, leaves a map unchanged, wherever it is raised."""
+"""An error that is no `Exception`, such as Ctrl-C, leaves a map unchanged, wherever raised."""
 
 from collections.abc import Callable
 from typing import Any

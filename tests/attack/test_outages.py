@@ -50,7 +50,7 @@ class Outage:
 def role_through(
     act: Act | None,
 ) -> Callable[[Environment], contextlib.AbstractContextManager[Outage]]:
-    """Credentials come from STS, which performs an act during the outage, or the token file is deleted.
+    """Credentials come from STS, which fails during the outage, or the token file is deleted.
 
     Until the outage is over, credentials are renewed before each call.
     """

@@ -224,7 +224,7 @@ class Interrupt(BaseException):
 
 
 async def cancelled_by_a_scope(call: Callable[[], Awaitable[object]], at: Event) -> None:
-    """Cancel a call in progress by a cancel scope, and raise the cancellation where it is visible."""
+    """Cancel a call in progress by a cancel scope, and raise the cancellation if visible."""
 
     async def watch() -> None:
         await until(at.is_set)

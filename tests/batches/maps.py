@@ -1,4 +1,4 @@
-"""Maps in batches over a transport without a wire, which sees every batch."""
+"""Maps in batches over a transport without a network, which records every batch."""
 
 import json
 from collections.abc import Callable
@@ -23,8 +23,8 @@ SOON = 60.0
 """Where a hang would be the fault that a test looks for; never reached otherwise."""
 
 
-class HandClock(FakeClock):
-    """A clock whose sleeps end when a test says so."""
+class ManualClock(FakeClock):
+    """A clock whose sleeps end when a test advances it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class HandClock(FakeClock):
 
 
 class Function:
-    """Answers batches; what it does with one is given, and by default it echoes."""
+    """A transport that answers batches by a given function; by default it echoes."""
 
     def __init__(self, answer: Callable[[Any], Any] = lambda payload: payload) -> None:
         self._answer = answer
@@ -94,7 +94,7 @@ def batched(
 ) -> AbstractAsyncContextManager[MapRun]:
     """Return a map in batches over a function."""
     scripted = engine(limit=1_000, clock=clock)
-    scripted.script = function  # type: ignore[assignment]  # it sends, which is all that is asked of it
+    scripted.script = function  # type: ignore[assignment]  # only its `send` is used
     work = item_work(scripted, options, key=key)
     return open_run(
         payloads,

@@ -1,4 +1,4 @@
-"""`docs/batches.md`: every example runs, and what it says of each shape is so."""
+"""`docs/batches.md`: every example runs, and the description of each shape is correct."""
 
 import re
 import textwrap

@@ -1,4 +1,4 @@
-"""A map in batches: one outcome for each item, however batches close, fail and end."""
+"""A map in batches yields one outcome for each item, however batches close, fail and end."""
 
 import gc
 import json
@@ -34,13 +34,13 @@ from asyncinvoke._engine.batcher import MOST_OPEN, PAUSE
 from asyncinvoke._engine.buffer import AHEAD
 from asyncinvoke.testing import FakeLambda
 from tests.doubles.engine import FAILED, LOST, REJECTED, THROTTLED
-from tests.engine.works import silent, tasks, trickle
+from tests.engine.map_doubles import silent, tasks, trickle
 
-from .maps import SOON, Function, HandClock, batched
+from .maps import SOON, Function, ManualClock, batched
 
 
 def strict(payload: Any) -> Any:
-    """What a function of the shape `items` does that fails multiples of three, and forgets of four."""
+    """A function of the shape `items` that fails multiples of three and omits multiples of four."""
     return {
         "results": [
             {"id": item["id"], "error": {"type": "Odd", "message": "three"}}
@@ -130,7 +130,9 @@ async def outcomes_of(function: Function, payloads: object, batch: Batch, **opti
 @pytest.mark.anyio
 async def test_a_batch_closes_at_its_count_and_at_the_end() -> None:
     function = Function()
-    await outcomes_of(function, range(10), Batch(4), clock=HandClock())  # on which nothing pauses
+    await outcomes_of(
+        function, range(10), Batch(4), clock=ManualClock()
+    )  # on which the input never pauses
     assert function.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
@@ -143,7 +145,7 @@ async def test_a_batch_closes_at_its_bytes_and_a_larger_item_travels_alone() -> 
 
 @pytest.mark.anyio
 async def test_a_batch_closes_when_the_input_pauses() -> None:
-    function, clock = Function(), HandClock()
+    function, clock = Function(), ManualClock()
     async with batched(function, silent(1, 2, 3), Batch(50), clock=clock) as run:
         await wait_all_tasks_blocked()
         assert function.batches == []
@@ -155,7 +157,7 @@ async def test_a_batch_closes_when_the_input_pauses() -> None:
 
 @pytest.mark.anyio
 async def test_a_batch_stays_open_while_the_input_goes_on() -> None:
-    function, clock = Function(), HandClock()
+    function, clock = Function(), ManualClock()
     send, receive = anyio.create_memory_object_stream[int](0)
     async with send, receive, batched(function, receive, Batch(50), clock=clock) as run:
         for number in range(4):
@@ -176,7 +178,7 @@ async def test_a_batch_stays_open_while_the_input_goes_on() -> None:
 async def test_an_item_that_cannot_be_sent_is_its_own_failure_and_not_the_batch_s() -> None:
     function = Function()
     wrong = [{1, 2}, b"{not json", b"x" * 6_291_457, Request(payload=1, qualifier="a b")]
-    wrong += ['"' * 6_291_450]  # it fits as it is, and not once it is quoted in a list
+    wrong += ['"' * 6_291_450]  # it fits by itself, but not quoted in a list
     ended = await outcomes_of(function, [0, *wrong, b"[5]", None], Batch(50))
     assert [each.ok for each in ended] == [True] + [False] * 5 + [True] * 2
     assert all(isinstance(each.error, InvalidRequestError) for each in ended[1:6])
@@ -317,12 +319,12 @@ async def test_batches_that_are_full_of_bytes_are_read_no_further_ahead_either()
 
 @pytest.mark.anyio
 async def test_a_slow_consumer_makes_no_small_batches() -> None:
-    function, clock = Function(), HandClock()
+    function, clock = Function(), ManualClock()
     taken = 0
     async with batched(function, range(60), Batch(10), clock=clock) as run:
         async for _ in run:
             taken += 1
-            # For the input it is a pause whenever the consumer has not made room.
+            # The input seems to pause whenever the consumer has not made room.
             for _ in range(2):
                 await wait_all_tasks_blocked()
                 clock.move(PAUSE)
@@ -334,7 +336,7 @@ async def test_a_slow_consumer_makes_no_small_batches() -> None:
 async def test_stopping_lets_what_is_in_flight_end_and_sends_no_other_batch() -> None:
     function = Function()
     function.gate = anyio.Event()
-    async with batched(function, silent(*range(5)), Batch(3), clock=HandClock()) as run:
+    async with batched(function, silent(*range(5)), Batch(3), clock=ManualClock()) as run:
         await wait_all_tasks_blocked()
         run.stop()
         function.gate.set()
@@ -345,7 +347,7 @@ async def test_stopping_lets_what_is_in_flight_end_and_sends_no_other_batch() ->
 
 @pytest.mark.anyio
 async def test_a_pause_holds_batches_back_and_none_is_lost() -> None:
-    function, clock = Function(), HandClock()
+    function, clock = Function(), ManualClock()
     async with batched(function, silent(*range(5)), Batch(3), clock=clock) as run:
         run.pause()
         await wait_all_tasks_blocked()
@@ -369,7 +371,7 @@ async def test_an_input_that_raises_does_so_after_the_outcomes_of_what_was_read(
     function = Function()
     ended: list[int] = []
     with pytest.raises(OSError, match="gone"):
-        await drain(batched(function, broken(), Batch(3), clock=HandClock()), ended)
+        await drain(batched(function, broken(), Batch(3), clock=ManualClock()), ended)
     assert sorted(ended) == list(range(7))
     assert sorted(function.sizes) == [1, 3, 3]
 
@@ -377,7 +379,7 @@ async def test_an_input_that_raises_does_so_after_the_outcomes_of_what_was_read(
 @pytest.mark.anyio
 async def test_leaving_early_leaves_no_task_behind_and_sends_no_more() -> None:
     before, function = tasks(), Function()
-    async with batched(function, count(), Batch(3), clock=HandClock()) as run:
+    async with batched(function, count(), Batch(3), clock=ManualClock()) as run:
         await anext(run)
     assert tasks() == before
     sent = len(function.sent)
@@ -390,7 +392,7 @@ async def test_cancelling_the_block_cancels_its_batches_and_its_watch() -> None:
     before, function = tasks(), Function()
     function.gate = anyio.Event()
     with anyio.CancelScope() as scope:
-        async with batched(function, silent(*range(7)), Batch(3), clock=HandClock()) as run:
+        async with batched(function, silent(*range(7)), Batch(3), clock=ManualClock()) as run:
             await wait_all_tasks_blocked()
             scope.cancel()
             await anext(run)
@@ -418,7 +420,7 @@ async def test_a_shape_that_cannot_pack_fails_its_items_and_nothing_is_sent() ->
 
 
 class Interrupt(BaseException):
-    """What an interrupt is: no `Exception`."""
+    """Stands for an interrupt, which is no `Exception`."""
 
 
 @pytest.mark.parametrize("closed", ["full", "ended", "paused"])
@@ -480,7 +482,7 @@ async def test_a_shape_that_would_have_to_be_awaited_fails_its_items_and_drops_n
     for shape, said in ((packs, "cannot pack the batch"), (unpacks, "cannot read the answer")):
         ended = await outcomes_of(function, range(3), Batch(2, shape=shape))
         assert [f"the shape {said}: TypeError" in str(each.error) for each in ended] == [True] * 3
-    gc.collect()  # where Python would say that nobody awaited it, an error here
+    gc.collect()  # Python would warn that it was never awaited, an error here
     assert len(function.sent) == 2
 
 
@@ -488,7 +490,7 @@ async def test_a_shape_that_would_have_to_be_awaited_fails_its_items_and_drops_n
 async def test_an_interrupt_out_of_a_shape_ends_the_run_as_itself() -> None:
     batch = Batch(2, shape=Broken(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        await drain(batched(Function(), silent(1, 2, 3), batch, clock=HandClock()), [])
+        await drain(batched(Function(), silent(1, 2, 3), batch, clock=ManualClock()), [])
 
 
 @pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""When a batch is closed, and that what is sent for it is never more than Lambda takes."""
+"""When a batch is closed, and that its payload never exceeds Lambda's limit."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from asyncinvoke._request.request import InvocationType
 
 
 class Bloated:
-    """Makes more of items than they are."""
+    """A shape that makes items larger."""
 
     def __init__(self, factor: int) -> None:
         self._factor = factor
@@ -36,7 +36,7 @@ def item(index: int, size: int, key: str | None = None) -> BatchItem:
 
 
 def gather(made: BatchFormat, bounds: Bounds, sizes: list[int]) -> tuple[list[Filling], list[int]]:
-    """Put items of these sizes into batches, as a map does; and those that are too large aside."""
+    """Put items of these sizes into batches, as a map does; return oversized ones apart."""
     closed, refused = [Filling(made, bounds)], []
     for index, size in enumerate(sizes):
         each = item(index, size)
@@ -108,7 +108,7 @@ def test_exactly_what_lambda_takes_is_one_batch_and_a_byte_more_is_not(
 ) -> None:
     made = format_of(Batch(2, shape=shape))
     bounds = Bounds.of(Batch(2, shape=shape), InvocationType.REQUEST_RESPONSE)
-    text = '"é\\\\😀' * 9  # of which `sqs` makes other numbers of bytes
+    text = '"é\\\\😀' * 9  # which `sqs` encodes in other numbers of bytes
 
     def gathered(last: int) -> list[BatchItem]:
         ends = [*[""] * (count - 1), "x" * last]
@@ -154,7 +154,7 @@ def packed_by(shape: Own) -> list[Packed]:
     [
         (lambda items: {}[items[0].json()], "KeyError"),
         (lambda items: next(iter(items[:0])), "StopIteration"),
-        (lambda items: None, "it returned nothing"),  # as one that lacks its `return`
+        (lambda items: None, "it returned nothing"),  # as a function without `return` does
         (lambda items: b"", "it returned nothing"),
         (lambda items: {items[0].json()}, "it holds a value of type set, which JSON cannot hold"),
         (lambda items: items, "it holds a value of type BatchItem, which JSON cannot hold"),

@@ -35,9 +35,9 @@ from tests.doubles.counting_server import CountingServer
 from tests.doubles.messages import Received
 from tests.journal import killing, mapper
 from tests.journal.killing import ROOT, Mapper
-from tests.journal.test_bad_days import ENVIRONMENT
+from tests.journal.test_unusable_journals import ENVIRONMENT
 
-from .maps import SOON, Function, HandClock
+from .maps import SOON, Function, ManualClock
 
 
 def doubled(payload: Any) -> Any:
@@ -47,10 +47,11 @@ def doubled(payload: Any) -> Any:
 async def run(
     function: Function, payloads: Any, journal: Path | Journal, **options: Any
 ) -> list[Outcome]:
-    # A clock on which nothing pauses: however slow the disk is, batches are closed full, or last.
+    # A clock on which the input never pauses: however slow the disk is, batches are closed full, or
+    # last.
     with anyio.fail_after(SOON):
         async with (
-            Invoker(transport=function, limit=10, clock=HandClock()) as invoker,
+            Invoker(transport=function, limit=10, clock=ManualClock()) as invoker,
             invoker.map("work", payloads, journal=journal, concurrency=3, **options) as mapped,
         ):
             return [outcome async for outcome in mapped]
@@ -110,7 +111,7 @@ async def test_a_journal_that_is_deleted_ends_the_run_and_batches_not_yet_sent_s
     journal = tmp_path / "orders.run"
     with anyio.fail_after(SOON):
         async with (
-            Invoker(transport=function, clock=HandClock()) as invoker,
+            Invoker(transport=function, clock=ManualClock()) as invoker,
             invoker.map("work", count(), journal=journal, concurrency=2, batch=3) as run,
         ):
             while len(function.sent) < 2:
@@ -219,7 +220,7 @@ async def test_a_handle_with_codecs_writes_and_reads_each_item_of_a_batch() -> N
 
 
 class Endpoint:
-    """Echoes batches, counts their items, and kills a process at one of them."""
+    """An endpoint that echoes batches, counts their items, and kills a process at one of them."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -275,22 +276,22 @@ def test_a_killed_run_in_batches_runs_nothing_twice_and_names_what_is_in_doubt(
 
 
 def test_a_full_disk_ends_a_run_in_batches_and_no_item_of_it_is_lost(tmp_path: Path) -> None:
-    # A limit of the file's size stands for the disk; in a process of its own.
+    # A limit on the file size simulates a full disk, in a separate process.
     journal = tmp_path / "a.run"
     code = f"""
         import anyio, resource, signal
         from asyncinvoke import JournalError
-        from tests.journal.worlds import World
+        from tests.journal.fake_service import FakeService
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        world = World()
+        service = FakeService()
         async def main():
             resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
             try:
-                await world.map({str(journal)!r}, range(100_000), concurrency=4, batch=7)
+                await service.map({str(journal)!r}, range(100_000), concurrency=4, batch=7)
             except JournalError as error:
                 print(error)
-            ended = world.statistics
-            print(ended.succeeded, ended.failed, ended.working, sum(map(len, world.sent)))
+            ended = service.statistics
+            print(ended.succeeded, ended.failed, ended.working, sum(map(len, service.sent)))
         anyio.run(main)
     """
     done = subprocess.run(

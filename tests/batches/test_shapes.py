@@ -1,4 +1,4 @@
-"""What each shape makes of items, and what it reads in an answer: tables, and what does not fit."""
+"""How each shape encodes items and parses responses: tables, and responses that do not fit."""
 
 import json
 from collections.abc import Sequence
@@ -122,7 +122,7 @@ FITTING = [
     ),
     ("items", {"results": [{"id": "7", "error": {}}, {"id": "8", "result": 1}]}, [ItemFailed(), 1]),
     (
-        "items",  # as Lambda itself writes an error
+        "items",  # as Lambda writes an error
         {
             "results": [
                 {"id": "7", "error": {"errorType": "Busy", "errorMessage": "later"}},

@@ -1,4 +1,4 @@
-"""AWS's own batch processor, in AWS's own runtime, is the function's side: over HTTP."""
+"""AWS's batch processor, in AWS's runtime, is the function: over HTTP."""
 
 import re
 from collections import Counter
@@ -13,8 +13,8 @@ from asyncinvoke.local import LocalLambda
 SOON = 60.0
 PAGE = (Path(__file__).parents[2] / "docs" / "batches.md").read_text()
 
-# The page's own example, and what a test wants to know of it. It runs in a process of its own:
-# Powertools hooks into the SDK of the one that imports it.
+# The page's example, and what the test needs to know of it. It runs in a separate process,
+# because Powertools hooks into the SDK of the process that imports it.
 IMPORTS = """
 import os
 from pathlib import Path
@@ -51,7 +51,7 @@ def write_function(folder: Path) -> str:
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_what_powertools_names_as_failed_is_what_failed(tmp_path: Path) -> None:
     seen, calls = tmp_path / "seen", tmp_path / "calls"
-    # The last batch has nothing but failures, for which Powertools raises.
+    # The last batch has only failures, for which Powertools raises.
     orders = [{"id": f"é{n}", "amount": -1 if n % 7 == 0 or n > 89 else n} for n in range(100)]
     async with LocalLambda() as local:
         environment = {"SEEN": str(seen), "CALLS": str(calls)}

@@ -24,8 +24,8 @@ from asyncinvoke.cli.processes.part import bulk_of, settings_of
 from asyncinvoke.cli.runs.parts import all_parts, is_running, running_parts
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import merge, open_run, settle
+from tests.journal.fake_service import FakeService
 from tests.journal.killing import ROOT
-from tests.journal.worlds import World
 
 from .processes import COMMAND, Lines, Run, started
 
@@ -150,17 +150,17 @@ def test_what_cannot_become_a_journal_is_refused_before_anything_is_sent(
 def test_what_was_settled_once_the_parts_were_merged_is_not_merged_away(tmp_path: Path) -> None:
     parts = [tmp_path / f"a.run.{number}of2" for number in (1, 2)]
     for number, part in enumerate(parts, 1):
-        world = World(lost=[3])
-        anyio.run(partial(world.map, part, range(8), shard=Shard(number, of=2)))
+        service = FakeService(lost=[3])
+        anyio.run(partial(service.map, part, range(8), shard=Shard(number, of=2)))
     journal = tmp_path / "a.run"
     merge(journal, parts)
     check(bulk(journal=str(journal)), 2)
     settle(journal, position=3, ran=False)
     with pytest.raises(CommandError, match="or was settled: continue it without --processes"):
         check(bulk(journal=str(journal)), 2)
-    world = World()
-    anyio.run(partial(world.map, journal, range(8)))
-    assert world.sent == [3]
+    service = FakeService()
+    anyio.run(partial(service.map, journal, range(8)))
+    assert service.sent == [3]
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ async def test_what_processes_have_written_is_the_output_of_the_run(
 async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    let_go, began = anyio.Event(), anyio.Event()
+    release, began = anyio.Event(), anyio.Event()
     seen: list[int] = []
     pace = 0.05  # what a process begins before the signal reaches it is not the whole input
 
@@ -364,7 +364,7 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
         seen.append(event["n"])
         if len(seen) == 4:
             began.set()
-        await let_go.wait()
+        await release.wait()
         await anyio.sleep(pace)
 
     endpoint.function("held", held, timeout=60)
@@ -382,7 +382,7 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
             assert process.stderr is not None
             while b"in flight;" not in said:
                 said += await process.stderr.receive()
-            let_go.set()
+            release.set()
             async for chunk in process.stderr:
                 said += chunk
             assert await process.wait() == 130
@@ -401,14 +401,14 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
 async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    let_go, began = anyio.Event(), anyio.Event()
+    release, began = anyio.Event(), anyio.Event()
     seen: list[int] = []
 
     async def held(event: Any, context: Any) -> Any:
         seen.append(event["n"])
         if len(seen) == 4:
             began.set()
-        await let_go.wait()
+        await release.wait()
 
     endpoint.function("held", held, timeout=60)
     journal = tmp_path / "a.run"
@@ -432,7 +432,7 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
             assert f"{journal}.1of2 is running in process " in refused.err
         assert len(seen) == 4
         process.kill()
-        let_go.set()
+        release.set()
         while running_parts(str(journal)):
             await anyio.sleep(0.05)
     for part in all_parts(str(journal)):
@@ -449,12 +449,12 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
 async def test_ctrl_c_after_one_has_stopped_lets_the_others_end_what_is_in_flight(
     endpoint: LocalLambda, tmp_path: Path
 ) -> None:
-    let_go, began = anyio.Event(), anyio.Event()
+    release, began = anyio.Event(), anyio.Event()
 
     async def fails(event: Any, context: Any) -> Any:
         if event["n"] % 2:
             began.set()
-            await let_go.wait()
+            await release.wait()
         else:
             await began.wait()
             raise ValueError("too much")
@@ -479,7 +479,7 @@ async def test_ctrl_c_after_one_has_stopped_lets_the_others_end_what_is_in_fligh
             while b"in flight;" not in said:
                 said += await process.stderr.receive()
             await anyio.sleep(0.3)  # a second one would have had it leave by now
-            let_go.set()
+            release.set()
             async for chunk in process.stderr:
                 said += chunk
             assert await process.wait() == 130

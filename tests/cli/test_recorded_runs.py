@@ -52,13 +52,13 @@ class Orders:
             raise ValueError("no such account")
         return {"charged": number}
 
-    def let_go(self, number: int) -> None:
+    def release(self, number: int) -> None:
         for _ in range(number):
             self._go.release()
 
     def open(self) -> None:
         self._is_open = True
-        self.let_go(1000)
+        self.release(1000)
 
 
 @pytest.fixture
@@ -130,19 +130,19 @@ async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
 
     # Ctrl-C: what is in flight ends, nothing else begins, and a line says so.
     async with mapping(url, "--concurrency", "4") as process:
-        function.let_go(10)
+        function.release(10)
         await until(lambda: has_recorded(10) and len(function.waiting) == 4)
         process.send_signal(signal.SIGINT)
         line = await Lines(process.stderr).next()
         assert line == "waiting up to 30 s for 4 in flight; Ctrl-C again abandons them"
-        function.let_go(4)
+        function.release(4)
         assert await process.wait() == 130
     assert summary().ended == len(written()) == 14
     assert summary().may_have_run == 0
 
     # kill -9: exactly those are in doubt that the endpoint has and the journal has not.
     async with mapping(url, "--concurrency", "4") as process:
-        function.let_go(6)
+        function.release(6)
         await until(lambda: has_recorded(20) and len(function.waiting) == 4)
         in_doubt = sorted(function.waiting)
         process.kill()
@@ -224,12 +224,12 @@ async def test_a_run_is_controlled_from_another_terminal(
             for setting in (("--concurrency", "7"), ("--tolerate", "3%")):
                 group.start_soon(succeed, "set", "o.run", *setting)
         await until(lambda: len(function.waiting) == 7)
-        function.let_go(7)
+        function.release(7)
         await until(lambda: has_recorded(7) and len(function.waiting) == 7)
         # Another process is refused, and told whom it would meet.
         assert await runs("redrive", "o.run") == 2
         assert await runs("stop", "o.run") == 0
-        function.let_go(7)
+        function.release(7)
         words = await said(process)
         assert await process.wait() == 3
     assert "concurrency 7, as requested\n" in words
@@ -291,13 +291,13 @@ async def test_a_run_that_cannot_write_its_output_records_what_is_in_flight(
     ours, theirs = os.pipe()
     async with started(*words, "--concurrency", "4", stdout=theirs) as process:
         os.close(theirs)
-        function.let_go(2)
+        function.release(2)
         await until(lambda: has_recorded(2) and len(function.waiting) == 4)
         os.close(ours)
         if output != "-":
             await until(lambda: len(Path(output).read_bytes().splitlines()) == 2)
             Path(output).write_bytes(b"")
-        function.let_go(1)
+        function.release(1)
         lines = Lines(process.stderr)
         while not (await lines.next()).startswith("the output cannot be written: waiting "):
             pass

@@ -11,7 +11,7 @@ from anyio import to_thread
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import open_run
-from tests.journal.worlds import World
+from tests.journal.fake_service import FakeService
 
 from .processes import Run
 
@@ -43,7 +43,7 @@ async def test_every_command_of_the_page_runs(
     monkeypatch.chdir(tmp_path)
     Path("orders.jsonl").write_text("".join(f"{n}\n" for n in range(40)))
     # A session before, which has left something to look for.
-    await World(failing=[3], lost=IN_DOUBT).map(Path("orders.run"), list(range(20)), "charge")
+    await FakeService(failing=[3], lost=IN_DOUBT).map(Path("orders.run"), list(range(20)), "charge")
     statuses = []
     async with LocalLambda() as local:
         local.function("charge", charge)

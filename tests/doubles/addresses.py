@@ -1,4 +1,4 @@
-"""Addresses at which nobody answers: one that refuses, and one that drops every SYN."""
+"""Unreachable addresses: one that refuses connections, and one that drops every SYN."""
 
 import contextlib
 import socket
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 def refused_port() -> int:
-    """Return a port of loopback on which nobody listens."""
+    """Return a port of loopback on which nothing listens."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port: int = unused.getsockname()[1]
@@ -15,9 +15,9 @@ def refused_port() -> int:
 
 @contextlib.contextmanager
 def silent_port() -> Iterator[int]:
-    """Give a port whose queue of connections is full, so that the kernel drops every SYN.
+    """Yield a port whose queue of connections is full, so that the kernel drops every SYN.
 
-    To a client it looks like an address behind a firewall, or a VPC without a way out.
+    To a client it looks like an address behind a firewall, or a VPC without internet access.
     """
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())

@@ -6,10 +6,10 @@ import anyio
 
 
 class AcceleratedClock:
-    """Passes for an invoker's clock; sleeps that overlap do so here too, unlike on `InstantClock`.
+    """A clock for an invoker; overlapping sleeps overlap, unlike on `InstantClock`.
 
     Args:
-        factor: How many of its seconds one second takes.
+        factor: How many of its seconds pass in one real second.
     """
 
     def __init__(self, factor: float = 50.0) -> None:
@@ -26,7 +26,7 @@ class AcceleratedClock:
         return self._began + self._passed()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for so many of its own seconds."""
+        """Wait for a number of its seconds."""
         await anyio.sleep(seconds / self._factor)
 
     def _passed(self) -> float:

@@ -1,4 +1,4 @@
-"""An HTTP proxy that tunnels by CONNECT, asks for credentials, or hangs up instead."""
+"""An HTTP proxy that tunnels by CONNECT, requires credentials, or disconnects instead."""
 
 import base64
 import socket
@@ -12,7 +12,7 @@ Behaviour: TypeAlias = Literal["tunnel", "close", "reset", "stall", "refuse"]
 
 
 class ConnectProxy(LoopbackServer):
-    """Tunnels to loopback; a context manager.
+    """A proxy that tunnels to loopback; a context manager.
 
     Args:
         manners: What it does with a CONNECT: tunnel, hang up in one of two ways, say nothing, or
@@ -31,15 +31,15 @@ class ConnectProxy(LoopbackServer):
 
     @property
     def url(self) -> str:
-        """What to give as the proxy of a scheme, without credentials."""
+        """The proxy URL without credentials."""
         return f"http://127.0.0.1:{self.port}"
 
     def url_of(self, credentials: str) -> str:
-        """What to give as the proxy of a scheme, with credentials."""
+        """Return the proxy URL with credentials."""
         return f"http://{credentials}@127.0.0.1:{self.port}"
 
     def serve(self, connection: socket.socket) -> None:
-        """Take one CONNECT."""
+        """Serve one CONNECT request."""
         head = b""
         while not head.endswith(HEAD_END):
             piece = connection.recv(1)
@@ -56,7 +56,7 @@ class ConnectProxy(LoopbackServer):
             return stall(connection)
         if self._manners == "refuse":
             return self._answer(connection, b"502 Bad Gateway")
-        # Of two, each proxy reads another one, or both as one.
+        # Of two such headers, proxies read the first, the last, or both as one.
         if head.lower().count(b"\r\nproxy-authorization:") > 1 or not self._is_let_in(request):
             return self._answer(connection, b"407 Proxy Authentication Required")
         return self._tunnel(connection, request)

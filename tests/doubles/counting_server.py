@@ -1,4 +1,4 @@
-"""A raw HTTP/1.1 server that counts the requests it read whole, and is as hostile as a script says."""
+"""A raw HTTP/1.1 server that counts the requests it has read, and misbehaves by a script."""
 
 import contextlib
 import socket
@@ -17,7 +17,7 @@ Ending: TypeAlias = Literal["keep", "close", "reset", "stall"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """What the server does with one request."""
+    """What the server does with a request."""
 
     sent: bytes | Callable[[Received], bytes] = field(default=echo_answer, repr=False)
     """What it sends; by default what Lambda would."""
@@ -49,7 +49,7 @@ JUNK = Act(sent=b"\x16\x03\x01 what is this\r\n\r\n", then="close", name="junk")
 
 
 class CountingServer(LoopbackServer):
-    """Reads requests and plays a script; a context manager.
+    """A server that reads requests and plays a script; a context manager.
 
     Args:
         acts: What it does with the requests that come first, in their order.
@@ -83,28 +83,28 @@ class CountingServer(LoopbackServer):
 
     @property
     def url(self) -> str:
-        """What to give an invoker as `endpoint_url`."""
+        """The `endpoint_url` for an invoker."""
         return f"http{'' if self._tls is None else 's'}://127.0.0.1:{self.port}"
 
     @property
     def whole(self) -> int:
-        """How many requests were read whole."""
+        """The number of requests that were read completely."""
         return len(self.requests)
 
     def script(self, *acts: Act) -> None:
-        """Say what happens to the next requests; what was left of an older script is forgotten."""
+        """Set what happens to the next requests; the rest of an older script is discarded."""
         with self.changed:
             self._acts = deque(acts)
 
     def bodies(self) -> Counter[bytes]:
-        """Count the requests that were read whole, by their bodies."""
+        """Return the number of completely read requests by body."""
         with self.changed:
             return Counter(request.body for request in self.requests)
 
     def close_idle(self) -> int:
-        """Close all connections on which nothing is under way; return how many.
+        """Close all idle connections; return their number.
 
-        They are closed when this returns, whether or not the caller's loop stands still.
+        They are closed when this returns, even if the caller's event loop is blocked.
         """
         with self.changed:
             idle = list(self._idle)
@@ -116,12 +116,12 @@ class CountingServer(LoopbackServer):
         return len(idle)
 
     def send_on_idle(self, data: bytes) -> int:
-        """Send what nobody asked for on all connections on which nothing is under way."""
+        """Send unsolicited bytes on all idle connections."""
         with self.changed:
             idle = list(self._idle)
         said = 0
         for connection in idle:
-            # One that its client has closed meanwhile is idle until this side has noticed.
+            # A connection that its client has closed is idle until this side has noticed.
             with contextlib.suppress(OSError):
                 connection.sendall(data)
                 said += 1
@@ -139,7 +139,7 @@ class CountingServer(LoopbackServer):
             return stall(connection)
         if self._tls is None:
             return self._talk(connection)
-        # On any error the handshake is over, and with it the connection.
+        # Any error ends the handshake, and so the connection.
         secured = self._tls.wrap_socket(connection, server_side=True)
         self.track(secured)
         try:
@@ -158,7 +158,7 @@ class CountingServer(LoopbackServer):
         read: Callable[[int], bytes],
         read_line: Callable[[], bytes],
     ) -> bool:
-        """Take one request and play its act; return whether the connection stays open."""
+        """Read one request and perform its act; return whether the connection stays open."""
         head = self._wait_for_first_byte(connection, read)
         while not head.endswith(HEAD_END):
             line = read_line()
@@ -208,7 +208,7 @@ class CountingServer(LoopbackServer):
                 pass
         sent = act.sent if isinstance(act.sent, bytes) else act.sent(request)
         if act.then == "close" and not isinstance(connection, ssl.SSLSocket):
-            # Held back until the FIN, which then travels in the same packet.
+            # Held back until the FIN, which is then in the same packet.
             connection.sendall(sent, getattr(socket, "MSG_MORE", 0))
         else:
             connection.sendall(sent)

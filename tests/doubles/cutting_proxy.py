@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts an exchange after exactly so many bytes, or TLS records, of one direction."""
+"""A TCP proxy that cuts an exchange after a number of bytes, or TLS records, in one direction."""
 
 import contextlib
 import select
@@ -31,7 +31,7 @@ class Cut:
 
 
 class Flow:
-    """What has passed in one direction, and how much more may."""
+    """What has passed in one direction, and how much more may pass."""
 
     def __init__(self, cut: Cut | None = None) -> None:
         self._cut = cut
@@ -44,7 +44,7 @@ class Flow:
         return limit is not None and len(self.passed) >= limit
 
     def take(self, data: bytes) -> bytes:
-        """Return the part of what came that is let through."""
+        """Return the part of the received data that is forwarded."""
         self.passed += data
         limit = self._limit()
         beyond = 0 if limit is None else max(len(self.passed) - limit, 0)
@@ -52,7 +52,7 @@ class Flow:
         return data[: len(data) - beyond]
 
     def record_ends(self) -> list[int]:
-        """Return where the TLS records end whose heads have passed."""
+        """Return the ends of the TLS records whose headers have passed."""
         ends: list[int] = []
         start = 0
         while len(self.passed) >= start + _RECORD_HEAD:
@@ -61,7 +61,7 @@ class Flow:
         return ends
 
     def whole_records(self) -> int:
-        """Return how many TLS records have passed as a whole."""
+        """Return the number of TLS records that have passed completely."""
         return sum(end <= len(self.passed) for end in self.record_ends())
 
     def _limit(self) -> int | None:
@@ -75,7 +75,7 @@ class Flow:
 
 
 class CuttingProxy(LoopbackServer):
-    """Stands before a server on loopback and cuts the connections that pass; a context manager.
+    """A proxy in front of a server on loopback that cuts its connections; a context manager.
 
     Args:
         port: The server's port.
@@ -92,7 +92,7 @@ class CuttingProxy(LoopbackServer):
         """How many connections to the server it has made."""
 
     def serve(self, connection: socket.socket) -> None:
-        """Pass on what two ends say to each other, until one ends or the cut is due."""
+        """Forward data both ways until one end closes or the cut is due."""
         cut = self.cut
         flows: dict[Direction, Flow] = {
             direction: Flow(cut if cut is not None and cut.direction == direction else None)
@@ -105,7 +105,7 @@ class CuttingProxy(LoopbackServer):
         try:
             is_cut = pump(connection, server, flows)
         finally:
-            # Before the client learns of it, so that what the server counts is all there will be.
+            # Before the client notices, so that the server's counts are final by then.
             with contextlib.suppress(OSError):
                 server.shutdown(socket.SHUT_WR)
             self.untrack(server)
@@ -116,7 +116,7 @@ class CuttingProxy(LoopbackServer):
 
 
 def pump(client: socket.socket, server: socket.socket, flows: dict[Direction, Flow]) -> bool:
-    """Pass bytes on until one end closes, or one of the flows is spent: then return true."""
+    """Forward bytes until one end closes; return true if a flow has reached its cut."""
     ends: list[tuple[Direction, socket.socket, socket.socket]] = [
         ("request", client, server),
         ("answer", server, client),

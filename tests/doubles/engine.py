@@ -1,4 +1,4 @@
-"""Stand-ins for what the engine is given: a clock whose sleep takes no time, scripted answers."""
+"""Doubles for the engine: a clock whose sleep takes no time, and scripted answers."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ LOST = Failure(
 
 
 class FakeClock:
-    """A clock that moves only when somebody sleeps."""
+    """A clock that advances only by sleeping."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -82,7 +82,7 @@ Answer = Reply | Failure | Callable[[], Awaitable[Reply | Failure]]
 
 
 class ScriptedTransport:
-    """A transport that gives prepared answers in turn; a callable is awaited for its answer."""
+    """A transport that returns prepared answers in turn; a callable is called and awaited."""
 
     def __init__(self, answers: Iterable[Answer]) -> None:
         self._answers = iter(answers)
@@ -105,7 +105,7 @@ class ScriptedTransport:
 
 @dataclass(kw_only=True)
 class ScriptedEngine:
-    """An engine over a script, with all that a test wants to look at."""
+    """An engine over a scripted transport, with its parts for tests to inspect."""
 
     script: ScriptedTransport
     engine: Engine
@@ -142,7 +142,7 @@ def call(policy: RetryPolicy | None = None, **options: Any) -> Call:
 
 
 def item_work(scripted: ScriptedEngine, options: Any, *, key: Any = None) -> ItemWork:
-    """Return what works on the items of a map over the machine."""
+    """Return the work of a map over the engine."""
     return ItemWork(
         scripted.engine,
         guarded(scripted.script, scripted.waits),
@@ -155,7 +155,7 @@ def item_work(scripted: ScriptedEngine, options: Any, *, key: Any = None) -> Ite
 
 
 def every(backoff: Backoff) -> RetryPolicy:
-    """Return a policy with the same backoff for every kind, refusals and the function's own errors included."""
+    """Return a policy with the same backoff for every kind of failure."""
     return RetryPolicy(
         throttled=backoff,
         not_ready=backoff,

@@ -1,4 +1,4 @@
-"""An endpoint on loopback that does to each request what a script says, and counts them."""
+"""An endpoint on loopback that plays a script for each function, and counts requests."""
 
 import contextlib
 import math
@@ -21,10 +21,10 @@ from .http1 import ReceivedRequest, format_chunk, format_head, read_request, rea
 
 
 class FaultEndpoint:
-    """Speaks as much of Lambda's wire protocol as a script needs; an async context manager.
+    """An endpoint with as much of Lambda's protocol as a script needs; an async context manager.
 
     Give it a script for each function, point an `Invoker` at its `url`, and compare what the
-    invoker says with `deliveries()`. Runs on asyncio and on trio, in the caller's own loop.
+    invoker reports with `deliveries()`. Runs on asyncio and on trio, in the caller's own loop.
 
         async with FaultEndpoint() as endpoint:
             endpoint.script("resize", throttle(), Reset())
@@ -47,16 +47,16 @@ class FaultEndpoint:
 
     @property
     def url(self) -> str:
-        """What to give an invoker as `endpoint_url`."""
+        """The `endpoint_url` for an invoker."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def connections(self) -> int:
-        """Connections that are open now."""
+        """The number of open connections."""
         return self._connections
 
     def script(self, function_name: str, *steps: Step) -> None:
-        """Say what happens to the next requests for a function, one step each.
+        """Set what happens to the next requests for a function, one step each.
 
         Once they are used up, requests succeed. A new script replaces the old one.
         """
@@ -67,11 +67,11 @@ class FaultEndpoint:
         self._scripts[function_name] = iter(steps)
 
     def deliveries(self, function_name: str) -> int:
-        """Return how many requests for a function have arrived, those cut short included."""
+        """Return the number of requests for a function, including truncated ones."""
         return self._arrived[function_name]
 
     def requests(self, function_name: str) -> list[ReceivedRequest]:
-        """Return the requests for a function that were read as a whole."""
+        """Return the requests for a function that were read completely."""
         return list(self._requests[function_name])
 
     @contextlib.asynccontextmanager
@@ -100,7 +100,7 @@ class FaultEndpoint:
             self._connections -= 1
 
     async def _exchange(self, connection: SocketStream, buffered: BufferedByteStream) -> bool:
-        """Take one request and play its step; return whether the connection stays open."""
+        """Read one request and play its step; return whether the connection stays open."""
         method, target = await read_target(buffered)
         self._arrived[target.function_name] += 1
         step = next(self._scripts.get(target.function_name, iter(())), None)
@@ -126,7 +126,7 @@ def _success(request: ReceivedRequest) -> Step:
 
 
 class _SocketWire:
-    """A connection as faults are played on it."""
+    """A connection on which faults are played."""
 
     def __init__(self, connection: SocketStream, buffered: BufferedByteStream) -> None:
         self._connection = connection
@@ -158,7 +158,7 @@ class _SocketWire:
             await self._buffered.receive()
 
     async def close(self) -> None:
-        self.lives = False  # it is closed by whoever serves it
+        self.lives = False  # closed by the task that serves it
 
     async def reset(self) -> None:
         self.lives = False

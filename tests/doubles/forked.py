@@ -1,4 +1,4 @@
-"""Python programs in processes of their own, at the price of a fork (`forker.py`).
+"""Python programs in separate processes, at the cost of a fork (`forker.py`).
 
 A new interpreter that imports the package takes most of a second of CPU. Where a test is about what a
 program does rather than how its process starts, this is the same, but quick.
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program ended, and what it wrote."""
+    """The exit status of a program, and its output."""
 
     status: int
     out: str
@@ -38,8 +38,8 @@ async def run_forked(
 
     Args:
         arguments: `-m` and a module, or a file, and what follows.
-        stdin: Its standard input, which is empty otherwise.
-        cwd: Its folder.
+        stdin: Its standard input; empty by default.
+        cwd: Its working directory.
         env: Its environment; that of the test by default.
     """
     said = {"stdout": "", "stderr": ""}
@@ -91,7 +91,7 @@ class Lines:
 
 
 class Pipe(AsyncResource):
-    """Our end of a pipe."""
+    """This process's end of a pipe."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -132,12 +132,12 @@ class PipeWriter(Pipe, ByteSendStream):
 
 
 class Program(Process):
-    """A process that was forked, as anyio's own are; made by `Forker.start`.
+    """A forked process with the interface of anyio's; made by `Forker.start`.
 
     Args:
         pid: Its process id.
-        answers: Where is said how it ended, once it has.
-        streams: Our ends of its standard streams.
+        answers: Where its exit status is read, once it has ended.
+        streams: This process's ends of its standard streams.
     """
 
     def __init__(self, pid: int, answers: int, streams: Sequence[int | None]) -> None:
@@ -184,7 +184,7 @@ class Program(Process):
 
     def send_signal(self, signal: int) -> None:
         if self.returncode is None:
-            # As in `Popen`: it may have ended since, before its status was read.
+            # As in `Popen`: it may have ended before its status was read.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal)
 
@@ -210,7 +210,7 @@ class Program(Process):
 
 
 class Forker:
-    """Starts programs by a fork of a process that it starts when it is first asked."""
+    """Starts programs by forking a process, which is itself started on first use."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -232,7 +232,7 @@ class Forker:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Program:
-        """Start `python` with these arguments; of `PIPE`, the other end is the program's."""
+        """Start `python` with these arguments; for `PIPE`, the other end is the program's."""
         asked, ask = os.pipe()
         answered, answer = os.pipe()
         ours: list[int | None] = []
@@ -259,7 +259,7 @@ class Forker:
                 os.close(descriptor)
         await anyio.wait_readable(answered)
         pid = b""
-        while not pid.endswith(b"\n"):  # how it ended may be behind it
+        while not pid.endswith(b"\n"):  # the exit status may follow
             byte = os.read(answered, 1)
             assert byte, "the process that forks has died"
             pid += byte

@@ -1,4 +1,4 @@
-"""A process that forks Python programs on demand: imports are made once, and a program costs a fork.
+"""A process that forks Python programs on demand, so that modules are imported only once.
 
 Each byte on standard input, a socket, asks for one program, by five descriptors that come with it: what is
 asked (JSON of the interpreter's arguments, a folder and an environment), the three standard streams, and a
@@ -75,7 +75,7 @@ def import_everything() -> None:
 
 
 def report_exit_statuses(answers: dict[int, int]) -> None:
-    """Tell of each program that has ended how it did."""
+    """Report the exit status of each program that has ended."""
     while answers:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
@@ -86,7 +86,7 @@ def report_exit_statuses(answers: dict[int, int]) -> None:
 
 
 def tell(answer: int, number: int) -> None:
-    with contextlib.suppress(BrokenPipeError):  # nobody waits for it any more
+    with contextlib.suppress(BrokenPipeError):  # no one waits for it any more
         os.write(answer, b"%d\n" % number)
 
 
@@ -96,7 +96,7 @@ def read(descriptor: int) -> bytes:
 
 
 def run_as_interpreter(asked: dict[str, Any], standard: list[int]) -> NoReturn:
-    """Be what a new interpreter would be, run the program, and end."""
+    """Run the program in this process as a new interpreter would, and exit."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -131,7 +131,7 @@ def run(program: str, *arguments: str) -> None:
 
 
 def exit_status(ended: SystemExit) -> int:
-    """Return what the interpreter would make of it."""
+    """Return the interpreter's exit status for it."""
     if ended.code is None or isinstance(ended.code, int):
         return ended.code or 0
     sys.stderr.write(f"{ended.code}\n")
@@ -139,10 +139,10 @@ def exit_status(ended: SystemExit) -> int:
 
 
 def end(status: int) -> NoReturn:
-    """Do what an interpreter does at its end, but for taking all modules apart, which takes long."""
+    """Finalize as an interpreter does, but without clearing all modules, which takes long."""
     threading._shutdown()  # type: ignore[attr-defined]  # it is not public, and nothing else does it
     atexit._run_exitfuncs()
-    gc.collect()  # whatever complains that it was left open does so now
+    gc.collect()  # objects that were left open warn now
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""What only the garbage collector has, of what was made within a block: looked at without the rest."""
+"""Finds objects created in a block that only the garbage collector would free."""
 
 import gc
 from collections.abc import Iterator
@@ -7,11 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def only_what_is_new() -> Iterator[None]:
-    """Keep the collector from running by itself, and from what is there already.
+    """Disable automatic collection, and exclude existing objects.
 
     A whole collection walks every object of every module that is imported, which takes a good part
-    of a second after some hundred tests. What is frozen is
-    left out, garbage or not.
+    of a second after some hundred tests. Frozen objects are excluded, garbage or not.
     """
     gc.freeze()
     gc.disable()
@@ -23,7 +22,7 @@ def only_what_is_new() -> Iterator[None]:
 
 
 def found_by_the_collector() -> list[object]:
-    """Return what would be freed by the collector now, and nothing else would free."""
+    """Return the objects that only the collector would free."""
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         gc.collect()

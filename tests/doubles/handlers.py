@@ -11,7 +11,7 @@ async def echo(event: Any, context: Any) -> Any:
 
 
 class Gate:
-    """An async handler that waits to be let go."""
+    """An async handler that waits until the gate is opened."""
 
     def __init__(self) -> None:
         self._open = anyio.Event()

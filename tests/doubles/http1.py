@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as a scripted endpoint needs, written apart from every HTTP library."""
+"""As much of HTTP/1.1 as a scripted endpoint needs, independent of all HTTP libraries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _LONGEST_BODY = 16_777_216
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTarget:
-    """Which function a request is for."""
+    """The function that a request is for."""
 
     function_name: str
     """The function, as it was sent, percent-decoding aside."""
@@ -27,7 +27,7 @@ class RequestTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest:
-    """One request that was read as a whole."""
+    """One request that was read completely."""
 
     method: str
     """The HTTP method."""
@@ -40,7 +40,7 @@ class ReceivedRequest:
 
 
 async def read_target(stream: BufferedByteStream) -> tuple[str, RequestTarget]:
-    """Read the first line of a request and no more."""
+    """Read only the first line of a request."""
     line = (await stream.receive_until(b"\r\n", _LONGEST_HEAD)).decode("latin-1")
     method, address, _ = line.split(" ", 2)
     # aiobotocore's httpx backend sends an absolute address.
@@ -72,7 +72,7 @@ async def read_request(
 
 
 def format_head(head: Answer, *, length: int | None) -> bytes:
-    """Return the bytes that come before a body; without a length it comes in chunks."""
+    """Return the head of a message; without a length, its body is chunked."""
     try:
         phrase = HTTPStatus(head.status_code).phrase
     except ValueError:
@@ -87,7 +87,7 @@ def format_head(head: Answer, *, length: int | None) -> bytes:
 
 
 def format_chunk(data: bytes) -> bytes:
-    """Return one chunk of a body; an empty one ends it."""
+    """Return one chunk of a body; an empty chunk ends it."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 

@@ -1,4 +1,4 @@
-"""What an open invoker holds, for tests that have to look."""
+"""Access to the internals of an open invoker."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A server of raw sockets on loopback, a thread for each connection, whatever loop the test is on."""
+"""A server of raw sockets on loopback, with a thread for each connection, for every event loop."""
 
 import contextlib
 import select
@@ -12,14 +12,14 @@ JOIN = 10.0
 
 
 class LoopbackServer:
-    """Accepts connections on a free port and gives each to `serve`; a context manager.
+    """Accepts connections on a free port and passes each to `serve`; a context manager.
 
-    Threads, so that a loop that stands still does not stop the other end, and one double serves
-    asyncio, uvloop and trio alike.
+    Threads, so that a blocked event loop does not stop the other end, and one double works with
+    asyncio, uvloop and trio.
 
     Args:
-        receive_buffer: The size of the kernel's buffer for what was not read yet, in bytes; a small
-            one makes a writer feel a reader that has stopped.
+        receive_buffer: The size of the kernel's buffer for what was not read yet, in bytes; with a
+            small one, a writer soon notices a reader that has stopped.
     """
 
     def __init__(self, *, receive_buffer: int | None = None) -> None:
@@ -36,7 +36,7 @@ class LoopbackServer:
         self._sockets: set[socket.socket] = set()
 
     def serve(self, connection: socket.socket) -> None:
-        """Talk to one client; the connection is closed afterwards. May raise OSError."""
+        """Serve one client; the connection is closed afterwards. May raise OSError."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -48,13 +48,13 @@ class LoopbackServer:
         self.close()
 
     def close(self) -> None:
-        """Stop accepting, hang up on all clients and wait for all threads."""
+        """Stop accepting, disconnect all clients and wait for all threads."""
         with self.changed:
             self.is_closing = True
             open_sockets = list(self._sockets)
             self.changed.notify_all()
         for each in (self._listener, *open_sockets):
-            # Closing would not wake a thread that waits in it.
+            # Closing it would not wake a thread that waits in `accept`.
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
         while self._threads:
@@ -67,7 +67,7 @@ class LoopbackServer:
 
     @property
     def connections(self) -> int:
-        """Connections that are open now."""
+        """The number of open connections."""
         return len(self._sockets)
 
     def track(self, connection: socket.socket) -> None:
@@ -89,7 +89,7 @@ class LoopbackServer:
         """Wait until no connection is open, so that all counts are final.
 
         Args:
-            accepted: How many connections there were in all, where one may still be on its way.
+            accepted: The total number of connections to wait for, if one may not be accepted yet.
         """
         with self.changed:
             if not self.changed.wait_for(
@@ -125,7 +125,8 @@ class LoopbackServer:
             name=f"{type(self).__name__}:{self.port}",
             daemon=True,
         )
-        # In this order, since `close` joins what it finds; one that has ended by then does no harm.
+        # In this order, since `close` joins the threads that it finds; one that has ended does no
+        # harm.
         thread.start()
         self._threads.add(thread)
 
@@ -156,8 +157,10 @@ def discard(connection: socket.socket) -> None:
 def stall(connection: socket.socket) -> None:
     """Neither read nor write until the other end, or this one, ends the connection.
 
-    Nothing is received, so that a reader's window stays shut; only the end is looked for.
+    Nothing is received, so the window stays closed; only the end of the connection is noticed.
     """
     ends = select.poll()
-    ends.register(connection, getattr(select, "POLLRDHUP", 0))  # hang-ups and errors always show
+    ends.register(
+        connection, getattr(select, "POLLRDHUP", 0)
+    )  # POLLHUP and POLLERR are always reported
     ends.poll()

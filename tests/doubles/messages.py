@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hand: what a raw server reads of a request, and the bytes that it may answer."""
+"""HTTP/1.1 by hand: parsing a request, and the bytes of answers."""
 
 import json
 import struct
@@ -14,7 +14,7 @@ REQUEST_ID = "7d8c6b5a-0000-4000-8000-00000000000a"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A request, as it came over the wire."""
+    """A request as received."""
 
     method: str
     target: str
@@ -30,22 +30,22 @@ class Received:
 
     @property
     def qualifier(self) -> str | None:
-        """The version or alias of the query."""
+        """The version or alias in the query."""
         return parse_qs(urlsplit(self.target).query).get("Qualifier", [None])[0]
 
     @property
     def invocation_type(self) -> str:
-        """How the function is to be run."""
+        """The invocation type."""
         return self.headers.get("x-amz-invocation-type", "RequestResponse")
 
     @property
     def content_length(self) -> int:
-        """How long the body is to be."""
+        """The declared length of the body."""
         return int(self.headers.get("content-length", "0"))
 
 
 def read_head(head: bytes) -> Received:
-    """Take a request's head apart."""
+    """Parse the head of a request."""
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ", 2)
     pairs = (line.split(":", 1) for line in lines if line)
@@ -68,8 +68,8 @@ def answer(
     Args:
         status: The status code.
         body: The body.
-        headers: Those beside the request's id and the length.
-        length: What Content-Length says, where it is not the truth.
+        headers: Headers other than the request id and the length.
+        length: The value of Content-Length, if it is to be wrong.
     """
     lines = [f"HTTP/1.1 {status} Whatever", f"x-amzn-RequestId: {REQUEST_ID}"]
     if status not in (204, 304):
@@ -102,7 +102,7 @@ def throttle_answer(
 
 
 def function_error_answer(error_type: str = "KeyError", message: str = "no such thing") -> bytes:
-    """Return the answer of a function that failed."""
+    """Return the answer for a function error."""
     return answer(
         200,
         json.dumps({"errorType": error_type, "errorMessage": message}).encode(),
@@ -111,7 +111,7 @@ def function_error_answer(error_type: str = "KeyError", message: str = "no such 
 
 
 def echo_answer(request: Received) -> bytes:
-    """Return what Lambda would say, had the function returned its event."""
+    """Return Lambda's answer for a function that returns its event."""
     if request.invocation_type == "Event":
         return answer(202, b"")
     if request.invocation_type == "DryRun":
@@ -123,8 +123,8 @@ def stream_answer(*frames: bytes, is_ended: bool = True) -> bytes:
     """Return the answer of InvokeWithResponseStream: frames, in chunked coding.
 
     Args:
-        frames: What comes.
-        is_ended: Whether the last chunk is there, which ends the body.
+        frames: The frames.
+        is_ended: Whether the body is ended by the last chunk.
     """
     head = answer(
         200,
@@ -168,7 +168,7 @@ def chunk_frame(payload: bytes, **headers: HeaderValue) -> bytes:
 
 
 def complete_frame(**members: object) -> bytes:
-    """Return an `InvokeComplete`; `ErrorCode` and `ErrorDetails` make it that of a failure."""
+    """Return an `InvokeComplete`; with `ErrorCode` and `ErrorDetails`, that of a failure."""
     return frame(
         {":message-type": "event", ":event-type": "InvokeComplete"}, json.dumps(members).encode()
     )

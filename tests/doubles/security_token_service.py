@@ -1,4 +1,4 @@
-"""A stand-in for STS that gives the credentials of a role, or does not."""
+"""A double for STS that returns the credentials of a role, or fails."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def role_answer(
     secret: str = "role-secret",
     token: str = "role-token",
 ) -> bytes:
-    """Return credentials that expire in so many seconds.
+    """Return credentials that expire in a number of seconds.
 
     botocore renews them before each call for the last ten minutes of their life.
     """
@@ -47,9 +47,9 @@ class SecurityTokenService(CountingServer):
     """Answers AssumeRoleWithWebIdentity; point `AWS_ENDPOINT_URL_STS` at its `url`.
 
     Args:
-        acts: What it does first.
-        lifetime: How long the credentials live that it gives then, in seconds.
-        default: What it does then instead.
+        acts: What it does with the first requests.
+        lifetime: How long the credentials are valid that it returns then, in seconds.
+        default: What it does then instead of returning credentials.
     """
 
     def __init__(

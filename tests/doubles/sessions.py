@@ -1,4 +1,4 @@
-"""A session for all tests of a process: it keeps the service's model, which is slow to read."""
+"""A session shared by all tests of a process, because the service model is slow to load."""
 
 from aiobotocore.session import AioSession
 

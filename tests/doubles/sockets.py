@@ -1,4 +1,4 @@
-"""An Invoke request over a plain socket, by no HTTP library."""
+"""An Invoke request over a plain socket, without an HTTP library."""
 
 import socket
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ def request_bytes(
 
 
 def raw(url: str, name: str, body: bytes, *, hang_up: bool = False) -> tuple[bytes, bytes]:
-    """Send one request and read until the connection ends; return head and body."""
+    """Send one request and read until the connection closes; return head and body."""
     with connected(url) as sock:
         sock.sendall(request_bytes(name, body, hang_up=hang_up))
         received = b""

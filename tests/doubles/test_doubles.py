@@ -1,4 +1,4 @@
-"""The doubles do what the attacks rely on; seen by the standard library's own clients."""
+"""The doubles behave as the tests rely on, as seen by the standard library's clients."""
 
 import base64
 import http.client
@@ -208,7 +208,7 @@ async def test_a_forked_program_ends_as_it_would_by_itself(
     program = f"import os, sys; print(sys.argv, os.getcwd(), dict(os.environ), sys.stdin.read(), flush=True)\n{code}"
     (tmp_path / "program.py").write_text(program)
     words = ("program.py", "a", "b c")
-    env = {"ONE": "1", "LC_CTYPE": "C.UTF-8"}  # the second is what Python sets itself
+    env = {"ONE": "1", "LC_CTYPE": "C.UTF-8"}  # Python sets the second one
     ours = await run_forked(*words, stdin=b"in", cwd=tmp_path, env=env)
     real = await anyio.run_process(
         [sys.executable, *words], input=b"in", cwd=tmp_path, env=env, check=False

@@ -1,4 +1,4 @@
-"""Waiting for what another thread or task does, by looking, with an end that no good test reaches."""
+"""Waiting for another thread or task by polling, with a generous timeout."""
 
 from collections.abc import Callable
 
@@ -14,10 +14,10 @@ gets the time that it needs, and any other one waits no longer than the first.""
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds; works on both loops and leaves them running.
+    """Wait until a condition holds, without blocking the event loop; works on asyncio and trio.
 
     Raises:
-        TimeoutError: It never did.
+        TimeoutError: It did not hold in time.
     """
     with anyio.fail_after(PATIENCE):
         while not condition():

@@ -91,7 +91,7 @@ async def test_an_event_is_no_dry_run_and_a_dry_run_no_event(
     async with Invoker(transport=fake) as invoker:
         with pytest.raises(InvalidRequestError, match=f"^{says}$"):
             await getattr(invoker, way)("echo", 1, **options)
-        # A handle's default may be anything that is not the contrary.
+        # A handle's default may be any value that does not contradict.
         of_requests = invoker.function("echo", invocation_type="RequestResponse")
         assert (await getattr(of_requests, way)(1)).status_code in (202, 204)
         with pytest.raises(InvalidRequestError, match=f"^{says}$"):
@@ -103,7 +103,7 @@ async def test_an_event_is_no_dry_run_and_a_dry_run_no_event(
             await getattr(contrary, way)(1)
 
 
-SECRET = "hunter2"  # what must not show
+SECRET = "hunter2"  # must not be visible
 REFUSALS: dict[str, tuple[object, dict[str, Any]]] = {
     "a payload that is not JSON": ([SECRET, {1, 2}], {}),
     "a payload that is too large": (SECRET * 1_000_000, {}),
@@ -124,7 +124,7 @@ async def test_no_frame_of_ours_shows_what_was_refused(
         method: Any = getattr(handle if is_handle else invoker, way, handle)
         with pytest.raises(InvalidRequestError) as raised:
             await method(*([] if is_handle else ["echo"]), payload, **options)
-    # The first frame is this test's own, which may know it.
+    # The first frame is this test's, which may hold it.
     ours = list(traceback.walk_tb(raised.value.__traceback__))[1:]
     assert SECRET not in repr([frame.f_locals for frame, _ in ours])
     assert SECRET not in str(raised.value)
@@ -182,7 +182,7 @@ def test_the_call_of_a_tenant_is_that_which_checking_all_of_it_makes(
             known.get("f", {**options, "tenant_id": refused})
 
 
-# The same few objects over and over, as call sites pass them; some are equal and of another type.
+# The same few objects repeatedly, as call sites pass them; some are equal but of different types.
 @given(
     st.lists(
         st.tuples(

@@ -1,4 +1,4 @@
-"""One execution: what is sent, how often, what comes of it, and that nothing is left behind."""
+"""One execution: what is sent and how often, its result, and that nothing is left behind."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -70,7 +70,7 @@ async def answered(scripted: ScriptedEngine, wanted: Call) -> Response:
     return ended
 
 
-def left_over(scripted: ScriptedEngine) -> tuple[int, int]:
+def permits_left(scripted: ScriptedEngine) -> tuple[int, int]:
     return scripted.limiter.in_flight, scripted.limiter.waiting
 
 
@@ -90,7 +90,7 @@ async def test_the_answer_of_the_first_attempt_is_the_response() -> None:
         ),
     )
     assert scripted.script.sent == [(call().parameters, b"{}")]
-    assert left_over(scripted) == (0, 0)
+    assert permits_left(scripted) == (0, 0)
 
 
 @pytest.mark.anyio
@@ -250,7 +250,7 @@ async def test_a_backing_off_execution_holds_no_permit() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(scripted.execute, call(every(AGAIN)), b"")
         await clock.asleep.wait()
-        assert left_over(scripted) == (0, 0)
+        assert permits_left(scripted) == (0, 0)
         with anyio.fail_after(60):
             assert (await answered(scripted, call())).json() == "done"
         group.cancel_scope.cancel()
@@ -272,9 +272,9 @@ async def test_cancelling_in_an_attempt_gives_the_permit_back_and_is_not_a_retry
     async with anyio.create_task_group() as group:
         group.start_soon(scripted.execute, call(every(FOR_EVER), idempotent=True), b"")
         await begun.wait()
-        assert left_over(scripted) == (1, 0)
+        assert permits_left(scripted) == (1, 0)
         group.cancel_scope.cancel()
-    assert left_over(scripted) == (0, 0)
+    assert permits_left(scripted) == (0, 0)
     assert len(scripted.script.sent) == 1
 
 
@@ -285,9 +285,9 @@ async def test_cancelling_while_waiting_for_a_permit_sends_nothing() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(scripted.execute, call(every(FOR_EVER)), b"")
         await wait_all_tasks_blocked()
-        assert left_over(scripted) == (1, 1)
+        assert permits_left(scripted) == (1, 1)
         group.cancel_scope.cancel()
-    assert left_over(scripted) == (1, 0)
+    assert permits_left(scripted) == (1, 0)
     assert scripted.script.sent == []
 
 
@@ -299,7 +299,7 @@ async def test_cancelling_in_backoff_sends_nothing_more() -> None:
         group.start_soon(scripted.execute, call(every(FOR_EVER)), b"")
         await clock.asleep.wait()
         group.cancel_scope.cancel()
-    assert left_over(scripted) == (0, 0)
+    assert permits_left(scripted) == (0, 0)
     assert len(scripted.script.sent) == 1
 
 
@@ -310,7 +310,7 @@ async def test_a_scope_that_is_cancelled_already_ends_an_execution_with_a_deadli
         scope.cancel()
         await scripted.execute(call(every(FOR_EVER), timeout=60), b"")
         pytest.fail("the cancellation was swallowed")
-    assert left_over(scripted) == (0, 0)
+    assert permits_left(scripted) == (0, 0)
 
 
 @pytest.mark.anyio
@@ -328,7 +328,7 @@ async def test_a_deadline_in_an_attempt_leaves_it_unknown_whether_it_ran() -> No
         "Interrupted",
     ]
     assert len(scripted.script.sent) == 2
-    assert left_over(scripted) == (0, 0)
+    assert permits_left(scripted) == (0, 0)
 
 
 @pytest.mark.anyio
@@ -340,7 +340,7 @@ async def test_a_deadline_while_waiting_for_a_permit_means_that_nothing_was_sent
     assert error.delivery is Delivery.NOT_SENT
     assert error.attempts == ()
     assert error.__cause__ is None
-    assert left_over(scripted) == (1, 0)
+    assert permits_left(scripted) == (1, 0)
     assert scripted.script.sent == []
 
 
@@ -348,7 +348,7 @@ async def test_a_deadline_while_waiting_for_a_permit_means_that_nothing_was_sent
 async def test_a_deadline_in_backoff_tells_of_the_failure_before_it() -> None:
     throttled = replace(THROTTLED, retry_after="3")
     scripted = engine(throttled, clock=StuckClock())
-    # A hint that is cut to less than the deadline, on a clock that never wakes up.
+    # A hint that is capped below the deadline, on a clock that never wakes up.
     at_once = Backoff(wait=wait_fixed(0), stop=stop_never)
     policy = RetryPolicy(throttled=at_once, max_retry_after=0.01)
     error = await failed(scripted, call(policy, timeout=0.5))
@@ -357,7 +357,7 @@ async def test_a_deadline_in_backoff_tells_of_the_failure_before_it() -> None:
     assert error.delivery is Delivery.REJECTED
     assert error.retry_after == 3.0
     assert len(error.attempts) == len(scripted.script.sent) == 1
-    assert left_over(scripted) == (0, 0)
+    assert permits_left(scripted) == (0, 0)
 
 
 @pytest.mark.anyio
@@ -430,6 +430,6 @@ def test_attempts_equal_deliveries_for_any_answers(
                 if attempt.delay is not None:
                     assert attempt.delay >= (7.0 if name == "hinted" else 2.0)
                     assert idempotent or attempt.delivery is not Delivery.UNKNOWN
-            assert left_over(scripted) == (0, 0)
+            assert permits_left(scripted) == (0, 0)
 
     anyio.run(play, backend=backend)

@@ -1,7 +1,7 @@
-"""Whatever raises in the middle of a call, no frame of ours shows the payload or a client context.
+"""Whatever raises during a call, no frame of this package shows the payload or a client context.
 
-An interrupt is what matters most: it may come anywhere, is caught nowhere, and error trackers show
-the locals of each frame that it came through.
+Interrupts matter most: they may come anywhere, are not caught, and error trackers show the locals
+of each frame that they passed through.
 """
 
 import json
@@ -27,7 +27,7 @@ OURS = str(Path(asyncinvoke.__file__).parent)
 
 
 class InterruptError(BaseException):
-    """As `KeyboardInterrupt`, which asyncio lets out of the event loop itself, past every test."""
+    """Stands for `KeyboardInterrupt`, which asyncio would raise out of the event loop."""
 
 
 def interrupt(*_: object) -> Any:
@@ -35,7 +35,7 @@ def interrupt(*_: object) -> Any:
 
 
 class Interrupted(dict[str, Any]):
-    """A mapping during whose reading the user presses Ctrl-C."""
+    """A mapping that raises an interrupt when it is read."""
 
     def keys(self) -> Any:
         raise InterruptError
@@ -44,7 +44,7 @@ class Interrupted(dict[str, Any]):
 
 
 def shown_by(error: BaseException) -> list[str]:
-    """Return which locals of our frames, and of json's, show the secret."""
+    """Return the locals of this package's frames, and of json's, that show the secret."""
     found = []
     left: list[BaseException | None] = [error]
     while left:
@@ -65,7 +65,7 @@ def shown_by(error: BaseException) -> list[str]:
 
 
 class Transport:
-    """A transport of the caller's own, which raises."""
+    """A custom transport that raises."""
 
     async def send(self, *_: object) -> Any:
         del _
@@ -118,7 +118,7 @@ WAYS: dict[str, Use] = {
     ),
 }
 EVERYWHERE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    # Where the user's code is called: options of the invoker, and of the call.
+    # Places where user code is called: options of the invoker, and of the call.
     "encode": ({"encode": interrupt}, {}),
     "our own encode": ({}, {"client_context": {"of": Interrupted(a=SECRET)}}),
     "a client context": ({}, {"client_context": Interrupted(a=SECRET)}),
@@ -147,7 +147,7 @@ async def test_an_interrupt_of_the_users_code_shows_no_payload_in_a_frame_of_our
         where: await shown(WAYS[way], *settings, lambda event, _: event)
         for where, settings in EVERYWHERE.items()
     }
-    if "event" not in way and "dry" not in way:  # these run no function, which then fails
+    if "event" not in way and "dry" not in way:  # these do not run the function that would fail
         for where, settings in POLICIES.items():
             found[where] = await shown(WAYS[way], *settings, busy)
     assert not any(found.values()), found
@@ -175,7 +175,7 @@ class Shape:
 
 
 ITEMS: dict[str, tuple[dict[str, Any], Callable[[], Any], dict[str, Any]]] = {
-    # Where a map calls the user's code: options of the invoker, the input, options of the map.
+    # Places where a map calls user code: options of the invoker, the input, options of the map.
     "encode": ({"encode": interrupt}, lambda: [PAYLOAD] * 3, {}),
     "encode of a request": ({"encode": interrupt}, lambda: [Request(payload=PAYLOAD)], {}),
     "our own encode": ({}, lambda: [[PAYLOAD, Interrupted(a=1)]], {}),
@@ -196,7 +196,7 @@ async def test_an_interrupt_within_a_map_shows_no_payload_in_a_frame_of_ours(
 ) -> None:
     given, payloads, its_own = ITEMS[where]
     found = {}
-    # What is recorded is prepared before it is put into a batch, so that this is one way.
+    # Recorded items are prepared before they are batched, so batches make no difference.
     plain: list[dict[str, Any]] = [{}, {"shard": Shard(1, of=1)}, {"batch": 2}]
     for more in plain[:1] if is_recorded else plain:
         options = {**more, **its_own}

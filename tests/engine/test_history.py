@@ -1,4 +1,4 @@
-"""The attempts that an execution keeps, and what its error says of them."""
+"""The attempts that an execution keeps, and how its error reports them."""
 
 import pytest
 from tenacity import stop_after_attempt, wait_none

@@ -1,4 +1,4 @@
-"""One item of a map: its options, its key, and that whatever is wrong with it is its outcome."""
+"""One item of a map: its options, its key, and that its errors become its outcome."""
 
 import math
 from typing import Any
@@ -32,8 +32,8 @@ async def test_an_item_becomes_the_outcome_of_its_index_and_key() -> None:
     assert len(bad.attempts) == 1
 
 
-class Odd:
-    """Raises whatever it is when it is looked at."""
+class RaisesWhenInspected:
+    """Raises the given error when it is inspected."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -69,7 +69,7 @@ async def test_an_item_that_cannot_be_sent_is_one_failed_outcome(item: object) -
 @pytest.mark.anyio
 @pytest.mark.parametrize("error", [OverflowError, TypeError, RecursionError, KeyError])
 async def test_whatever_an_item_raises_is_its_own_outcome(error: type[Exception]) -> None:
-    outcome = await outcome_of(Odd(error()))
+    outcome = await outcome_of(RaisesWhenInspected(error()))
     assert isinstance(outcome.error, InvalidRequestError)
     assert error.__name__ in str(outcome.error)
 

@@ -1,4 +1,4 @@
-"""What a caller says of a journal is checked where it is said."""
+"""The options of a journal are checked when they are given."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A map under way: order, one outcome each, bounded reading, and nothing left behind."""
+"""A running map: order, one outcome each, bounded reading, and nothing left behind."""
 
 from collections import ChainMap, UserDict, UserString
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,11 +17,11 @@ from asyncinvoke import InvalidRequestError, Outcome
 from asyncinvoke._engine.buffer import READ_AHEAD
 from asyncinvoke._engine.map import MapRun
 
-from .works import Gate, outcome, run_of, tasks, trickle, values
+from .map_doubles import Gate, outcome, run_of, tasks, trickle, values
 
 
-class Counted:
-    """Endless input that tells how far it was read."""
+class CountingInput:
+    """An endless input that counts the items read."""
 
     def __init__(self) -> None:
         self.read = 0
@@ -36,11 +36,11 @@ class Counted:
             yield item
 
 
-class CountedAsync:
-    """The same, asynchronously."""
+class AsyncCountingInput:
+    """The async equivalent of `CountingInput`."""
 
     def __init__(self) -> None:
-        self._input = Counted()
+        self._input = CountingInput()
 
     @property
     def read(self) -> int:
@@ -94,10 +94,10 @@ def test_every_item_gets_exactly_one_outcome_and_order_is_kept_if_asked_for(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("source", [Counted, CountedAsync])
+@pytest.mark.parametrize("source", [CountingInput, AsyncCountingInput])
 @pytest.mark.parametrize("ordered", [False, True])
 async def test_an_endless_input_is_read_no_further_ahead_than_the_bound(
-    source: type[Counted | CountedAsync], ordered: bool
+    source: type[CountingInput | AsyncCountingInput], ordered: bool
 ) -> None:
     endless = source()
     taken = 0
@@ -132,7 +132,7 @@ async def test_no_more_items_are_worked_upon_at_once_than_the_concurrency() -> N
 @pytest.mark.anyio
 async def test_a_slow_head_holds_back_the_others_but_not_their_work() -> None:
     gate = Gate()
-    async with run_of(Counted(), gate, concurrency=2, ordered=True) as run:
+    async with run_of(CountingInput(), gate, concurrency=2, ordered=True) as run:
         await wait_all_tasks_blocked()
         gate.open(*range(1, 100))
         await wait_all_tasks_blocked()
@@ -188,8 +188,10 @@ async def test_an_error_of_the_input_that_nobody_waits_for_is_not_raised() -> No
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("source", [Counted, CountedAsync])
-async def test_leaving_early_leaves_nothing_behind(source: type[Counted | CountedAsync]) -> None:
+@pytest.mark.parametrize("source", [CountingInput, AsyncCountingInput])
+async def test_leaving_early_leaves_nothing_behind(
+    source: type[CountingInput | AsyncCountingInput],
+) -> None:
     gate = Gate()
     before = tasks()
     async with run_of(source(), gate, concurrency=5) as run:
@@ -223,7 +225,7 @@ async def test_being_cancelled_in_the_block_leaves_nothing_behind() -> None:
     async with anyio.create_task_group() as group:
 
         async def consume() -> None:
-            async with run_of(CountedAsync(), gate) as run:
+            async with run_of(AsyncCountingInput(), gate) as run:
                 await anext(run)
             pytest.fail("the cancellation was swallowed")
 
@@ -270,9 +272,9 @@ async def test_a_source_that_never_gives_another_item_is_interrupted() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("source", [Counted, CountedAsync])
+@pytest.mark.parametrize("source", [CountingInput, AsyncCountingInput])
 async def test_stopping_finishes_what_is_in_flight_and_starts_nothing_more(
-    source: type[Counted | CountedAsync],
+    source: type[CountingInput | AsyncCountingInput],
 ) -> None:
     gate = Gate()
     async with run_of(source(), gate, concurrency=3) as run:
@@ -298,7 +300,7 @@ async def test_stopping_does_not_wait_for_an_input_that_is_silent() -> None:
 
 @pytest.mark.anyio
 async def test_stopping_while_the_buffer_is_full_ends_the_run() -> None:
-    async with run_of(Counted(), concurrency=2) as run:
+    async with run_of(CountingInput(), concurrency=2) as run:
         await wait_all_tasks_blocked()
         run.stop()
         assert len([each async for each in run]) == 2 + READ_AHEAD
@@ -307,7 +309,7 @@ async def test_stopping_while_the_buffer_is_full_ends_the_run() -> None:
 @pytest.mark.anyio
 async def test_concurrency_can_be_raised_and_lowered_under_way() -> None:
     gate = Gate()
-    async with run_of(Counted(), gate, concurrency=2) as run:
+    async with run_of(CountingInput(), gate, concurrency=2) as run:
         await wait_all_tasks_blocked()
         assert gate.working == 2
         run.set_concurrency(5)
@@ -370,9 +372,8 @@ def test_concurrency_is_a_whole_number_from_one(concurrency: Any) -> None:
         run_of([1], concurrency=concurrency)
 
 
-class WithoutLength:
-    """Has a `__len__` that tells nothing, as a progress bar around a generator and a loader of a
-    stream have."""
+class WithoutKnownLength:
+    """Has a `__len__` that raises, as progress bars and stream loaders do."""
 
     def __init__(self, length: Callable[[], Any]) -> None:
         self._length = length
@@ -393,7 +394,7 @@ def no_length() -> int:
 async def test_an_input_that_cannot_say_how_long_it_is_is_read_all_the_same(
     length: Callable[[], Any],
 ) -> None:
-    async with run_of(WithoutLength(length)) as run:
+    async with run_of(WithoutKnownLength(length)) as run:
         assert run.statistics().total is None
         assert len([each async for each in run]) == 5
 

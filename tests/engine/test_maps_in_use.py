@@ -1,4 +1,4 @@
-"""Maps as users run them: over an invoker, with what goes wrong in the field."""
+"""Maps as users run them: over an invoker, with the failures that occur in practice."""
 
 import contextlib
 import errno
@@ -37,11 +37,11 @@ from asyncinvoke.local import LocalLambda
 from asyncinvoke.testing import FakeLambda, InstantClock
 from tests.doubles.engine import FAILED, NOT_READY, REJECTED, SERVICE, ScriptedTransport
 
-from .works import SOON, silent, tasks
+from .map_doubles import SOON, silent, tasks
 
 pytestmark = pytest.mark.anyio
 
-SESSION = AioSession()  # keeps the service model, which is slow to read
+SESSION = AioSession()  # keeps the service model, which is slow to load
 
 
 def echo(event: Any, context: Any) -> Any:
@@ -106,7 +106,7 @@ async def test_an_error_of_the_first_of_several_maps_comes_out_of_the_last() -> 
     assert sorted(got) == [0, 2, 4, 6, 8]
 
 
-# What the caller's own parts raise
+# Errors raised by the caller's own code
 
 
 def of_a_policy(state: RetryCallState) -> float:
@@ -123,7 +123,7 @@ async def test_a_policy_that_raises_is_heard_while_the_input_is_silent() -> None
 
 
 class Broken(ScriptedTransport):
-    """A transport with a fault in its own code."""
+    """A transport with a bug."""
 
     async def send(self, *given: Any) -> Any:
         raise LookupError("mine")
@@ -136,7 +136,7 @@ async def test_a_transport_that_raises_is_heard_while_the_input_is_silent() -> N
                 await collected(run)
 
 
-# Whatever is wrong with an item
+# Invalid items
 
 
 def nested() -> object:
@@ -146,8 +146,8 @@ def nested() -> object:
     return deep
 
 
-class Hostile:
-    """Raises whatever is done with it."""
+class RaisesOnAnyUse:
+    """Raises on any use."""
 
     def __getattr__(self, name: str) -> Any:
         raise ZeroDivisionError
@@ -174,24 +174,24 @@ WRONG: list[tuple[str, Any]] = [
     ("an object", object()),
     ("nested too deeply", nested()),
     ("not a number", float("nan")),
-    ("hostile", Hostile()),
+    ("hostile", RaisesOnAnyUse()),
     ("too large", b"x" * 6_291_457),
-    ("hostile within", [Hostile()]),
+    ("hostile within", [RaisesOnAnyUse()]),
     ("no function name", Request(function_name="no such name")),
     ("a number for a function", Request(function_name=7)),  # type: ignore[arg-type]
-    ("a hostile function", Request(function_name=Hostile())),  # type: ignore[arg-type]
-    ("a hostile qualifier", Request(qualifier=Hostile())),  # type: ignore[arg-type]
+    ("a hostile function", Request(function_name=RaisesOnAnyUse())),  # type: ignore[arg-type]
+    ("a hostile qualifier", Request(qualifier=RaisesOnAnyUse())),  # type: ignore[arg-type]
     ("a list for a qualifier", Request(qualifier=["live"])),  # type: ignore[arg-type]
-    ("a hostile context", Request(client_context=Hostile())),  # type: ignore[arg-type]
+    ("a hostile context", Request(client_context=RaisesOnAnyUse())),  # type: ignore[arg-type]
     ("a context that is not JSON", Request(client_context={"a": object()})),
     ("a tenant that no header carries", Request(tenant_id=" a")),
     ("half a character", Request(tenant_id="\ud800")),
     ("minus infinity", Request(timeout=-(10**400))),
-    ("a hostile timeout", Request(timeout=Hostile())),  # type: ignore[arg-type]
+    ("a hostile timeout", Request(timeout=RaisesOnAnyUse())),  # type: ignore[arg-type]
     ("a word for a flag", Request(idempotent="yes")),  # type: ignore[arg-type]
     ("a number for a key", Request(key=7)),  # type: ignore[arg-type]
     ("a type that is none", Request(invocation_type="Later")),  # type: ignore[arg-type]
-    ("a log that is none", Request(log_type=Hostile())),  # type: ignore[arg-type]
+    ("a log that is none", Request(log_type=RaisesOnAnyUse())),  # type: ignore[arg-type]
     ("a name that is none", Request(durable_execution_name="")),
 ]
 
@@ -327,7 +327,7 @@ async def test_a_run_whose_every_call_is_refused_stops_and_says_why(local: Local
     )
     assert [each.what for each in error.causes] == ["RejectedError ResourceNotFoundException"]
     assert error.failed == error.ended == error.causes[0].count == HOPELESS_AFTER
-    # What was sent has its outcome, and little more was sent than it took to see it.
+    # Sent items have outcomes, and few more were sent than needed to detect the refusals.
     sent = local.statistics().invocations
     assert HOPELESS_AFTER <= sent == len(got) == statistics.failed
     assert sent <= HOPELESS_AFTER + 2 * CONCURRENCY
@@ -365,7 +365,7 @@ async def test_one_function_of_several_that_is_missing_does_not_stop_the_others(
 async def test_refusals_for_different_reasons_do_not_stop_a_run() -> None:
     codes = set()
     async with (
-        Invoker(transport=Alternating()) as invoker,
+        Invoker(transport=AlternatingTransport()) as invoker,
         invoker.map("work", range(300), concurrency=1) as run,
     ):
         for each in await collected(run):
@@ -374,7 +374,7 @@ async def test_refusals_for_different_reasons_do_not_stop_a_run() -> None:
     assert codes == {"ResourceNotFoundException", "AccessDeniedException"}
 
 
-class Alternating(ScriptedTransport):
+class AlternatingTransport(ScriptedTransport):
     def __init__(self) -> None:
         super().__init__([])
 
@@ -394,7 +394,7 @@ async def test_a_run_that_waits_says_why(local: LocalLambda) -> None:
     async with opened(local) as invoker, invoker.map("closed", [1, 2], concurrency=2) as run:
         said = None
         with anyio.fail_after(SOON):
-            while said is None:  # also while a single attempt tries whether it still holds
+            while said is None:  # also while a single attempt probes the limit
                 await anyio.sleep(0.005)
                 said = run.statistics().waiting_for
     assert "closed" in said
@@ -405,7 +405,7 @@ async def test_a_run_that_waits_says_why(local: LocalLambda) -> None:
 
 
 class Outage(ScriptedTransport):
-    """Refuses connections until so many were tried, and then answers."""
+    """A transport that refuses a number of connections, and then answers."""
 
     def __init__(self, refusals: int) -> None:
         super().__init__([])
@@ -453,22 +453,24 @@ async def test_a_map_bridges_an_outage_of_minutes() -> None:
 async def test_an_endpoint_that_answers_is_reachable_whatever_its_answer_is(
     answer: Reply | Failure,
 ) -> None:
-    class Away(Outage):
+    class UnreachableTransport(Outage):
         async def send(self, parameters: Any, payload: bytes, progress: Any) -> Any:
             return await super().send(parameters, payload, progress) if self.refusals else answer
 
     async with (
-        Invoker(transport=Away(20), clock=InstantClock(), limit=FixedLimit(20)) as invoker,
+        Invoker(
+            transport=UnreachableTransport(20), clock=InstantClock(), limit=FixedLimit(20)
+        ) as invoker,
         invoker.map("crop", range(30)) as run,
     ):
         got = await collected(run)
     assert not any(each.ok for each in got)
-    # Otherwise the run would take five seconds for each item, an outage being what they wait for.
+    # Otherwise each item would wait five seconds for the outage.
     assert [each.pause for each in invoker.statistics().scopes if each.scope == "caller"] == [0]
 
 
-class Opening(InstantClock):
-    """A clock on which a wait lets an endpoint open, once some were in vain."""
+class EndpointOpeningClock(InstantClock):
+    """A clock that opens an endpoint after a number of waits."""
 
     def __init__(self, may_open: anyio.Event, is_open: anyio.Event) -> None:
         super().__init__()
@@ -482,7 +484,7 @@ class Opening(InstantClock):
 
 
 async def test_a_map_waits_for_an_endpoint_that_opens_later(transport: str) -> None:
-    # Bound, it refuses connections, and nobody else can take its port meanwhile.
+    # While it is only bound, it refuses connections, and no one else can take its port.
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     port = sock.getsockname()[1]
@@ -498,7 +500,7 @@ async def test_a_map_waits_for_an_endpoint_that_opens_later(transport: str) -> N
                 await anyio.sleep_forever()
 
         group.start_soon(serve)
-        options: Any = {"transport": transport, "clock": Opening(may_open, is_open)}
+        options: Any = {"transport": transport, "clock": EndpointOpeningClock(may_open, is_open)}
         url = f"http://127.0.0.1:{port}"
         async with (
             Invoker(session=SESSION, endpoint_url=url, **options) as invoker,

@@ -1,4 +1,4 @@
-"""A map that is stopped because nothing could be sent for a whole outage."""
+"""A map stops if nothing could be sent during a whole outage."""
 
 import pickle
 from typing import Any
@@ -62,8 +62,8 @@ def test_any_other_failure_does_not(error: AsyncInvokeError) -> None:
     assert outlasted(error) is None
 
 
-class Away:
-    """A transport to an endpoint that refuses connections once it has answered a few times."""
+class UnreachableTransport:
+    """A transport to an endpoint that refuses connections after a few answers."""
 
     def __init__(self, answers: int) -> None:
         self.answers = answers
@@ -88,7 +88,7 @@ class Away:
 async def test_a_run_ends_after_one_outage_and_not_item_after_item(
     answers: int, batch: int | None, concurrency: int
 ) -> None:
-    clock, transport = InstantClock(), Away(answers)
+    clock, transport = InstantClock(), UnreachableTransport(answers)
     began = clock.monotonic()
     ended = []
     said = None
@@ -103,7 +103,7 @@ async def test_a_run_ends_after_one_outage_and_not_item_after_item(
             said = str(error)
     assert said == ("stopped: nothing could be sent for 5 minutes: it refuses connections")
     assert sum(ended) == answers * (batch or 1)
-    # Those of other items that were not sent are no outcomes: the same command sends them.
+    # Other items that were not sent have no outcomes: the same command sends them again.
     assert 1 <= ended.count(False) <= 20 * (batch or 1)
     assert LONGEST_OUTAGE <= clock.monotonic() - began < 1.5 * LONGEST_OUTAGE
     assert transport.refused < 400
@@ -111,7 +111,7 @@ async def test_a_run_ends_after_one_outage_and_not_item_after_item(
 
 @pytest.mark.anyio
 async def test_under_a_policy_that_does_not_wait_an_outage_out_each_item_fails_by_itself() -> None:
-    transport = Away(0)
+    transport = UnreachableTransport(0)
     async with (
         Invoker(transport=transport, clock=InstantClock()) as invoker,  # type: ignore[arg-type]
         invoker.map("f", range(300), retry=RetryPolicy.standard()) as run,
@@ -123,7 +123,7 @@ async def test_under_a_policy_that_does_not_wait_an_outage_out_each_item_fails_b
 async def test_the_time_of_a_call_begins_with_the_outage_unless_nobody_has_called_for_long() -> (
     None
 ):
-    clock, transport = InstantClock(), Away(0)
+    clock, transport = InstantClock(), UnreachableTransport(0)
     async with Invoker(
         transport=transport,  # type: ignore[arg-type]
         clock=clock,

@@ -1,4 +1,4 @@
-"""The outcome of an item: it gives its response, or raises its error and keeps nothing by that."""
+"""The outcome of an item: `unwrap` returns its response or raises its error, and leaks nothing."""
 
 import gc
 import pickle
@@ -50,7 +50,7 @@ def test_a_failed_one_raises_its_error_as_often_as_it_is_asked() -> None:
 
 
 def handle(outcome: Outcome) -> str:
-    """Do what callers do; this frame is in the traceback, and holds the outcome."""
+    """Handle an outcome as callers do; this frame is in the traceback, and holds the outcome."""
     try:
         outcome.unwrap()
     except FunctionError as error:

@@ -1,4 +1,5 @@
-"""How a map ends: whatever ends it reaches who iterates, once, and nothing looks complete that is not."""
+"""How a map ends: the cause is raised in the consumer, once, and an incomplete run does not look
+complete."""
 
 import gc
 import random
@@ -25,7 +26,7 @@ from asyncinvoke import (
 from asyncinvoke._engine import pipeline
 from asyncinvoke.testing import FakeLambda
 
-from .works import SOON, Gate, Work, outcome, run_of, silent, tasks, trickle, values
+from .map_doubles import SOON, Gate, Work, outcome, run_of, silent, tasks, trickle, values
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +41,7 @@ def raising(error: BaseException, *, at: int = 0) -> Work:
     return work
 
 
-# What ends it
+# Errors that end a run
 
 
 @pytest.mark.parametrize("error", [LookupError("mine"), KeyboardInterrupt()], ids=repr)
@@ -58,7 +59,7 @@ async def test_work_that_raises_while_the_input_is_silent_ends_the_run(
             except (LookupError, KeyboardInterrupt) as raised:
                 caught = raised
     assert caught is error
-    # An interrupt does not wait for what else there is.
+    # An interrupt does not wait for the other items.
     assert values(got) == [1] or isinstance(error, KeyboardInterrupt)
 
 
@@ -77,7 +78,7 @@ async def test_an_interrupt_does_not_wait_for_what_is_in_flight() -> None:
     with anyio.fail_after(SOON):
         async with run_of(range(9), work) as run:
             await wait_all_tasks_blocked()
-            for index in (1, 2):  # not even for that of an error that came before it
+            for index in (1, 2):  # not even for the error before it
                 gate.open(index)
                 await wait_all_tasks_blocked()
             try:
@@ -166,7 +167,7 @@ async def test_a_judge_ends_the_run_once_what_is_in_flight_has_its_outcome() -> 
     assert gate.started == [0, 1, 2]
 
 
-# After its block, and beside it
+# After the block, and in other tasks
 
 
 async def test_a_run_that_is_over_stays_over() -> None:
@@ -221,8 +222,8 @@ async def test_who_iterates_in_another_task_is_told_that_the_block_was_left() ->
     assert told == 2
 
 
-class Stubborn:
-    """An input that does not come back when it is interrupted, until it may."""
+class UninterruptibleInput:
+    """An input that ignores its cancellation until it is released."""
 
     def __init__(self) -> None:
         self.release = anyio.Event()
@@ -237,7 +238,7 @@ async def test_who_waits_while_the_run_is_stopped_does_not_wait_for_an_input_tha
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pipeline, "LAST_WORD", 0.01)
-    source, got = Stubborn(), []
+    source, got = UninterruptibleInput(), []
 
     async def consume(run: MapRun) -> None:
         got.extend([each async for each in run])
@@ -252,7 +253,7 @@ async def test_who_waits_while_the_run_is_stopped_does_not_wait_for_an_input_tha
 
 
 async def test_who_waits_is_told_that_the_block_is_left_before_its_input_has_come_back() -> None:
-    source = Stubborn()
+    source = UninterruptibleInput()
 
     async def consume(run: MapRun) -> None:
         with pytest.raises(ConfigurationError):
@@ -318,14 +319,14 @@ async def test_an_error_that_ended_a_run_is_not_kept_alive_by_it(where: str) -> 
     async def use() -> weakref.ref[BaseException]:
         try:
             async with run_of(source(), work, concurrency=1) as run:
-                if where == "interrupt":  # nobody iterates: it is raised where the block is left
+                if where == "interrupt":  # no one iterates, so it is raised when the block is left
                     await wait_all_tasks_blocked()
                 else:
                     await anext(run)
                     if where != "clean-up":
                         await anext(run)
         except (BoomError, Interrupt) as error:
-            assert "succeeded" in repr(run)  # which this frame, and so the traceback, holds
+            assert "succeeded" in repr(run)  # held by this frame, and so by the traceback
             return weakref.ref(error)
         raise AssertionError
 
@@ -373,7 +374,7 @@ async def test_who_leaves_out_a_part_of_it_is_told_what_to_write() -> None:
                 await misuse()
 
 
-# Steering
+# Controls
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -458,7 +459,7 @@ async def test_nothing_waits_for_its_turn_while_nothing_has_ended(
         assert run.statistics().waiting_for == "a limit"
 
 
-# Any of it, in any order
+# Properties
 
 ENDS = ("end", "raise", "silence")
 CONSUMER = ("all", "break", "raise", "stop", "cancel")
@@ -469,7 +470,9 @@ CONSUMER = ("all", "break", "raise", "stop", "cancel")
     source=st.lists(st.integers(0, 2), max_size=30),
     ends=st.sampled_from(ENDS),
     is_async=st.booleans(),
-    works=st.lists(st.sampled_from(["ok", "ok", "ok", "slow", "failed"]), min_size=1, max_size=8),
+    map_doubles=st.lists(
+        st.sampled_from(["ok", "ok", "ok", "slow", "failed"]), min_size=1, max_size=8
+    ),
     broken=st.none() | st.integers(0, 30),
     consumer=st.sampled_from(CONSUMER),
     after=st.integers(0, 12),
@@ -482,7 +485,7 @@ def test_every_item_that_was_read_has_one_outcome_unless_the_block_was_left(
     source: list[int],
     ends: str,
     is_async: bool,
-    works: list[str],
+    map_doubles: list[str],
     broken: int | None,
     consumer: str,
     after: int,
@@ -513,7 +516,7 @@ def test_every_item_that_was_read_has_one_outcome_unless_the_block_was_left(
             await anyio.sleep_forever()
 
     async def work(index: int, item: object) -> Outcome:
-        how = works[index % len(works)]
+        how = map_doubles[index % len(map_doubles)]
         for _ in range(3 if how == "slow" else 1):
             await anyio.lowlevel.checkpoint()
         if index == broken:
@@ -563,12 +566,12 @@ def test_every_item_that_was_read_has_one_outcome_unless_the_block_was_left(
         assert len(set(indexes)) == len(indexes)
         assert set(indexes) <= set(read) - {broken}
         for each in got:
-            assert each.ok == (works[each.index % len(works)] != "failed")
+            assert each.ok == (map_doubles[each.index % len(map_doubles)] != "failed")
             assert not each.ok or values([each]) == [each.index]
         if ordered:
             assert indexes == [number for number in read if number != broken][: len(got)]
         if raised in (of_source, of_work) or is_over:
-            # The end was reached: nothing that was read is missing.
+            # The end was reached: no item that was read is missing.
             assert set(indexes) | {broken} >= set(read)
         if is_over:
             assert broken is None or broken not in read

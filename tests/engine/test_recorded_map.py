@@ -1,4 +1,4 @@
-"""A recorded map whose invoker ends first: it stops at once, and what was not sent has no end."""
+"""A recorded map whose invoker closes first stops at once, and items not sent have no outcome."""
 
 import itertools
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ import anyio
 import pytest
 
 from asyncinvoke import ConfigurationError, InvocationError, Invoker, Outcome
-from tests.journal.worlds import World
+from tests.journal.fake_service import FakeService
 
 pytestmark = pytest.mark.anyio
 
 
 def flat(sent: list[object]) -> set[object]:
-    """What was sent, item by item, in batches or not."""
+    """Return the items that were sent, in batches or not."""
     return {item for each in sent for item in (each if isinstance(each, list) else [each])}
 
 
@@ -22,7 +22,7 @@ def flat(sent: list[object]) -> set[object]:
 async def test_what_was_read_ahead_is_not_recorded_as_failed_and_runs_when_it_is_continued(
     tmp_path: Path, batch: int | None
 ) -> None:
-    path, world = tmp_path / "orders.run", World()
+    path, service = tmp_path / "orders.run", FakeService()
     read: list[int] = []
     outcomes: list[Outcome] = []
     read_by_then = 0
@@ -32,7 +32,7 @@ async def test_what_was_read_ahead_is_not_recorded_as_failed_and_runs_when_it_is
             read.append(number)
             yield number
 
-    invoker = Invoker(transport=world)
+    invoker = Invoker(transport=service)
     await invoker.__aenter__()
 
     async def consume() -> None:
@@ -48,13 +48,13 @@ async def test_what_was_read_ahead_is_not_recorded_as_failed_and_runs_when_it_is
         await consume()
     assert len(read) <= read_by_then + 1
     ended = {outcome.index for outcome in outcomes}
-    # What was in flight has its end, sent or about to be; what was read ahead has none.
-    assert flat(world.sent) <= ended
-    assert len(ended - flat(world.sent)) <= 4 * (batch or 1)
+    # Items in flight, sent or about to be, have outcomes; items read ahead have none.
+    assert flat(service.sent) <= ended
+    assert len(ended - flat(service.sent)) <= 4 * (batch or 1)
     assert len(read) > len(ended), "nothing was read ahead, so this shows nothing"
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     assert {e.code for e in errors if isinstance(e, InvocationError)} <= {"InvokerClosed"}
 
-    again = World()
+    again = FakeService()
     await again.map(path, range(len(read)), batch=batch)
     assert flat(again.sent) == set(range(len(read))) - ended

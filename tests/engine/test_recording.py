@@ -1,4 +1,4 @@
-"""What is recorded of an item: written down the same way when it is sent and when it is only compared."""
+"""The record of an item is the same whether the item is sent or only compared."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from asyncinvoke import Journal, JournalMismatchError, Request
 from asyncinvoke._request.payload import MAX_EVENT_PAYLOAD
-from tests.journal.worlds import World, indexes
+from tests.journal.fake_service import FakeService, indexes
 
 pytestmark = pytest.mark.anyio
 
@@ -20,21 +20,21 @@ async def test_items_of_every_kind_are_what_they_were_when_a_run_is_continued(
 ) -> None:
     items = [b"1", bytearray(b"2"), memoryview(b"3"), 4, Request(payload=b"5"), LONGEST]
     items.append(LONGEST + b" ")  # too long for an event
-    journal, world = Journal(tmp_path / "orders.run", replay=False), World()
-    first = await world.map(journal, iter(items), invocation_type=invocation_type)
+    journal, service = Journal(tmp_path / "orders.run", replay=False), FakeService()
+    first = await service.map(journal, iter(items), invocation_type=invocation_type)
     assert indexes(first) == list(range(len(items)))
     sent = 7 if invocation_type == "RequestResponse" else 6
-    assert len(world.sent) == sent
-    assert not await world.map(journal, iter(items), invocation_type=invocation_type)
-    assert not world.sent
+    assert len(service.sent) == sent
+    assert not await service.map(journal, iter(items), invocation_type=invocation_type)
+    assert not service.sent
 
 
 @pytest.mark.parametrize("changed", [b"21", bytearray(b"21"), Request(payload=b"21"), 21], ids=type)
 async def test_a_byte_that_differs_is_seen_whatever_kind_of_bytes_it_is_in(
     tmp_path: Path, changed: object
 ) -> None:
-    journal, world = Journal(tmp_path / "orders.run", replay=False), World()
-    await world.map(journal, iter([b"10", b"20"]))
+    journal, service = Journal(tmp_path / "orders.run", replay=False), FakeService()
+    await service.map(journal, iter([b"10", b"20"]))
     with pytest.raises(JournalMismatchError, match="item 1"):
-        await world.map(journal, iter([b"10", changed]))
-    assert not world.sent
+        await service.map(journal, iter([b"10", changed]))
+    assert not service.sent

@@ -1,4 +1,4 @@
-"""What was wrong once: each test names the behaviour that a change must not bring back."""
+"""Regressions: each test names behaviour that was once wrong."""
 
 import math
 import os
@@ -100,7 +100,7 @@ def _far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_far_from_greenwich")
 def test_a_date_without_a_zone_is_greenwich_time_wherever_the_caller_lives() -> None:
-    # RFC 9110 obliges recipients to read the asctime form, which names no zone.
+    # RFC 9110 requires recipients to accept the asctime form, which has no zone.
     now = 784_111_777.0
     assert parse_retry_after("Sun Nov  6 08:49:47 1994", None, now=now) == 10.0
 
@@ -131,7 +131,7 @@ def test_connector_arguments_of_the_caller_do_not_switch_keep_alive_off() -> Non
 
 @pytest.mark.anyio
 async def test_a_payload_of_two_megabytes_is_sent_without_a_warning(transport: Any) -> None:
-    # aiohttp warns of bytes beyond 1 MiB; where warnings are errors, nothing is sent at all.
+    # aiohttp warns about bytes beyond 1 MiB; where warnings are errors, nothing is sent.
     async with (
         FaultEndpoint() as endpoint,
         Invoker(endpoint_url=endpoint.url, transport=transport) as invoker,
@@ -162,7 +162,7 @@ async def test_a_redirect_is_an_answer_and_is_not_followed(
 async def test_a_request_that_botocore_refuses_to_build_was_not_sent(
     monkeypatch: pytest.MonkeyPatch, transport: Any
 ) -> None:
-    # As when the installed service model does not know an option yet.
+    # As if the installed service model did not know an option yet.
     def unknown(*_: object) -> dict[str, Any]:
         return {"FunctionName": "f", "BrandNew": 1}
 
@@ -348,7 +348,7 @@ async def test_a_run_that_is_cancelled_does_not_look_complete() -> None:
     with anyio.CancelScope() as scope:
         async with open_run(range(9), forever, concurrency=2, ordered=False) as run:
             await wait_all_tasks_blocked()
-            # As when a deadline passes while the caller is busy with an outcome.
+            # As if a deadline expired while the caller processes an outcome.
             scope.cancel()
             async for _ in run:
                 pass
@@ -380,7 +380,7 @@ async def test_a_lowered_concurrency_holds_for_workers_that_wait_for_input() -> 
 
     with send, receive:
         async with open_run(source(), work, concurrency=6, ordered=False) as run:
-            # Six are hired, and all go back to wait for more input.
+            # Six workers start, and all wait for more input again.
             for _ in range(6):
                 send.send_nowait(1)
             await wait_all_tasks_blocked()

@@ -1,4 +1,4 @@
-"""Shards: each item is in one of them, whoever reads it, and positions are those of the whole."""
+"""Shards: each item is in exactly one, and positions are those in the whole input."""
 
 import hashlib
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The input of a map: one task owns it, from its first item to the end of its clean-up."""
+"""The input of a map is read and closed by one task."""
 
 import contextlib
 import contextvars
@@ -17,7 +17,7 @@ from asyncinvoke._engine import pipeline
 from asyncinvoke._engine import source as source_module
 from asyncinvoke._engine.buffer import READ_AHEAD
 
-from .works import SOON, Gate, outcome, run_of, silent, tasks, values
+from .map_doubles import SOON, Gate, outcome, run_of, silent, tasks, values
 
 pytestmark = pytest.mark.anyio
 
@@ -58,8 +58,8 @@ def held(request: pytest.FixtureRequest) -> Held:
     return found
 
 
-class Holding:
-    """A source that holds something across its `yield`."""
+class ScopeHoldingInput:
+    """An input that holds a scope across its `yield`."""
 
     def __init__(self, held: Held, *, most: int | None = None, error: Exception | None = None):
         self._held, self._most, self._error = held, most, error
@@ -68,7 +68,7 @@ class Holding:
     async def __call__(self) -> AsyncGenerator[int, None]:
         try:
             for number in count():
-                async with self._held():  # for each item, and around all of them
+                async with self._held():  # around each item, and around all of them
                     if number == self._most:
                         break
                     yield number
@@ -88,7 +88,7 @@ async def test_a_source_may_hold_scopes_and_task_groups_across_its_yield(
     held: Held, around: bool
 ) -> None:
     before = tasks()
-    source = Holding(held, most=20)
+    source = ScopeHoldingInput(held, most=20)
     with anyio.fail_after(SOON):
         async with run_of(source.around() if around else source(), concurrency=3) as run:
             assert sorted(values([each async for each in run])) == list(range(20))
@@ -96,7 +96,7 @@ async def test_a_source_may_hold_scopes_and_task_groups_across_its_yield(
 
 
 async def numbers_in_a_group(error: Exception | None) -> AsyncIterator[int]:
-    """Numbers from within a task group, which ends with an error of a task of it if there is one."""
+    """Yield numbers within a task group, whose task may raise an error."""
 
     async def child() -> None:
         try:
@@ -121,7 +121,7 @@ async def test_a_task_group_around_the_yield_makes_no_error_of_leaving(
         caught: BaseException | None = None
         try:
             async with run_of(numbers_in_a_group(error), concurrency=2) as run:
-                await wait_all_tasks_blocked()  # it stands at its yield: no more may be read
+                await wait_all_tasks_blocked()  # it is suspended at its yield: no more may be read
                 if leave != "block":
                     async for _ in run:
                         if leave == "break":
@@ -143,7 +143,7 @@ async def test_what_it_holds_is_left_in_order_however_the_run_ends(
     held: Held, around: bool, leave: str
 ) -> None:
     before = tasks()
-    source = Holding(held)
+    source = ScopeHoldingInput(held)
     with anyio.fail_after(SOON), contextlib.suppress(LookupError), anyio.CancelScope() as outer:
         async with run_of(source.around() if around else source(), concurrency=3) as run:
             async for each in run:
@@ -176,7 +176,7 @@ async def test_a_deadline_of_the_source_that_passes_while_nobody_reads_is_its_ow
 
     with anyio.fail_after(SOON):
         async with run_of(source(), ordered=True) as run:
-            await wait_all_tasks_blocked()  # all read that may be read
+            await wait_all_tasks_blocked()  # reading is at its bound
             mine.cancel()
             await anyio.lowlevel.checkpoint()
             got = values([each async for each in run])
@@ -246,10 +246,10 @@ async def test_an_interrupt_in_the_input_is_not_lost_if_nobody_iterates() -> Non
     assert caught
 
 
-class EndsTwice:
-    """An iterator whose error would look like the end of the consumer's own iteration."""
+class RaisesStopAsyncIteration:
+    """An iterator whose error would look like the end of the consumer's iteration."""
 
-    def __iter__(self) -> "EndsTwice":
+    def __iter__(self) -> "RaisesStopAsyncIteration":
         return self
 
     def __next__(self) -> int:
@@ -258,7 +258,7 @@ class EndsTwice:
 
 async def test_an_error_that_looks_like_an_end_is_told_as_an_error() -> None:
     with anyio.fail_after(SOON):
-        async with run_of(EndsTwice()) as run:
+        async with run_of(RaisesStopAsyncIteration()) as run:
             with pytest.raises(RuntimeError, match="raised StopAsyncIteration"):
                 await anext(run)
 
@@ -267,7 +267,7 @@ async def test_an_error_that_looks_like_an_end_is_told_as_an_error() -> None:
 async def test_a_cancellation_that_is_not_ours_does_not_end_the_reader_without_a_word() -> None:
     async def source() -> AsyncIterator[int]:
         yield 1
-        raise anyio.get_cancelled_exc_class()  # as from a task of theirs that was cancelled
+        raise anyio.get_cancelled_exc_class()  # as from a cancelled task of the input
 
     caught = False
     with anyio.fail_after(SOON):
@@ -280,8 +280,8 @@ async def test_a_cancellation_that_is_not_ours_does_not_end_the_reader_without_a
     assert caught
 
 
-class Cleaning:
-    """A source whose clean-up does what a test says, once it has begun."""
+class InputWithCleanUp:
+    """An input whose clean-up runs a given function."""
 
     def __init__(self, *, waits: bool = False, error: BaseException | None = None) -> None:
         self._waits, self._error = waits, error
@@ -304,7 +304,7 @@ class Cleaning:
 
 async def test_a_clean_up_that_raises_is_told() -> None:
     with pytest.raises(OSError, match="no disk"):
-        async with run_of(Cleaning(error=OSError("no disk"))()) as run:
+        async with run_of(InputWithCleanUp(error=OSError("no disk"))()) as run:
             await anext(run)
 
 
@@ -333,7 +333,7 @@ async def test_what_an_input_raises_as_it_is_interrupted_is_told_after_the_outco
 async def test_a_clean_up_that_raises_does_not_hide_the_error_of_the_block(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    source = Cleaning(error=OSError("payload 4711"))
+    source = InputWithCleanUp(error=OSError("payload 4711"))
     mine = KeyError("mine")
     with pytest.raises(KeyError) as caught:  # noqa: PT012
         async with run_of(source()) as run:
@@ -347,7 +347,7 @@ async def test_a_clean_up_that_raises_does_not_hide_the_error_of_the_block(
 
 
 async def test_a_clean_up_has_its_time() -> None:
-    source = Cleaning(waits=True)
+    source = InputWithCleanUp(waits=True)
 
     async def let_it_end() -> None:
         await source.has_begun.wait()
@@ -362,7 +362,7 @@ async def test_a_clean_up_has_its_time() -> None:
 
 
 async def test_a_clean_up_is_cut_short_by_the_callers_own_deadline() -> None:
-    source = Cleaning(waits=True)
+    source = InputWithCleanUp(waits=True)
     before = tasks()
     with anyio.fail_after(SOON):
         async with anyio.create_task_group() as group:
@@ -384,7 +384,7 @@ async def test_a_clean_up_that_never_ends_is_cut_off(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(source_module, "CLEAN_UP_TIME", 0.01)
-    source = Cleaning(waits=True)
+    source = InputWithCleanUp(waits=True)
     with anyio.fail_after(SOON):
         async with run_of(source()) as run:
             await anext(run)
@@ -418,7 +418,7 @@ async def test_an_input_that_ignores_its_interruption_does_not_hold_up_the_end(
 
 
 async def test_an_item_in_the_hands_of_an_input_that_is_interrupted_is_not_lost() -> None:
-    """Interrupted between items, it may still give one; then that has its outcome."""
+    """Cancelled between items, an input may still yield one, which then has an outcome."""
     waits = anyio.Event()
 
     async def source() -> AsyncIterator[int]:
@@ -438,8 +438,8 @@ async def test_an_item_in_the_hands_of_an_input_that_is_interrupted_is_not_lost(
             assert sorted(values([each async for each in run])) == [1, 2]
 
 
-class Hand:
-    """A clock that is moved on by hand."""
+class ManualClock:
+    """A clock that is advanced by hand."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -454,7 +454,7 @@ class Hand:
 
 
 async def test_a_generator_that_blocks_the_loop_lets_it_run_after_each_item() -> None:
-    clock = Hand()
+    clock = ManualClock()
     ended: list[int] = []
     seen: list[int] = []
 
@@ -465,13 +465,13 @@ async def test_a_generator_that_blocks_the_loop_lets_it_run_after_each_item() ->
 
     def slow() -> Iterator[int]:
         for number in range(20):
-            clock.now += 2 * source_module.LONGEST_HOLD  # a query, say
+            clock.now += 2 * source_module.LONGEST_HOLD  # such as a query
             seen.append(len(ended))
             yield number
 
     async with run_of(slow(), work, concurrency=100, clock=clock) as run:
         assert len([each async for each in run]) == 20
-    # All were read ahead, but each had its turn soon after it was read; trio has no order of turns.
+    # All were read ahead, but each ran soon after it was read; trio does not order tasks.
     assert all(number - count <= 2 for number, count in enumerate(seen))
 
 
@@ -484,7 +484,7 @@ async def test_a_generator_that_does_not_block_is_read_in_one_go() -> None:
             seen.append(len(gate.started))
             yield number
 
-    async with run_of(quick(), gate, concurrency=100, clock=Hand()) as run:
+    async with run_of(quick(), gate, concurrency=100, clock=ManualClock()) as run:
         await wait_all_tasks_blocked()
         gate.open_all()
         assert len([each async for each in run]) == 20
@@ -492,7 +492,7 @@ async def test_a_generator_that_does_not_block_is_read_in_one_go() -> None:
 
 
 async def test_stopping_ends_the_pause_of_a_generator_that_blocks() -> None:
-    clock = Hand()
+    clock = ManualClock()
 
     def slow() -> Iterator[int]:
         for number in count():

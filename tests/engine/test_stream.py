@@ -1,4 +1,4 @@
-"""The chunks of a stream as the engine hands them on."""
+"""The chunks of a stream as the engine yields them."""
 
 import math
 import time
@@ -32,8 +32,8 @@ from tests.doubles.engine import THROTTLED, call, engine, every
 pytestmark = pytest.mark.anyio
 
 
-class OneRead:
-    """A body of which everything comes at once."""
+class SingleReadBody:
+    """A body that arrives in one read."""
 
     def __init__(self, count: int) -> None:
         frames = [event_stream.payload_chunk(b"%d" % number) for number in range(count)]
@@ -47,11 +47,11 @@ class OneRead:
         pass
 
 
-class Streaming:
-    """A transport whose answers are such streams: one of ours, or one of the caller's own."""
+class StreamingTransport:
+    """A transport that returns such streams: this library's, or custom ones."""
 
-    def __init__(self, count: int, *, is_ours: bool, body: OneRead | None = None) -> None:
-        self._body = OneRead(count) if body is None else body
+    def __init__(self, count: int, *, is_ours: bool, body: SingleReadBody | None = None) -> None:
+        self._body = SingleReadBody(count) if body is None else body
         self.keeps_deadline = is_ours
 
     async def open(self, *_: Any) -> Any:
@@ -61,7 +61,7 @@ class Streaming:
         opened = OpenStream(head, self._body, math.inf)
         if self.keeps_deadline:
             return opened
-        return _OfTheCaller(opened)
+        return _CustomStream(opened)
 
     send = open
 
@@ -69,8 +69,8 @@ class Streaming:
         pass
 
 
-class _OfTheCaller:
-    """A stream of the caller's own, which has what the contract asks for, and something else."""
+class _CustomStream:
+    """A custom stream, with what the contract requires and an additional attribute."""
 
     chunks = ("something else",)
 
@@ -100,22 +100,22 @@ async def test_only_a_stream_of_the_callers_own_has_a_scope_for_each_wait(
         return WaitScope(all_waits, deadline)
 
     monkeypatch.setattr(waits, "WaitScope", counted)
-    async with streamed(Streaming(100, is_ours=is_ours)) as stream:
+    async with streamed(StreamingTransport(100, is_ours=is_ours)) as stream:
         chunks = [chunk async for chunk in stream]
     assert chunks == [b"%d" % number for number in range(100)]
-    # For each chunk, for opening, the end, and what follows it on the connection.
+    # For each chunk, for opening, for the end, and for the rest of the connection's data.
     assert len(scopes) == expected
 
 
 async def test_chunks_that_had_arrived_are_not_taken_after_the_block() -> None:
-    async with streamed(Streaming(3, is_ours=True)) as stream:
+    async with streamed(StreamingTransport(3, is_ours=True)) as stream:
         assert await anext(stream) == b"0"
     with pytest.raises(anyio.ClosedResourceError):
         await anext(stream)
 
 
-class Stalling:
-    """A transport of the caller's own whose stream has a chunk, and then stalls."""
+class StallingTransport:
+    """A custom transport whose stream has one chunk, and then stalls."""
 
     def __init__(self) -> None:
         self.head = StreamHead(status_code=200)
@@ -141,8 +141,8 @@ class Stalling:
 
 @pytest.mark.parametrize("closes", [True, False])
 async def test_a_stream_of_the_callers_that_stalls_is_ended(closes: bool) -> None:
-    waits, transport = Waits(), Stalling()
-    # What does not wait is not interrupted, so all before the stall succeeds.
+    waits, transport = Waits(), StallingTransport()
+    # Only waits are interrupted, so everything before the stall succeeds.
     progress = Progress(math.inf if closes else time.monotonic())
     with anyio.fail_after(60):
         opened = await GuardedTransport(transport, waits).open(call().parameters, b"{}", progress)
@@ -155,8 +155,8 @@ async def test_a_stream_of_the_callers_that_stalls_is_ended(closes: bool) -> Non
         await opened.finish()
 
 
-class Silent:
-    """A transport of the caller's own that knows nothing of deadlines, and gives no answer."""
+class SilentTransport:
+    """A custom transport that ignores deadlines, and never answers."""
 
     async def open(self, *_: Any) -> Any:
         await anyio.sleep_forever()
@@ -165,7 +165,7 @@ class Silent:
 
 
 async def test_a_transport_of_the_callers_that_gives_no_stream_is_ended_by_the_timeout() -> None:
-    transport: Any = Silent()
+    transport: Any = SilentTransport()
     with anyio.fail_after(60):
         async with Invoker(transport=transport) as invoker:
             with pytest.raises(DeadlineExceededError, match=r"timeout of 0\.01 s passed"):
@@ -176,7 +176,7 @@ async def test_a_transport_of_the_callers_that_gives_no_stream_is_ended_by_the_t
 async def test_a_stream_that_gets_no_permit_in_time_was_not_sent_and_says_what_it_waited_for() -> (
     None
 ):
-    transport: Any = Streaming(3, is_ours=True)
+    transport: Any = StreamingTransport(3, is_ours=True)
     with anyio.fail_after(60):
         async with (
             Invoker(transport=transport, limit=FixedLimit(1)) as invoker,
@@ -191,7 +191,7 @@ async def test_a_stream_that_gets_no_permit_in_time_was_not_sent_and_says_what_i
             assert invoker.statistics().in_flight == 0
 
 
-class Breaking(OneRead):
+class BreakingBody(SingleReadBody):
     """A body that breaks off after its first chunk."""
 
     def __init__(self) -> None:
@@ -205,7 +205,7 @@ class Breaking(OneRead):
 
 
 async def test_asking_a_broken_stream_again_raises_the_same_error_with_its_cause() -> None:
-    transport = Streaming(0, is_ours=True, body=Breaking())
+    transport = StreamingTransport(0, is_ours=True, body=BreakingBody())
     async with streamed(transport) as stream:
         assert await anext(stream) == b"one"
         for _ in range(3):
@@ -215,7 +215,7 @@ async def test_asking_a_broken_stream_again_raises_the_same_error_with_its_cause
 
 
 async def test_a_retry_of_a_stream_is_counted_when_its_attempt_begins() -> None:
-    class ThrottledOnce(Streaming):
+    class ThrottledOnce(StreamingTransport):
         answers: ClassVar = [THROTTLED]
 
         async def open(self, *_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How much may fail before a map stops, what the error says then, and when a run is hopeless."""
+"""How many items may fail before a map stops, the error, and when a run is hopeless."""
 
 import pickle
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def outcome(index: int, error: AsyncInvokeError | None) -> Outcome:
 
 
 def first_stop(condition: Failures, errors: list[AsyncInvokeError | None]) -> int | None:
-    """Return how many outcomes it takes until the map is stopped."""
+    """Return the number of outcomes until the map is stopped."""
     for number, error in enumerate(errors, 1):
         if condition(outcome(number - 1, error)) is not None:
             return number
@@ -191,7 +191,7 @@ def test_the_tolerance_may_change_under_way_and_what_has_failed_counts() -> None
     condition = Failures(None)
     assert first_stop(condition, [BAD] * 10) is None
     condition.tolerance = Tolerance(5)
-    assert condition(outcome(10, None)) is not None  # from the next outcome on, whatever that is
+    assert condition(outcome(10, None)) is not None  # from the next outcome on
     condition.tolerance = None
     assert condition(outcome(12, BAD)) is None
 
@@ -269,7 +269,7 @@ Ended = tuple[Target, InvocationError | None]
 
 
 def play(refusals: Refusals, *ended: Ended, start: int = 0) -> str | None:
-    """Begin and end these items one by one, and give the last word."""
+    """Start and end these items one by one, and return the last decision."""
     said = None
     for index, (target, error) in enumerate(ended, start):
         refusals.begin(index, target)
@@ -329,7 +329,7 @@ def test_a_refusal_of_one_item_says_nothing_of_the_next(code: str) -> None:
 def test_one_missing_function_does_not_end_a_run_in_which_others_succeed() -> None:
     refusals = Refusals()
     ended: list[Ended] = [(CROP, None)] + [(RESIZE, refused())] * 1000
-    # In turn, and in blocks: the others' items may come further on.
+    # In turn, and in blocks: the items of the other functions may come later.
     assert play(refusals, *[(RESIZE, refused()), (CROP, None)] * 200) is None
     assert play(Refusals(), *ended) is None
 
@@ -338,14 +338,14 @@ def test_one_missing_function_does_not_end_a_run_in_which_others_take_long() -> 
     refusals = Refusals()
     refusals.begin(0, CROP)
     assert play(refusals, *[(RESIZE, refused())] * 1000, start=1) is None
-    # Only once they are refused as well is there no hope.
+    # The run is hopeless only once they are refused as well.
     assert refusals.end(0, refused(target=CROP)) is not None
 
 
 def test_functions_that_are_all_missing_end_a_run_though_new_ones_are_always_begun() -> None:
     refusals = Refusals()
     said = None
-    for index in range(300):  # each item to a function of its own, ten under way at any time
+    for index in range(300):  # each item to a different function, ten in progress at any time
         refusals.begin(index, Target(name=f"f{index}"))
         if index >= 10:
             said = said or refusals.end(index - 10, refused())
@@ -355,7 +355,7 @@ def test_functions_that_are_all_missing_end_a_run_though_new_ones_are_always_beg
 def test_a_function_that_is_deleted_under_way_ends_a_run() -> None:
     row = [(RESIZE, refused())] * 100
     assert play(Refusals(), *[(RESIZE, None)] * 500, *row) is not None
-    # And so where another one had succeeded before it did.
+    # Also if another function had succeeded before.
     assert play(Refusals(), (CROP, None), (RESIZE, None), *row) is not None
 
 
@@ -396,5 +396,5 @@ def test_nor_does_it_grow_while_there_is_hope() -> None:
         refusals.begin(index, Target(name=f"f{index}"))
         assert refusals.end(index, refused()) is None
     assert len(refusals._targets) == MOST_TARGETS
-    # One that is under way may be one of those that were not remembered; it says so itself.
+    # An item in progress may be one that was not remembered; its own outcome decides.
     assert refusals.end(0, refused(target=CROP)) is not None

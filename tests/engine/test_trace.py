@@ -1,4 +1,4 @@
-"""An invocation makes few calls of ours, in few files: counted, so that they do not grow unnoticed."""
+"""An invocation makes few Python calls within the package, in few files."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from .trace import HTTP, Trace, report
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
 BOUNDS = {
-    # Calls of ours, and the files that they are in, both without the room for HTTP.
+    # Calls within the package and their files, both without the HTTP room.
     "invoke": (25, 14),
     "one 429": (101, 25),
 }
@@ -29,7 +29,7 @@ async def test_where_nobody_listens_nothing_is_made_to_be_told() -> None:
     unheard = ("_telemetry/", "_engine/events.py", "_limits/events.py")
     for name, trace in found.items():
         told = [call for call in trace.calls if call.startswith(unheard)]
-        # Whether a line is wanted is asked of the log, where something went wrong.
+        # The logger is asked whether it wants a line only after a failure.
         assert told == (["_telemetry/attributes.py log_retry"] if name == "one 429" else []), name
 
 

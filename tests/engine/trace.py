@@ -1,4 +1,4 @@
-"""Counts the calls of ours that an invocation makes, and the files that they are in.
+"""Counts the Python calls that an invocation makes within the package, and their files.
 
 Run `python -m tests.engine.trace`. It counts frames of the package alone, by `sys.setprofile`: no
 clock, so that any machine gives the same numbers. `tests/engine/test_trace.py` holds the bounds.
@@ -29,36 +29,36 @@ OTHERS = tuple(f"{PACKAGE}/{room}" for room in ("local", "testing", "cli"))
 
 @dataclass(kw_only=True)
 class Trace:
-    """The calls of ours while somebody looked."""
+    """The calls within the package during a trace."""
 
     calls: list[str] = field(default_factory=list)
     """The file and function of each call, in their order."""
 
     @property
     def of_http(self) -> int:
-        """How many of them are in the room for HTTP, which does what a library did before."""
+        """The number of calls in the HTTP room."""
         return sum(call.startswith(HTTP) for call in self.calls)
 
     @property
     def modules(self) -> set[str]:
-        """The files."""
+        """The files of the calls."""
         return {call.split()[0] for call in self.calls}
 
     @property
     def modules_beside_http(self) -> set[str]:
-        """Those that are not in the room for HTTP."""
+        """The files outside the HTTP room."""
         return {module for module in self.modules if not module.startswith(HTTP)}
 
     @property
     def hops(self) -> int:
-        """How many calls went on in another file."""
+        """The number of calls into another file."""
         files = [call.split()[0] for call in self.calls]
         return sum(a != b for a, b in pairwise(files))
 
 
 @contextmanager
 def traced(trace: Trace) -> Iterator[None]:
-    """Count calls of ours in this thread; a coroutine that goes on is not counted again."""
+    """Count the package's calls in this thread; a resumed coroutine is not counted again."""
     seen: set[int] = set()
     kept: list[FrameType] = []
 
@@ -120,7 +120,7 @@ async def report() -> dict[str, Trace]:
             throttled.append(await count(partial(invoke, name)))
         short, long = await map_of(20), await map_of(40)
         return {
-            # One that falls on the turn of a second asks for credentials and counts rates anew.
+            # A call in a new second asks for credentials and restarts rate counts.
             "invoke": min(warm, key=lambda trace: len(trace.calls)),
             "one 429": min(throttled, key=lambda trace: len(trace.calls)),
             "20 items of a map": Trace(calls=long.calls[len(short.calls) :]),

@@ -1,7 +1,7 @@
 """The matrix as data: each kind of answer that Lambda has, and how every client must read it.
 
-`test_matrix.py` makes each call with each client; `worlds.py` holds the endpoints and functions that
-the calls are for. Leaving out a client needs a reason.
+`test_matrix.py` makes each call with each client; `endpoints.py` holds the endpoints and functions
+that the calls are for. Leaving out a client needs a reason.
 """
 
 import base64
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .readings import Begins, Reading
+from .readings import Reading, StartsWith
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function"
@@ -44,7 +44,7 @@ class Case:
     """The arguments of the call, as AWS spells them."""
     reading: Reading
     """How every client must read the answer."""
-    world: str = "plain"
+    endpoint: str = "plain"
     """The endpoint that is called."""
     operation: str = "Invoke"
     """The operation, as AWS spells it."""
@@ -67,13 +67,13 @@ def _invoke(
         function: The function's name.
         reading: How every client must read the answer.
         cli: Why awscli is left out; None runs it.
-        **more: The world, why Go is left out, and further arguments of the call.
+        **more: The endpoint, why Go is left out, and further arguments of the call.
     """
-    world = more.pop("world", "plain")
+    endpoint = more.pop("endpoint", "plain")
     without = {AWSCLI: cli, GO: more.pop("go", None)}
     return Case(
         name=name,
-        world=world,
+        endpoint=endpoint,
         arguments={"FunctionName": function, **more},
         reading=reading,
         without={client: why for client, why in without.items() if why is not None},
@@ -230,7 +230,9 @@ REFUSALS = [
         _refused(
             400,
             "ValidationException",
-            Begins(f"{VALIDATION}'no such name' at 'functionName' failed to satisfy constraint: "),
+            StartsWith(
+                f"{VALIDATION}'no such name' at 'functionName' failed to satisfy constraint: "
+            ),
         ),
         SAME_PARSER,
     ),
@@ -240,7 +242,9 @@ REFUSALS = [
         _refused(
             400,
             "ValidationException",
-            Begins("2 validation errors detected: Value 'no such name' at 'functionName' failed "),
+            StartsWith(
+                "2 validation errors detected: Value 'no such name' at 'functionName' failed "
+            ),
         ),
         SAME_PARSER,
         Qualifier="no qualifier",
@@ -251,7 +255,9 @@ REFUSALS = [
         _refused(
             400,
             "InvalidRequestContentException",
-            Begins("Could not parse request body into json: Could not parse payload into json: "),
+            StartsWith(
+                "Could not parse request body into json: Could not parse payload into json: "
+            ),
         ),
         Payload=b'{"cut": ',
     ),
@@ -285,21 +291,21 @@ REFUSALS = [
             "ResourceConflictException",
             f"{BUSY}The function is currently in the following state: Pending",
         ),
-        world="settling",
+        endpoint="settling",
     ),
     _invoke(
         "function that is updated",
         "updating",
         _ok({}),
         SAME_PARSER,
-        world="settling",
+        endpoint="settling",
     ),
     _invoke(
         "Event to a function that is updated",
         "updating",
         {"status": 202, "payload": b""},
         SAME_PARSER,
-        world="settling",
+        endpoint="settling",
         InvocationType="Event",
     ),
 ]
@@ -315,27 +321,27 @@ THROTTLES = [
         "echo",
         _throttled("ConcurrentInvocationLimitExceeded"),
         SHOWN_ONLY_BY_REASON,
-        world="full",
+        endpoint="full",
     ),
     _invoke(
         "function rate",
         "echo",
         _throttled("FunctionInvocationRateLimitExceeded"),
         SHOWN_ONLY_BY_REASON,
-        world="rates",
+        endpoint="rates",
     ),
     _invoke(
         "reserved function rate",
         "narrow",
         _throttled("ReservedFunctionInvocationRateLimitExceeded"),
         SHOWN_ONLY_BY_REASON,
-        world="rates",
+        endpoint="rates",
     ),
     _invoke(
         "caller rate",
         "echo",
         _throttled("CallerRateLimitExceeded", "Rate exceeded"),
-        world="caller",
+        endpoint="caller",
     ),
     _invoke(
         "Event to a reserve of zero",
@@ -347,10 +353,12 @@ THROTTLES = [
 ]
 
 
-def _stream(name: str, function: str, reading: Reading, world: str = "plain", **more: Any) -> Case:
+def _stream(
+    name: str, function: str, reading: Reading, endpoint: str = "plain", **more: Any
+) -> Case:
     return Case(
         name=name,
-        world=world,
+        endpoint=endpoint,
         operation="InvokeWithResponseStream",
         arguments={"FunctionName": function, **more},
         reading=reading,
@@ -394,7 +402,7 @@ STREAMS = [
         "stream that is throttled",
         "echo",
         _throttled("ConcurrentInvocationLimitExceeded"),
-        world="full",
+        endpoint="full",
     ),
 ]
 
@@ -402,7 +410,7 @@ STREAMS = [
 def _manage(operation: str, reading: Reading, cli: str | None = None, **arguments: Any) -> Case:
     return Case(
         name=operation,
-        world="managed",
+        endpoint="managed",
         operation=operation,
         arguments=arguments,
         reading=reading,
@@ -489,7 +497,7 @@ MANAGEMENT = [
     ),
     Case(
         name="InvokeAsync",
-        world="managed",
+        endpoint="managed",
         operation="InvokeAsync",
         arguments={"FunctionName": "echo", "InvokeArgs": b"{}"},
         reading={"Status": 202},

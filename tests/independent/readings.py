@@ -14,7 +14,7 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 @dataclass(frozen=True, slots=True)
-class Begins:
+class StartsWith:
     """Equals every text that begins so: what follows is not Lambda's word, or differs each time."""
 
     text: str

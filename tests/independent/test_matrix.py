@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from . import clients, matrix, worlds
+from . import clients, endpoints, matrix
 from .matrix import Case
 from .readings import Reading
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 async def urls() -> AsyncIterator[dict[str, str]]:
     """The endpoints that the cases are for."""
-    async with worlds.opened() as urls:
+    async with endpoints.opened() as urls:
         yield urls
 
 
@@ -42,14 +42,14 @@ def cases_for(client: str) -> list[Case]:
 
 @pytest.mark.parametrize("case", cases_for(matrix.BOTO3), ids=lambda case: case.name)
 async def test_boto3_reads(urls: dict[str, str], boto3: clients.Boto3, case: Case) -> None:
-    assert await boto3.read(urls[case.world], case) == case.reading
+    assert await boto3.read(urls[case.endpoint], case) == case.reading
 
 
 @pytest.mark.parametrize("case", cases_for(matrix.AIOBOTOCORE), ids=lambda case: case.name)
 async def test_aiobotocore_reads(
     urls: dict[str, str], aiobotocore: clients.Aiobotocore, case: Case
 ) -> None:
-    assert await aiobotocore.read(urls[case.world], case) == case.reading
+    assert await aiobotocore.read(urls[case.endpoint], case) == case.reading
 
 
 async def test_awscli_reads(urls: dict[str, str], aws_command: Path, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_awscli_reads(urls: dict[str, str], aws_command: Path, tmp_path: P
 
     async def run(case: Case) -> None:
         async with cores:
-            read[case.name] = await client.read(urls[case.world], case)
+            read[case.name] = await client.read(urls[case.endpoint], case)
 
     async with anyio.create_task_group() as tasks:
         for case in cases_for(matrix.AWSCLI):

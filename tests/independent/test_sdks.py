@@ -12,7 +12,7 @@ from anyio.from_thread import start_blocking_portal
 
 from asyncinvoke.local import LocalLambda
 
-from . import matrix, sdks, worlds
+from . import endpoints, matrix, sdks
 from .matrix import Case
 
 
@@ -30,7 +30,7 @@ def urls() -> Iterator[dict[str, str]]:
     """The endpoints that the cases are for."""
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(worlds.opened()) as opened,
+        portal.wrap_async_context_manager(endpoints.opened()) as opened,
     ):
         yield opened
 
@@ -49,7 +49,7 @@ def test_an_sdk_reads_every_kind_of_answer(
     ready(sdk)
     cases = cases_for(client)
 
-    read = sdks.read_all(sdk.command(), [urls[case.world] for case in cases], cases)
+    read = sdks.read_all(sdk.command(), [urls[case.endpoint] for case in cases], cases)
 
     assert {case.name: one for case, one in zip(cases, read, strict=True)} == {
         case.name: case.reading for case in cases

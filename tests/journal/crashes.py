@@ -1,4 +1,4 @@
-"""Makes a journal look as if its process had been killed, without killing one."""
+"""Changes a journal as if its process had been killed, without killing one."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def crash(path: Path, *, sent: Iterable[int] = (), unsent: Iterable[int] = ()) -
 
 
 def restart(path: Path) -> None:
-    """Make it look as if the machine had been restarted since."""
+    """Change a journal as if the machine had been restarted since."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE session SET boot = 'another'")
         connection.commit()

@@ -1,4 +1,4 @@
-"""Kills processes that run a map, at a request counted by an endpoint, and reads what they left."""
+"""Kills processes that run a map, at a request counted by an endpoint, and reads their journals."""
 
 import json
 import os
@@ -32,7 +32,7 @@ AWS = {
 
 
 class Endpoint:
-    """Counts the items received, and kills a process at one of them."""
+    """An endpoint that counts the items received, and kills a process at one of them."""
 
     def __init__(self) -> None:
         self.server = CountingServer()
@@ -54,7 +54,7 @@ class Endpoint:
             self.server.changed.notify_all()
 
     def settled(self) -> None:
-        """Wait until everything that a dead process has sent is read."""
+        """Wait until all data sent by a killed process has been read."""
         with self.server.changed:
             gone = self.server.changed.wait_for(lambda: not self.server.connections, 60)
         assert gone, "the connections of a process that was killed are still open"
@@ -122,7 +122,7 @@ class Mapper:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What a killed process has left."""
+    """The state of a journal whose process was killed."""
 
     recorded: set[int]
     unknown: set[int]
@@ -130,7 +130,7 @@ class Unfinished:
 
 
 def look(journal: Path) -> Unfinished:
-    """Read a journal as a person would after the kill."""
+    """Read a journal after the kill, as a user would."""
     if not journal.exists() or not journal.stat().st_size:
         return Unfinished(set(), set())
     with open_run(journal) as recorded:

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 
 from asyncinvoke import Journal, Redrive
-from tests.journal.worlds import World
+from tests.journal.fake_service import FakeService
 
 HERE = Path(__file__).parent
 ITEMS = 12
@@ -21,9 +21,11 @@ ITEMS = 12
 async def make(path: Path) -> None:
     journal = partial(Journal, path, notes={"input": "orders.jsonl"})
     orders = [{"id": f"order-{number}"} for number in range(ITEMS)]
-    world = World(failing=[orders[2], orders[3]], refused=[orders[4]], lost=[orders[5], orders[6]])
-    await world.map(journal(), orders, key=lambda order: order["id"], qualifier="live")
-    repaired = World()
+    service = FakeService(
+        failing=[orders[2], orders[3]], refused=[orders[4]], lost=[orders[5], orders[6]]
+    )
+    await service.map(journal(), orders, key=lambda order: order["id"], qualifier="live")
+    repaired = FakeService()
     await repaired.map(
         journal(redrive=Redrive.NOT_RUN), orders, key=lambda order: order["id"], qualifier="live"
     )

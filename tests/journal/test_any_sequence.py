@@ -1,4 +1,4 @@
-"""Any sequence of sessions, which end, are left early, or die at any moment."""
+"""Random sequences of sessions that end, are left early, or die at any moment."""
 
 import tempfile
 from collections import Counter
@@ -15,7 +15,7 @@ from asyncinvoke import Changed, InvocationError, Journal, Outcome
 from asyncinvoke._journal import opening
 from asyncinvoke._journal.recorder import JournalRecorder
 from asyncinvoke.runs import open_run
-from tests.journal.worlds import World
+from tests.journal.fake_service import FakeService
 
 ITEMS = 40
 SOON = 60
@@ -23,7 +23,7 @@ SOON = 60
 
 @dataclass(frozen=True)
 class Session:
-    """What happens in one session."""
+    """The events of one session."""
 
     outcomes: int
     """It ends once its loop has so many outcomes."""
@@ -47,7 +47,7 @@ sessions = st.builds(
 
 
 class Dead:
-    """Simulates the death of a process: whatever is not committed yet is lost."""
+    """A store that simulates the death of a process: uncommitted data is lost."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_dead = False
@@ -72,16 +72,16 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> Dead:
     return Dead(monkeypatch)
 
 
-async def play(path: Path, session: Session, dead: Dead) -> tuple[World, list[Outcome]]:
-    world = World(stuck=session.stuck)
+async def play(path: Path, session: Session, dead: Dead) -> tuple[FakeService, list[Outcome]]:
+    service = FakeService(stuck=session.stuck)
     dead.is_dead = session.dies
-    # Recorded outcomes are replayed, and as many workers are left as there are stuck items.
+    # Recorded outcomes are replayed, and one worker is blocked by each stuck item.
     options: dict[str, Any] = {"take": session.outcomes, "concurrency": 8}
     with anyio.fail_after(SOON):
-        return world, await world.map(path, range(ITEMS), **options)
+        return service, await service.map(path, range(ITEMS), **options)
 
 
-async def finish(last: World, path: Path) -> list[Outcome]:
+async def finish(last: FakeService, path: Path) -> list[Outcome]:
     with anyio.fail_after(SOON):
         return await last.map(path, range(ITEMS))
 
@@ -102,12 +102,12 @@ def test_no_item_is_sent_twice_and_none_is_lost(sequence: list[Session], dead: D
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "orders.run"
         for session in sequence:
-            world, outcomes = anyio.run(play, path, session, dead, backend=session.backend)
-            sent.update(world.sent)
+            service, outcomes = anyio.run(play, path, session, dead, backend=session.backend)
+            sent.update(service.sent)
             now = {outcome.index for outcome in outcomes if outcome.ok}
             handed_out |= now
         dead.is_dead = False
-        last = World()
+        last = FakeService()
         outcomes = anyio.run(finish, last, path)
         sent.update(last.sent)
         with open_run(path) as recorded:
@@ -118,7 +118,7 @@ def test_no_item_is_sent_twice_and_none_is_lost(sequence: list[Session], dead: D
     assert sorted(outcome.index for outcome in outcomes) == list(range(ITEMS))
     assert {outcome.index for outcome in outcomes if not outcome.ok} == unknown
     assert all(is_lost(outcome) for outcome in outcomes if not outcome.ok)
-    # An outcome that a loop has received was recorded before.
+    # An outcome is recorded before the loop receives it.
     assert handed_out.isdisjoint(unknown)
     assert (summary.succeeded, summary.may_have_run) == (ITEMS - len(unknown), len(unknown))
 
@@ -127,23 +127,23 @@ def key(item: dict[str, int]) -> str:
     return str(item["id"])
 
 
-async def die_with(item: dict[str, int], path: Path, dead: Dead, changed: Changed) -> World:
+async def die_with(item: dict[str, int], path: Path, dead: Dead, changed: Changed) -> FakeService:
     """Run a session whose process dies once this item was sent, or once nothing is left to do."""
-    world = World(stuck=[item])
+    service = FakeService(stuck=[item])
     dead.is_dead = True
 
     async def live() -> None:
-        await world.map(Journal(path, changed=changed), [item], key=key)
+        await service.map(Journal(path, changed=changed), [item], key=key)
         group.cancel_scope.cancel()
 
     with anyio.fail_after(SOON):
         async with anyio.create_task_group() as group:
             group.start_soon(live)
-            while item not in world.sent:
+            while item not in service.sent:
                 await anyio.sleep(0.001)
             group.cancel_scope.cancel()
     dead.is_dead = False
-    return world
+    return service
 
 
 @pytest.mark.anyio
@@ -151,16 +151,16 @@ async def die_with(item: dict[str, int], path: Path, dead: Dead, changed: Change
 async def test_what_may_have_run_is_another_item_once_its_payload_has_changed(
     tmp_path: Path, dead: Dead, idempotent: bool
 ) -> None:
-    """If it is kept, the record has the digest that was sent; if it runs again, each payload is sent once."""
+    """With `KEEP`, the record has the sent digest; if it runs again, each payload is sent once."""
     before, after = {"id": 1, "n": 0}, {"id": 1, "n": 1}
     options: dict[str, Any] = {"key": key, "idempotent": idempotent}
     kept, again = tmp_path / "kept.run", tmp_path / "again.run"
 
     await die_with(before, kept, dead, Changed.REFUSE)
-    world = World()
-    await world.map(Journal(kept, changed=Changed.KEEP), [after], **options)
-    assert world.sent == []
-    assert [each.ok for each in await world.map(kept, [before], **options)] == [False]
+    service = FakeService()
+    await service.map(Journal(kept, changed=Changed.KEEP), [after], **options)
+    assert service.sent == []
+    assert [each.ok for each in await service.map(kept, [before], **options)] == [False]
 
     await die_with(before, again, dead, Changed.REFUSE)
     assert (await die_with(after, again, dead, Changed.AGAIN)).sent == [after]
@@ -168,8 +168,8 @@ async def test_what_may_have_run_is_another_item_once_its_payload_has_changed(
         item = recorded.item(key="1")
         assert item is not None
         assert (item.state, item.take, len(item.earlier)) == ("may_have_run", 2, 1)
-    await world.map(Journal(again, changed=Changed.AGAIN), [after], **options)
-    assert world.sent == ([after] if idempotent else [])
+    await service.map(Journal(again, changed=Changed.AGAIN), [after], **options)
+    assert service.sent == ([after] if idempotent else [])
     with open_run(again) as recorded:
         assert recorded.check() == ()
         assert recorded.summary().may_have_run == (not idempotent)

@@ -1,4 +1,4 @@
-"""A journal with a damaged byte: one error that says so, or what is read is still right."""
+"""A journal with a damaged byte gives one error that says so, or is still read correctly."""
 
 import random
 import sqlite3
@@ -16,7 +16,7 @@ from asyncinvoke._journal import opening, writing
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.runs import measured, merge, open_run, settle
 from tests.journal.crashes import crash
-from tests.journal.worlds import World
+from tests.journal.fake_service import FakeService
 
 ITEMS = [{"id": f"order-{number}"} for number in range(40)]
 
@@ -43,7 +43,7 @@ def error_of(call: Callable[[], Any]) -> str:
 
 def continued(path: Path, **options: Any) -> None:
     journal = Journal(path, redrive=Redrive.FAILED)
-    anyio.run(lambda: World().map(journal, ITEMS, **options))
+    anyio.run(lambda: FakeService().map(journal, ITEMS, **options))
 
 
 def read(path: Path) -> None:
@@ -63,8 +63,8 @@ def made(
     monkeypatch.setattr(writing, "SAMPLE_EVERY", 0.0)  # there are samples, too
     path = tmp_path / "orders.run"
     options: dict[str, Any] = {"key": lambda item: item["id"]} if request.param else {}
-    world = World(failing=[ITEMS[3]], lost=[ITEMS[5]], refused=[ITEMS[7]])
-    anyio.run(lambda: world.map(Journal(path, notes={"a": 1}), ITEMS, **options))
+    service = FakeService(failing=[ITEMS[3]], lost=[ITEMS[5]], refused=[ITEMS[7]])
+    anyio.run(lambda: service.map(Journal(path, notes={"a": 1}), ITEMS, **options))
     continued(path, **options)
     with closing(sqlite3.connect(path)) as connection:
         # With small pages, more bytes matter.
@@ -203,23 +203,23 @@ def test_after_an_end_that_was_not_in_order_all_pages_are_looked_at_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "orders.run"
-    anyio.run(World().map, path, range(2000))
+    anyio.run(FakeService().map, path, range(2000))
     whole = path.read_bytes()
     # The last page of items, which is read only when the last item is compared.
     torn = bytearray(whole)
     torn[-4096 : -4096 + 8] = b"\xff" * 8
     path.write_bytes(torn)
     crash(path)
-    world = World()
+    service = FakeService()
     with pytest.raises(JournalError, match="it is damaged"):
-        anyio.run(world.map, path, range(2500))
-    assert world.sent == []
+        anyio.run(service.map, path, range(2500))
+    assert service.sent == []
     with pytest.raises(JournalError, match="damaged"):
         merge(tmp_path / "out.run", [path])
 
 
 def test_a_call_with_wrong_arguments_is_no_damage(tmp_path: Path) -> None:
-    anyio.run(World().map, tmp_path / "orders.run", range(3))
+    anyio.run(FakeService().map, tmp_path / "orders.run", range(3))
     with open_run(tmp_path / "orders.run") as run:
         wrong: list[Any] = [run.outcome, run.item, run.summary, run.outcomes]
         for call in wrong:

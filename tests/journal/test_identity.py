@@ -29,7 +29,7 @@ from asyncinvoke._journal.deciding import SeenRows
 from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import open_run
-from tests.journal.worlds import World, indexes, streamed
+from tests.journal.fake_service import FakeService, indexes, streamed
 
 pytestmark = pytest.mark.anyio
 
@@ -48,11 +48,11 @@ def orders(*ids: int, **more: object) -> list[dict[str, Any]]:
 
 
 async def test_the_same_call_sends_nothing_that_has_ended_and_replays_it(path: Path) -> None:
-    world = World(failing=[3])
-    first = await world.map(path, range(40))
-    assert sorted(world.sent) == list(range(40))
-    again = await world.map(path, range(40))
-    assert world.sent == []
+    service = FakeService(failing=[3])
+    first = await service.map(path, range(40))
+    assert sorted(service.sent) == list(range(40))
+    again = await service.map(path, range(40))
+    assert service.sent == []
     assert indexes(again) == indexes(first) == list(range(40))
     assert all(outcome.replayed for outcome in again)
     for one, other in zip(
@@ -70,44 +70,44 @@ async def test_the_same_call_sends_nothing_that_has_ended_and_replays_it(path: P
                 other.response.json(),
             )
         assert abs(one.started - other.started) < 0.002
-    assert world.statistics is not None
-    assert (world.statistics.recorded, world.statistics.replayed) == (40, 40)
-    assert (world.statistics.succeeded, world.statistics.failed) == (0, 0)
+    assert service.statistics is not None
+    assert (service.statistics.recorded, service.statistics.replayed) == (40, 40)
+    assert (service.statistics.succeeded, service.statistics.failed) == (0, 0)
 
 
 async def test_a_run_that_was_left_is_continued_with_the_rest_and_only_that(path: Path) -> None:
-    world = World()
-    await world.map(path, range(60), take=20)
-    sent = set(world.sent)
-    again = await world.map(path, range(60))
-    assert sent.isdisjoint(world.sent)
-    assert sent | set(world.sent) == set(range(60))
+    service = FakeService()
+    await service.map(path, range(60), take=20)
+    sent = set(service.sent)
+    again = await service.map(path, range(60))
+    assert sent.isdisjoint(service.sent)
+    assert sent | set(service.sent) == set(range(60))
     assert indexes(again) == list(range(60))
 
 
 async def test_without_replay_the_loop_gets_what_runs_now(path: Path) -> None:
-    world = World()
-    await world.map(path, range(30), take=10)
-    done = set(world.sent)
-    again = await world.map(Journal(path, replay=False), range(30))
+    service = FakeService()
+    await service.map(path, range(30), take=10)
+    done = set(service.sent)
+    again = await service.map(Journal(path, replay=False), range(30))
     assert set(indexes(again)) == set(range(30)) - done
     assert not any(outcome.replayed for outcome in again)
-    assert world.statistics is not None
-    assert world.statistics.recorded == len(done)
+    assert service.statistics is not None
+    assert service.statistics.recorded == len(done)
 
 
 async def test_an_ordered_run_replays_in_the_order_of_the_input(path: Path) -> None:
-    world = World()
-    await world.map(path, range(30), take=10)
-    again = await world.map(path, range(30), ordered=True)
+    service = FakeService()
+    await service.map(path, range(30), take=10)
+    again = await service.map(path, range(30), ordered=True)
     assert [outcome.index for outcome in again] == list(range(30))
 
 
 async def test_items_that_were_appended_run(path: Path) -> None:
-    world = World()
-    await world.map(path, range(5))
-    await world.map(path, range(8))
-    assert sorted(world.sent) == [5, 6, 7]
+    service = FakeService()
+    await service.map(path, range(5))
+    await service.map(path, range(8))
+    assert sorted(service.sent) == [5, 6, 7]
 
 
 @pytest.mark.parametrize(
@@ -124,22 +124,22 @@ async def test_items_that_were_appended_run(path: Path) -> None:
 async def test_by_position_another_input_is_refused(
     path: Path, now: list[int], what: str, twice: bool
 ) -> None:
-    world = World()
-    await world.map(path, range(5))
+    service = FakeService()
+    await service.map(path, range(5))
     with pytest.raises(JournalMismatchError, match=what) as raised:
-        await world.map(path, now if twice else streamed(now))
-    assert world.sent == []
+        await service.map(path, now if twice else streamed(now))
+    assert service.sent == []
     assert what in raised.value.differences[0]
     assert pickle.loads(pickle.dumps(raised.value)).differences == raised.value.differences
     # The journal is unchanged, and the right input still continues it.
-    assert len(await world.map(path, range(5))) == 5
+    assert len(await service.map(path, range(5))) == 5
 
 
 async def test_all_differences_of_a_list_are_named_and_very_many_are_counted(path: Path) -> None:
-    world = World()
-    await world.map(path, range(100))
+    service = FakeService()
+    await service.map(path, range(100))
     with pytest.raises(JournalMismatchError) as raised:
-        await world.map(path, [7, *range(1, 50), *range(150, 200)])
+        await service.map(path, [7, *range(1, 50), *range(150, 200)])
     assert raised.value.differences[:2] == (
         "item 0 is not what it was",
         "item 50 is not what it was",
@@ -150,12 +150,12 @@ async def test_all_differences_of_a_list_are_named_and_very_many_are_counted(pat
 async def test_a_stream_stops_at_the_first_that_differs_and_what_was_sent_is_recorded(
     path: Path,
 ) -> None:
-    world = World()
-    await world.map(path, range(5))
+    service = FakeService()
+    await service.map(path, range(5))
     with pytest.raises(JournalMismatchError):
-        await world.map(path, streamed([0, 1, 9, 3, 4, 5, 6]))
+        await service.map(path, streamed([0, 1, 9, 3, 4, 5, 6]))
     with open_run(path) as recorded:
-        assert recorded.summary().ended == 5 + len(world.sent)
+        assert recorded.summary().ended == 5 + len(service.sent)
 
 
 @pytest.mark.parametrize(
@@ -177,32 +177,32 @@ async def test_a_stream_stops_at_the_first_that_differs_and_what_was_sent_is_rec
 async def test_another_call_is_refused_before_anything_is_sent(
     path: Path, changes: dict[str, Any], what: str
 ) -> None:
-    world = World()
-    await world.map(path, range(5))
+    service = FakeService()
+    await service.map(path, range(5))
     with pytest.raises(JournalMismatchError) as raised:
-        await world.map(path, range(9), **changes)
+        await service.map(path, range(9), **changes)
     assert raised.value.differences == (what,)
     assert "secret" not in str(raised.value)
-    assert world.sent == []
+    assert service.sent == []
 
 
 async def test_what_an_older_version_has_not_recorded_is_not_compared(path: Path) -> None:
-    world = World()
-    await world.map(path, range(5), durable_execution_name="once")
+    service = FakeService()
+    await service.map(path, range(5), durable_execution_name="once")
     with closing(sqlite3.connect(path)) as journal, journal:
         journal.execute(
             "UPDATE run SET value = json_remove(value, '$.durable_execution_name')"
             " WHERE name = 'identity'"
         )
-    assert len(await world.map(path, range(7), durable_execution_name="once")) == 7
-    assert world.sent == [5, 6]
+    assert len(await service.map(path, range(7), durable_execution_name="once")) == 7
+    assert service.sent == [5, 6]
 
 
 async def test_all_differences_of_a_call_are_in_one_message(path: Path) -> None:
-    world = World()
-    await world.map(path, range(5))
+    service = FakeService()
+    await service.map(path, range(5))
     with pytest.raises(JournalMismatchError) as raised:
-        await world.map(
+        await service.map(
             Journal(path, results=False), range(5), "other", qualifier="live", tenant_id="a"
         )
     assert len(raised.value.differences) == 4
@@ -223,37 +223,37 @@ async def test_all_differences_of_a_call_are_in_one_message(path: Path) -> None:
     ids=lambda value: next(iter(value)),
 )
 async def test_what_may_change_may_change(path: Path, changes: dict[str, Any]) -> None:
-    world = World()
-    await world.map(path, range(5))
-    await world.map(path, range(7), **changes)
-    assert sorted(world.sent) == [5, 6]
+    service = FakeService()
+    await service.map(path, range(5))
+    await service.map(path, range(7), **changes)
+    assert sorted(service.sent) == [5, 6]
 
 
 async def test_by_key_the_order_may_change_and_items_may_come_and_go(path: Path) -> None:
-    world = World()
-    await world.map(path, orders(1, 2, 3), key=name)
-    again = await world.map(path, orders(9, 3, 1, 8), key=name)
-    assert world.sent == orders(9, 8)
+    service = FakeService()
+    await service.map(path, orders(1, 2, 3), key=name)
+    again = await service.map(path, orders(9, 3, 1, 8), key=name)
+    assert service.sent == orders(9, 8)
     assert {outcome.key: outcome.index for outcome in again} == {"9": 0, "3": 1, "1": 2, "8": 3}
     assert {outcome.key for outcome in again if outcome.replayed} == {"3", "1"}
-    await world.map(path, orders(8, 2, 9, 3, 1), key=name)
-    assert world.sent == []
+    await service.map(path, orders(8, 2, 9, 3, 1), key=name)
+    assert service.sent == []
 
 
 async def test_by_key_an_item_that_has_changed_is_refused_kept_or_run_again(path: Path) -> None:
-    world = World()
-    await world.map(path, orders(1, 2), key=name)
+    service = FakeService()
+    await service.map(path, orders(1, 2), key=name)
     with pytest.raises(JournalMismatchError, match="item '2' is not what it was"):
-        await world.map(path, [*orders(1), *orders(2, more=1)], key=name)
-    kept = await world.map(
+        await service.map(path, [*orders(1), *orders(2, more=1)], key=name)
+    kept = await service.map(
         Journal(path, changed=Changed.KEEP), [*orders(1), *orders(2, more=1)], key=name
     )
-    assert world.sent == []
+    assert service.sent == []
     assert [outcome.unwrap().json() for outcome in kept] == orders(1, 2)
-    again = await world.map(
+    again = await service.map(
         Journal(path, changed=Changed.AGAIN), [*orders(1), *orders(2, more=1)], key=name
     )
-    assert world.sent == orders(2, more=1)
+    assert service.sent == orders(2, more=1)
     assert {outcome.key: outcome.take for outcome in again} == {"1": 1, "2": 2}
     with open_run(path) as recorded:
         item = recorded.item(key="2")
@@ -264,10 +264,10 @@ async def test_by_key_an_item_that_has_changed_is_refused_kept_or_run_again(path
 
 @pytest.mark.parametrize("sessions", [1, 2])
 async def test_a_key_that_comes_twice_is_one_failed_outcome(path: Path, sessions: int) -> None:
-    world = World()
+    service = FakeService()
     items = [*orders(1, 2, 1), *orders(*range(10, 50)), *orders(2)]
     for _ in range(sessions):
-        outcomes = await world.map(path, items, key=name)
+        outcomes = await service.map(path, items, key=name)
     assert len(outcomes) == len(items)
     failed = {outcome.index: outcome.error for outcome in outcomes if not outcome.ok}
     assert set(failed) == {2, 43}
@@ -280,44 +280,44 @@ async def test_a_key_that_comes_twice_is_one_failed_outcome(path: Path, sessions
 async def test_items_that_no_journal_can_name_come_in_the_order_of_the_input(
     path: Path, batch: int | None
 ) -> None:
-    """By the last of them, whoever continues an output knows which of them are in it."""
-    world = World()
+    """From the last of them, a continued output knows which of them it contains."""
+    service = FakeService()
     options: dict[str, Any] = {"key": name, "batch": batch}
-    await world.map(path, orders(1), **options)
+    await service.map(path, orders(1), **options)
     items = [*orders(1, 2, 2, 1), {"n": 0}, *orders(3, 3), {"n": 1}]
-    outcomes = await world.map(path, items, **options)
+    outcomes = await service.map(path, items, **options)
     unnamed = [each for each in outcomes if isinstance(each.error, InvalidRequestError)]
     assert [each.index for each in unnamed] == [2, 3, 4, 6, 7]
     assert [each.key for each in unnamed] == ["2", "1", None, "3", None]
 
 
 async def test_the_same_payload_twice_is_two_items_by_position(path: Path) -> None:
-    world = World()
-    assert len(await world.map(path, [5, 5, 5])) == 3
-    assert world.sent == [5, 5, 5]
+    service = FakeService()
+    assert len(await service.map(path, [5, 5, 5])) == 3
+    assert service.sent == [5, 5, 5]
 
 
 async def test_an_item_that_cannot_be_sent_has_its_outcome_and_is_run_once_it_can(
     path: Path,
 ) -> None:
-    world = World()
-    first = await world.map(path, [1, object(), 3])
+    service = FakeService()
+    first = await service.map(path, [1, object(), 3])
     assert [outcome.index for outcome in first if not outcome.ok] == [1]
-    again = await world.map(path, [1, object(), 3])
+    again = await service.map(path, [1, object(), 3])
     assert [outcome.index for outcome in again if not outcome.ok] == [1]
-    assert world.sent == []
-    await world.map(path, [1, 2, 3])
-    assert world.sent == [2]
+    assert service.sent == []
+    await service.map(path, [1, 2, 3])
+    assert service.sent == [2]
 
 
 @pytest.mark.parametrize("redrive", [Redrive.NOT_RUN, lambda outcome: True])
 async def test_an_item_that_still_cannot_be_sent_is_redriven_into_another_failed_take(
     path: Path, redrive: Any
 ) -> None:
-    world = World(refused=[1])
-    await world.map(path, [1, object()])
-    for take in (2, 3):  # what else was redriven is recorded, too
-        again = await world.map(Journal(path, redrive=redrive), [1, object()])
+    service = FakeService(refused=[1])
+    await service.map(path, [1, object()])
+    for take in (2, 3):  # other redriven items are recorded, too
+        again = await service.map(Journal(path, redrive=redrive), [1, object()])
         assert {(outcome.index, outcome.take) for outcome in again} == {(0, take), (1, take)}
     with open_run(path) as recorded:
         summary = recorded.summary()
@@ -331,15 +331,15 @@ async def test_an_item_that_has_changed_into_one_that_cannot_be_sent_is_another_
     path: Path,
 ) -> None:
     keys: dict[str, Any] = {"key": lambda item: "a"}
-    world = World()
-    await world.map(path, [1], **keys)
-    (outcome,) = await world.map(Journal(path, changed=Changed.AGAIN), [object()], **keys)
+    service = FakeService()
+    await service.map(path, [1], **keys)
+    (outcome,) = await service.map(Journal(path, changed=Changed.AGAIN), [object()], **keys)
     assert (outcome.ok, outcome.take) == (False, 2)
 
 
 async def test_the_digest_is_that_of_the_bytes_and_of_what_a_request_overrides(path: Path) -> None:
-    world = World()
-    await world.map(
+    service = FakeService()
+    await service.map(
         path,
         [
             {"a": 1},
@@ -370,9 +370,9 @@ async def test_the_digest_is_that_of_the_bytes_and_of_what_a_request_overrides(p
 async def test_what_failed_is_redriven_by_its_cause(
     path: Path, redrive: Any, wanted: list[int]
 ) -> None:
-    world = World(refused=[1], failing=[2], lost=[3])
-    await world.map(path, range(6))
-    repaired = World()
+    service = FakeService(refused=[1], failing=[2], lost=[3])
+    await service.map(path, range(6))
+    repaired = FakeService()
     again = await repaired.map(Journal(path, redrive=redrive), range(6))
     assert sorted(repaired.sent) == wanted
     assert indexes(again) == list(range(6))
@@ -398,12 +398,12 @@ async def test_a_long_input_is_skimmed_and_what_has_not_ended_in_the_middle_of_i
     path: Path, small_pieces: None
 ) -> None:
     journal = Journal(path, results=False)
-    world = World(lost=[140], refused=[181])
-    await world.map(journal, range(200))
+    service = FakeService(lost=[140], refused=[181])
+    await service.map(journal, range(200))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM item WHERE idx = 100")
         connection.commit()
-    repaired = World()
+    repaired = FakeService()
     outcomes = await repaired.map(journal, iter(range(210)))
     assert sorted(repaired.sent) == [100, *range(200, 210)]
     assert len(outcomes) == 11
@@ -419,37 +419,37 @@ async def test_a_change_is_found_wherever_it_is_in_a_long_input(
     path: Path, where: int, small_pieces: None
 ) -> None:
     journal = Journal(path, results=False)
-    await World().map(journal, range(200))
+    await FakeService().map(journal, range(200))
     changed = [*range(where), -1, *range(where + 1, 200)]
     for payloads in (changed, iter(changed)):
-        world = World()
+        service = FakeService()
         with pytest.raises(JournalMismatchError, match=f"item {where} is not what it was"):
-            await world.map(journal, payloads)
-        assert world.sent == []
+            await service.map(journal, payloads)
+        assert service.sent == []
     with pytest.raises(JournalMismatchError, match="the input has 199 items, and had 200"):
-        await World().map(journal, iter(range(199)))
+        await FakeService().map(journal, iter(range(199)))
 
 
 async def test_what_the_input_raises_while_it_is_skimmed_comes_out_as_itself(
     path: Path, small_pieces: None
 ) -> None:
     journal = Journal(path, results=False)
-    await World().map(journal, range(200))
+    await FakeService().map(journal, range(200))
 
     def broken() -> Iterator[int]:
         yield from range(150)
         raise OSError("gone")
 
     with pytest.raises(OSError, match="gone"):
-        await World().map(journal, broken())
+        await FakeService().map(journal, broken())
     # The items read before have their outcomes.
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM item WHERE idx IN (3, 140, 160)")
         connection.commit()
-    world = World()
+    service = FakeService()
     with pytest.raises(OSError, match="gone"):
-        await world.map(journal, broken())
-    assert sorted(world.sent) == [3, 140]
+        await service.map(journal, broken())
+    assert sorted(service.sent) == [3, 140]
 
 
 @pytest.mark.parametrize("keyed", [False, True])
@@ -459,14 +459,14 @@ async def test_an_input_that_breaks_between_two_pieces_is_no_shorter_input(
 ) -> None:
     journal = Journal(path, results=False)
     options: dict[str, Any] = {"key": str} if keyed else {}
-    await World().map(journal, range(200), **options)
+    await FakeService().map(journal, range(200), **options)
 
     def broken() -> Iterator[int]:
         yield from range(where)
         raise OSError("gone")
 
     with pytest.raises(OSError, match="gone"):
-        await World().map(journal, broken(), **options)
+        await FakeService().map(journal, broken(), **options)
     with open_run(path) as recorded:
         summary = recorded.summary()
         assert [each.status for each in summary.sessions] == ["complete", "left"]
@@ -486,17 +486,17 @@ async def test_a_long_input_is_skimmed_by_key_as_far_as_it_is_in_the_same_order(
     monkeypatch.setattr(Lookups, "look_up", counting)
     items = [{"id": f"é-{number}", "n": number} for number in range(300)]
     journal = Journal(path, results=False)
-    await World().map(journal, items, key=name)
+    await FakeService().map(journal, items, key=name)
     looked_up.clear()
-    world = World()
+    service = FakeService()
     new = {"id": "new", "n": 0}
-    await world.map(journal, iter([*items, new]), key=name)
-    assert (world.sent, looked_up) == ([new], [300])
+    await service.map(journal, iter([*items, new]), key=name)
+    assert (service.sent, looked_up) == ([new], [300])
     # From the first difference in order on, each item is looked up; duplicates are always found.
     looked_up.clear()
     swapped = [*items[:150], items[151], items[150], *items[152:], items[3], items[299]]
-    outcomes = await world.map(journal, iter(swapped), key=name)
-    assert world.sent == []
+    outcomes = await service.map(journal, iter(swapped), key=name)
+    assert service.sent == []
     assert [str(outcome.error) for outcome in outcomes] == [
         "key 'é-3' is that of item 3",
         "key 'é-299' is that of item 299",
@@ -504,10 +504,10 @@ async def test_a_long_input_is_skimmed_by_key_as_far_as_it_is_in_the_same_order(
     assert 128 <= min(looked_up) <= 150
     changed = [*items[:200], {**items[200], "n": -1}, *items[201:]]
     with pytest.raises(JournalMismatchError, match="item 'é-200' is not what it was"):
-        await world.map(journal, iter(changed), key=name)
+        await service.map(journal, iter(changed), key=name)
     renamed = [*items[:200], {**items[200], "id": "other"}, *items[201:]]
-    await world.map(journal, iter(renamed), key=name)
-    assert world.sent == [renamed[200]]
+    await service.map(journal, iter(renamed), key=name)
+    assert service.sent == [renamed[200]]
 
 
 @given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 90)), max_size=8))
@@ -526,18 +526,18 @@ async def test_damage_that_is_met_while_it_is_skimmed_comes_out_as_itself(
     path: Path, small_pieces: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = Journal(path, results=False)
-    await World().map(journal, range(200))
+    await FakeService().map(journal, range(200))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("ALTER TABLE item RENAME COLUMN digest TO lost")
         connection.commit()
-    world = World()
+    service = FakeService()
     with pytest.raises(JournalError, match="no such column: digest"):
-        await world.map(journal, iter(range(200)))
-    assert world.sent == []
+        await service.map(journal, iter(range(200)))
+    assert service.sent == []
 
 
 async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
-    class Odd(World):
+    class NonTextTransport(FakeService):
         async def send(self, *values: Any) -> Any:
             answer = await super().send(*values)
             if isinstance(answer, Reply) and answer.function_error:
@@ -549,10 +549,10 @@ async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
                 )
             return answer
 
-    world = Odd(failing=[orders(2)[0]])
+    service = NonTextTransport(failing=[orders(2)[0]])
     items = [*orders(1, 2), {"id": "\ud800"}, {"id": "\u00e9"}]
     for _ in range(2):
-        outcomes = await world.map(path, items, key=name)
+        outcomes = await service.map(path, items, key=name)
         assert indexes(outcomes) == [0, 1, 2, 3]
         assert indexes(each for each in outcomes if not each.ok) == [1, 2]
         (unnamed,) = (each for each in outcomes if each.index == 2)
@@ -567,7 +567,7 @@ async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
 ) -> None:
     monkeypatch.setattr("asyncinvoke._journal.committing.MOST_CAUSES", 5)
 
-    class MadeUp(World):
+    class InventedErrorsTransport(FakeService):
         async def send(self, *values: Any) -> Any:
             answer = await super().send(*values)
             assert isinstance(answer, Reply)
@@ -575,7 +575,7 @@ async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
             error = json.dumps({"errorType": made_up, "errorMessage": "x"})
             return replace(answer, payload=error.encode(), function_error="Unhandled")
 
-    await MadeUp().map(path, range(20))
+    await InventedErrorsTransport().map(path, range(20))
     with open_run(path) as recorded:
         causes = recorded.causes()
         assert len(causes) == 6
@@ -588,11 +588,11 @@ async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
 
 
 async def test_nothing_that_was_read_ahead_of_a_difference_is_sent(path: Path) -> None:
-    await World().map(path, range(40))
-    world = World()
+    await FakeService().map(path, range(40))
+    service = FakeService()
     with pytest.raises(JournalMismatchError, match="item 20 is not what it was"):
-        await world.map(path, streamed([*range(20), -1, *range(21, 400)]), concurrency=64)
-    assert world.sent == []
+        await service.map(path, streamed([*range(20), -1, *range(21, 400)]), concurrency=64)
+    assert service.sent == []
     with open_run(path) as recorded:
         # The refused session is not recorded.
         assert [each.status for each in recorded.summary().sessions] == ["complete"]

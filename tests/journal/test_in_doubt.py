@@ -11,7 +11,7 @@ from asyncinvoke import InvocationError, Invoker, Journal, Outcome, Redrive, Rej
 from asyncinvoke._journal.marks import HEADER
 from asyncinvoke.runs import open_run, settle
 from tests.journal.crashes import crash, restart
-from tests.journal.worlds import World, indexes, streamed
+from tests.journal.fake_service import FakeService, indexes, streamed
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def crashed(path: Path) -> Path:
-    await World().map(path, range(6))
+    await FakeService().map(path, range(6))
     crash(path, sent=[6, 7], unsent=[8, 9])
     return path
 
@@ -44,31 +44,31 @@ def unknown(path: Path) -> list[int]:
 
 async def test_on_the_same_boot_only_what_was_marked_is_in_doubt(crashed: Path) -> None:
     assert unknown(crashed) == [6, 7]
-    world = World()
-    outcomes = await world.map(crashed, range(12))
+    service = FakeService()
+    outcomes = await service.map(crashed, range(12))
     assert lost(outcomes) == [6, 7]
-    assert sorted(world.sent) == [8, 9, 10, 11]
-    assert world.statistics is not None
-    assert (world.statistics.lost, world.statistics.failed) == (2, 0)
+    assert sorted(service.sent) == [8, 9, 10, 11]
+    assert service.statistics is not None
+    assert (service.statistics.lost, service.statistics.failed) == (2, 0)
     assert unknown(crashed) == [6, 7]
-    assert lost(await world.map(crashed, range(12))) == [6, 7]
-    assert world.sent == []
+    assert lost(await service.map(crashed, range(12))) == [6, 7]
+    assert service.sent == []
 
 
 async def test_after_a_restart_all_that_was_open_is_in_doubt(crashed: Path) -> None:
     restart(crashed)
     assert unknown(crashed) == [6, 7, 8, 9]
-    world = World()
-    assert lost(await world.map(crashed, range(12))) == [6, 7, 8, 9]
-    assert sorted(world.sent) == [10, 11]
+    service = FakeService()
+    assert lost(await service.map(crashed, range(12))) == [6, 7, 8, 9]
+    assert sorted(service.sent) == [10, 11]
 
 
 async def test_what_is_not_met_stays_in_doubt_for_the_next_session(crashed: Path) -> None:
-    world = World()
-    await world.map(crashed, range(12), take=1)
-    assert set(world.sent).isdisjoint({6, 7})
+    service = FakeService()
+    await service.map(crashed, range(12), take=1)
+    assert set(service.sent).isdisjoint({6, 7})
     assert {6, 7} <= set(unknown(crashed))
-    assert lost(await World().map(crashed, range(12))) == [6, 7]
+    assert lost(await FakeService().map(crashed, range(12))) == [6, 7]
 
 
 async def test_marks_that_belong_to_another_run_are_not_asked(crashed: Path) -> None:
@@ -77,9 +77,9 @@ async def test_marks_that_belong_to_another_run_are_not_asked(crashed: Path) -> 
     assert unknown(crashed) == [6, 7, 8, 9]
 
     # A session that reads none of them; the marks are its own now.
-    await World().map(crashed, streamed(range(6)), take=1)
+    await FakeService().map(crashed, streamed(range(6)), take=1)
     assert unknown(crashed) == [6, 7, 8, 9]
-    assert lost(await World().map(crashed, range(12))) == [6, 7, 8, 9]
+    assert lost(await FakeService().map(crashed, range(12))) == [6, 7, 8, 9]
 
 
 @pytest.mark.parametrize(("rows", "doubtful"), [(0, [6, 7, 8, 9]), (5, [6, 7, 8, 9]), (8, [6, 7])])
@@ -88,18 +88,18 @@ async def test_marks_that_end_before_a_row_that_was_sent_are_not_asked(
 ) -> None:
     os.truncate(f"{crashed}-marks", HEADER + rows)  # by another program
     assert unknown(crashed) == doubtful
-    world = World()
-    assert lost(await world.map(crashed, range(12))) == doubtful
-    assert set(world.sent).isdisjoint(doubtful)
+    service = FakeService()
+    assert lost(await service.map(crashed, range(12))) == doubtful
+    assert set(service.sent).isdisjoint(doubtful)
 
 
 async def test_what_is_idempotent_runs_again_and_never_becomes_what_surely_did_not(
     crashed: Path,
 ) -> None:
-    world = World(stuck=[6, 7])
+    service = FakeService(stuck=[6, 7])
     # It runs again, and the process dies again, before and after it is sent.
-    await world.map(crashed, range(8), idempotent=True, concurrency=1, take=6)
-    again = World()
+    await service.map(crashed, range(8), idempotent=True, concurrency=1, take=6)
+    again = FakeService()
     outcomes = await again.map(crashed, range(12))
     assert {6, 7} & set(again.sent) == set()
     assert set(indexes(outcomes)) == set(range(12))
@@ -113,11 +113,11 @@ async def test_a_dry_run_and_a_named_durable_execution_run_again(path: Path) -> 
     }
     for name, options in kinds.items():
         journal = path.with_name(name)
-        await World().map(journal, range(2), **options)
+        await FakeService().map(journal, range(2), **options)
         crash(journal, sent=[2])
-        world = World()
-        outcomes = await world.map(journal, range(3), **options)
-        assert world.sent == [2]
+        service = FakeService()
+        outcomes = await service.map(journal, range(3), **options)
+        assert service.sent == [2]
         assert [len(each.attempts) for each in outcomes if each.index == 2] == [2]
 
 
@@ -129,9 +129,9 @@ async def test_a_dry_run_and_a_named_durable_execution_run_again(path: Path) -> 
 async def test_what_is_in_doubt_runs_on_demand_and_the_lost_take_is_kept(
     crashed: Path, redrive: Any
 ) -> None:
-    world = World()
-    outcomes = await world.map(Journal(crashed, redrive=redrive), range(8))
-    assert sorted(world.sent) == [6, 7]
+    service = FakeService()
+    outcomes = await service.map(Journal(crashed, redrive=redrive), range(8))
+    assert sorted(service.sent) == [6, 7]
     assert {each.index: each.take for each in outcomes if not each.replayed} == {6: 2, 7: 2}
     with open_run(crashed) as recorded:
         item = recorded.item(position=6)
@@ -142,15 +142,15 @@ async def test_what_is_in_doubt_runs_on_demand_and_the_lost_take_is_kept(
 
 
 async def test_a_redrive_that_dies_is_counted_once(path: Path) -> None:
-    world = World(failing=[1], lost=[2], refused=[3])
-    await world.map(path, range(6))
+    service = FakeService(failing=[1], lost=[2], refused=[3])
+    await service.map(path, range(6))
     crash(path, sent=[1, 2], unsent=[3])
     with open_run(path) as recorded:
         summary = recorded.summary()
         assert (summary.succeeded, summary.failed, summary.may_have_run) == (3, 1, 2)
         assert summary.ended + summary.in_flight == 6
     assert unknown(path) == [1, 2]
-    outcomes = await World().map(path, range(6))
+    outcomes = await FakeService().map(path, range(6))
     assert lost(outcomes) == [1, 2]
     assert {each.index: each.take for each in outcomes if not each.ok} == {1: 2, 2: 2, 3: 1}
     (refused,) = [each.error for each in outcomes if each.index == 3]
@@ -161,22 +161,22 @@ async def test_a_redrive_that_dies_is_counted_once(path: Path) -> None:
 async def test_a_person_settles_what_no_session_has_met_yet(crashed: Path, ran: bool) -> None:
     settle(crashed, position=6, ran=ran)
     assert unknown(crashed) == [7]
-    world = World()
-    outcomes = await world.map(crashed, range(8))
-    assert world.sent == ([] if ran else [6])
+    service = FakeService()
+    outcomes = await service.map(crashed, range(8))
+    assert service.sent == ([] if ran else [6])
     assert lost(outcomes) == ([6, 7] if ran else [7])
     assert unknown(crashed) == [7]
 
 
 async def test_a_function_that_raises_ends_the_run_as_itself(path: Path) -> None:
-    await World(failing=[1]).map(path, range(6))
+    await FakeService(failing=[1]).map(path, range(6))
 
     def broken(outcome: Outcome) -> bool:
         raise LookupError(outcome.index)
 
     with pytest.raises(LookupError, match="1"):
-        await World().map(Journal(path, redrive=broken), range(6))
-    assert len(await World().map(path, range(6))) == 6
+        await FakeService().map(Journal(path, redrive=broken), range(6))
+    assert len(await FakeService().map(path, range(6))) == 6
 
 
 async def test_a_link_and_another_folder_are_no_way_around_the_lock(
@@ -185,14 +185,14 @@ async def test_a_link_and_another_folder_are_no_way_around_the_lock(
     link = path.with_name("link.run")
     link.symlink_to(path)
     (path.parent / "elsewhere").mkdir()
-    world = World()
-    await world.map(path, range(6), take=1)
-    await world.map(link, range(6), take=2)
+    service = FakeService()
+    await service.map(path, range(6), take=1)
+    await service.map(link, range(6), take=2)
     assert not Path(f"{link}-marks").exists()
     monkeypatch.chdir(path.parent)
-    assert len(await world.map(Path(path.name), range(6))) == 6
+    assert len(await service.map(Path(path.name), range(6))) == 6
 
-    class Moving(World):
+    class Moving(FakeService):
         async def send(self, *values: Any) -> Any:
             os.chdir("/")
             return await super().send(*values)
@@ -207,9 +207,9 @@ async def test_a_link_and_another_folder_are_no_way_around_the_lock(
         for item in range(9):
             yield item
 
-    assert len(await World().map(Path("other.run"), moving())) == 9
+    assert len(await FakeService().map(Path("other.run"), moving())) == 9
     monkeypatch.chdir(path.parent)
-    async with Invoker(transport=World()) as invoker:
+    async with Invoker(transport=FakeService()) as invoker:
         block = invoker.map("work", range(9), journal="late.run")
         os.chdir("/")
         monkeypatch.chdir(path.parent / "elsewhere")

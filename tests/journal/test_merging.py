@@ -141,7 +141,7 @@ def test_a_copy_of_a_journal_ran_nothing_twice(tmp_path: Path) -> None:
 
 
 def kill(path: Path, *, sent: list[int], unsent: list[int]) -> None:
-    """Leave a journal as a process leaves it that died, during this boot of the machine or another."""
+    """Change a journal as if its process had died, during this boot of the machine or another."""
     connection = sqlite3.connect(path)
     try:
         for idx in sent + unsent:

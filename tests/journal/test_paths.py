@@ -1,4 +1,4 @@
-"""Anything else at the path of a journal: one sentence with the reason, and nothing is created."""
+"""A path that cannot be a journal: one sentence with the reason, and nothing is created."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ import pytest
 from asyncinvoke import InvalidRequestError, Journal, JournalError
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.runs import measured, merge, open_run, settle
-from tests.journal.worlds import World
+from tests.journal.fake_service import FakeService
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files of POSIX")
 
@@ -123,7 +123,7 @@ def kind(
     monkeypatch.chdir(tmp_path)
     make, why = request.param
     if make is that_may_not_be_read and os.geteuid() == 0:
-        # Root is allowed everything, so the answer for other users is simulated.
+        # Root is allowed everything, so the error for other users is simulated.
         access = os.access
 
         def others(path: Any, mode: int, **options: Any) -> bool:
@@ -142,9 +142,9 @@ def look(folder: Path) -> dict[str, int]:
 def test_the_library_says_why_and_makes_nothing(kind: tuple[Path, str], tmp_path: Path) -> None:
     path, why = kind
     before = look(tmp_path)
-    world = World()
+    service = FakeService()
     calls: list[Callable[[], Any]] = [
-        lambda: anyio.run(world.map, path, range(3)),
+        lambda: anyio.run(service.map, path, range(3)),
         lambda: open_run(path),
         lambda: settle(path, position=1, ran=True),
         lambda: measured(path),
@@ -155,7 +155,7 @@ def test_the_library_says_why_and_makes_nothing(kind: tuple[Path, str], tmp_path
             call()
         assert str(raised.value).endswith(why)
         assert str(path) in str(raised.value) or repr(str(path)) in str(raised.value)
-    assert world.sent == []
+    assert service.sent == []
     assert look(tmp_path) == before
 
 
@@ -178,7 +178,7 @@ def test_each_command_says_why_in_one_line_and_makes_nothing(
 ) -> None:
     path, why = kind
     if "\0" in str(path):
-        return  # no command can be given that
+        return  # cannot be passed to a command
     (tmp_path / "in.jsonl").write_text('{"n": 1}\n')
     before = look(tmp_path)
     for words in COMMANDS:
@@ -195,20 +195,20 @@ def test_an_empty_file_is_filled_and_says_until_then_that_it_is_empty(tmp_path: 
     path.touch()
     with pytest.raises(JournalError, match="it is empty: nothing was recorded"):
         open_run(path)
-    assert len(anyio.run(World().map, path, range(3))) == 3
+    assert len(anyio.run(FakeService().map, path, range(3))) == 3
 
 
 @pytest.mark.parametrize("length", range(246, 256))
 def test_a_name_may_be_as_long_as_those_of_the_files_beside_it_allow(
     length: int, tmp_path: Path
 ) -> None:
-    path, world = tmp_path / ("x" * length), World()
+    path, service = tmp_path / ("x" * length), FakeService()
     if length + len("-journal") <= 255:
-        assert len(anyio.run(world.map, path, range(3))) == 3
+        assert len(anyio.run(service.map, path, range(3))) == 3
         return
     with pytest.raises(JournalError, match="it cannot be opened: File name too long"):
-        anyio.run(world.map, path, range(3))
-    assert world.sent == []
+        anyio.run(service.map, path, range(3))
+    assert service.sent == []
     assert look(tmp_path) == {}
 
 

@@ -1,4 +1,4 @@
-"""What waits for a commit: in which groups, and in which order after a commit that did not happen."""
+"""Records that wait for a commit: their groups, and their order after a failed commit."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from asyncinvoke._journal.pending import LEAST_GROUP, MOST_BYTES, MOST_GROUP, Pe
 @pytest.mark.parametrize(
     ("size", "last", "wanted"),
     [
-        # As many as ended, unless that hardly differs.
+        # As many as ended, unless the difference is small.
         (64, {"read": 64, "fresh": 64, "ended": 60, "was_hungry": False}, 64),
         (64, {"read": 64, "fresh": 64, "ended": 40, "was_hungry": False}, 40),
         (64, {"read": 64, "fresh": 64, "ended": 65, "was_hungry": False}, 65),
@@ -43,7 +43,7 @@ def test_a_commit_that_did_not_happen_changes_nothing() -> None:
     pending.notes = {"a": 1, "b": 1}
     reads, batch = pending.take()
     assert not pending
-    # Meanwhile there is more.
+    # More was added meanwhile.
     pending.reads.append(item(5))
     pending.again.append(item(6))
     pending.ended.append(item(7))
@@ -68,7 +68,7 @@ def test_notes_that_are_held_back_are_stored_once_the_input_is_proven(is_proven:
     pending = Pending()
     pending.held = {"a": 1, "b": 1}
     _, batch = pending.take()
-    pending.held["b"] = 2  # noted while it was committed
+    pending.held["b"] = 2  # noted during the commit
     pending.hold_again(batch, is_proven=is_proven)
     assert batch.held == {"a": 1, "b": 1}
     assert pending.notes == ({"b": 2} if is_proven else {})

@@ -38,7 +38,7 @@ from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import RecordedRun, merge, open_run, settle
 from tests.journal.crashes import crash
-from tests.journal.worlds import World, indexes
+from tests.journal.fake_service import FakeService, indexes
 
 FORMAT_1 = Path(__file__).with_name("format_1.run")
 
@@ -55,8 +55,8 @@ def format_1(path: Path) -> Iterator[RecordedRun]:
         yield recorded
 
 
-def recorded_map(path: Path, world: World, items: int = 8) -> None:
-    anyio.run(lambda: world.map(path, range(items)))
+def recorded_map(path: Path, service: FakeService, items: int = 8) -> None:
+    anyio.run(lambda: service.map(path, range(items)))
 
 
 def test_the_first_format_is_read(format_1: RecordedRun) -> None:
@@ -95,12 +95,12 @@ def test_the_first_format_is_read(format_1: RecordedRun) -> None:
 def test_the_first_format_is_continued(path: Path) -> None:
     shutil.copy(FORMAT_1, path)
     orders = [{"id": f"order-{number}"} for number in range(13)]
-    world = World()
+    service = FakeService()
     options: dict[str, Any] = {"key": lambda order: order["id"], "qualifier": "live"}
     outcomes = anyio.run(
-        lambda: world.map(Journal(path, redrive=Redrive.FAILED), orders, **options)
+        lambda: service.map(Journal(path, redrive=Redrive.FAILED), orders, **options)
     )
-    assert sorted(order["id"] for order in world.sent) == ["order-12", "order-2", "order-3"]
+    assert sorted(order["id"] for order in service.sent) == ["order-12", "order-2", "order-3"]
     assert indexes(outcomes) == list(range(13))
 
 
@@ -127,8 +127,8 @@ def said(outcome: Outcome) -> str:
 
 
 def test_a_recorded_outcome_says_what_the_first_said(path: Path) -> None:
-    world = World(failing=[1], refused=[2], lost=[3])
-    first = {o.index: o for o in anyio.run(lambda: world.map(path, range(5)))}
+    service = FakeService(failing=[1], refused=[2], lost=[3])
+    first = {o.index: o for o in anyio.run(lambda: service.map(path, range(5)))}
     with open_run(path) as recorded:
         again = {o.index: o for o in recorded.outcomes()}
     assert again.keys() == first.keys()
@@ -167,11 +167,11 @@ def test_what_only_some_answers_have_is_recorded_too(path: Path) -> None:
         retry_after="7",
     )
 
-    class Answering(World):
+    class FullReplyTransport(FakeService):
         async def send(self, parameters: Any, payload: bytes, progress: Any) -> Reply | Failure:
             return reply if payload == b"1" else throttled
 
-    first = {o.index: o for o in anyio.run(lambda: Answering().map(path, [1, 2]))}
+    first = {o.index: o for o in anyio.run(lambda: FullReplyTransport().map(path, [1, 2]))}
     with open_run(path) as recorded:
         again = {o.index: o for o in recorded.outcomes()}
     for found in (first[0].unwrap(), again[0].unwrap()):
@@ -188,8 +188,8 @@ def test_what_only_some_answers_have_is_recorded_too(path: Path) -> None:
 
 
 def test_without_results_nothing_that_the_function_said_is_in_the_file(path: Path) -> None:
-    world = World(failing=["secret-1"])
-    anyio.run(lambda: world.map(Journal(path, results=False), ["secret-1", "secret-2"]))
+    service = FakeService(failing=["secret-1"])
+    anyio.run(lambda: service.map(Journal(path, results=False), ["secret-1", "secret-2"]))
     assert b"secret" not in path.read_bytes()
     with open_run(path) as recorded:
         assert recorded.causes()[0].example is None
@@ -200,15 +200,15 @@ def test_without_results_nothing_that_the_function_said_is_in_the_file(path: Pat
 
 
 def test_payloads_are_in_no_file(path: Path) -> None:
-    class Silent(World):
+    class SilentTransport(FakeService):
         async def send(self, parameters, payload, progress):  # type: ignore[no-untyped-def]
             answer = await super().send(parameters, payload, progress)
             return (
                 dataclasses.replace(answer, payload=b"1") if isinstance(answer, Reply) else answer
             )
 
-    world = Silent(failing=["secret-1"], lost=["secret-2"])
-    anyio.run(lambda: world.map(path, ["secret-1", "secret-2", "secret-3"]))
+    service = SilentTransport(failing=["secret-1"], lost=["secret-2"])
+    anyio.run(lambda: service.map(path, ["secret-1", "secret-2", "secret-3"]))
     for each in path.parent.iterdir():
         assert b"secret" not in each.read_bytes()
 
@@ -216,7 +216,7 @@ def test_payloads_are_in_no_file(path: Path) -> None:
 def test_outcomes_are_given_by_state_by_cause_and_by_when_they_ended(
     path: Path,
 ) -> None:
-    recorded_map(path, World(failing=[1, 4], refused=[2]), 3000)
+    recorded_map(path, FakeService(failing=[1, 4], refused=[2]), 3000)
     with open_run(path) as recorded:
         assert indexes(recorded.outcomes(ok=False)) == [1, 2, 4]
         assert len(indexes(recorded.outcomes(ok=True))) == 2997
@@ -230,7 +230,7 @@ def test_outcomes_are_given_by_state_by_cause_and_by_when_they_ended(
 
 
 def test_anybody_can_look_with_sqlite(path: Path) -> None:
-    recorded_map(path, World(failing=[1], lost=[2]))
+    recorded_map(path, FakeService(failing=[1], lost=[2]))
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
         found = connection.execute("SELECT * FROM outcomes ORDER BY position").fetchall()
@@ -247,7 +247,7 @@ def test_anybody_can_look_with_sqlite(path: Path) -> None:
 def test_a_reader_changes_nothing_and_sees_what_is_committed_meanwhile(path: Path) -> None:
     async def look() -> None:
         async with (
-            Invoker(transport=World()) as invoker,
+            Invoker(transport=FakeService()) as invoker,
             invoker.map("work", range(40), journal=path, concurrency=2) as run,
         ):
             with open_run(path) as recorded:
@@ -268,7 +268,7 @@ def test_a_reader_changes_nothing_and_sees_what_is_committed_meanwhile(path: Pat
 
 
 def test_a_run_is_read_without_the_event_loops_libraries(path: Path) -> None:
-    recorded_map(path, World())
+    recorded_map(path, FakeService())
     code = (
         "import sys; from asyncinvoke.runs import open_run\n"
         f"with open_run({str(path)!r}) as run: print(run.summary().succeeded)\n"
@@ -279,7 +279,7 @@ def test_a_run_is_read_without_the_event_loops_libraries(path: Path) -> None:
 
 
 def test_a_run_that_is_closed_says_so(path: Path) -> None:
-    recorded_map(path, World())
+    recorded_map(path, FakeService())
     with open_run(path) as recorded:
         pass
     with pytest.raises(JournalError, match="it is closed"):
@@ -290,7 +290,7 @@ def test_a_run_that_is_closed_says_so(path: Path) -> None:
 
 def test_samples_say_how_it_went(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asyncinvoke._journal.writing.SAMPLE_EVERY", 0.0)
-    recorded_map(path, World(), 100)
+    recorded_map(path, FakeService(), 100)
     with open_run(path) as recorded:
         samples = list(recorded.samples())
         started = recorded.summary().sessions[0].started
@@ -303,29 +303,29 @@ def test_samples_say_how_it_went(path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 class TestSettling:
     def test_one_that_ran_is_not_run_again_and_not_in_doubt(self, path: Path) -> None:
-        recorded_map(path, World(lost=[3]))
+        recorded_map(path, FakeService(lost=[3]))
         settle(path, position=3, ran=True)
         with open_run(path) as recorded:
             summary = recorded.summary()
             assert (summary.settled, summary.may_have_run, summary.ended) == (1, 0, 8)
             assert list(recorded.unknown()) == []
             assert recorded.causes() == ()
-        world = World()
-        outcomes = anyio.run(lambda: world.map(Journal(path, redrive=~Redrive.NONE), range(8)))
-        assert world.sent == []
+        service = FakeService()
+        outcomes = anyio.run(lambda: service.map(Journal(path, redrive=~Redrive.NONE), range(8)))
+        assert service.sent == []
         settled = next(outcome for outcome in outcomes if outcome.index == 3)
         assert isinstance(settled.error, TransportError)
         assert settled.error.delivery is Delivery.EXECUTED
 
     def test_one_that_did_not_run_runs_when_the_run_is_continued(self, path: Path) -> None:
-        recorded_map(path, World(lost=[3]))
+        recorded_map(path, FakeService(lost=[3]))
         settle(path, position=3, ran=False)
         with open_run(path) as recorded:
             assert recorded.item(position=3) is None
             assert recorded.summary().ended == 7
-        world = World()
-        outcomes = anyio.run(lambda: world.map(path, range(8)))
-        assert world.sent == [3]
+        service = FakeService()
+        outcomes = anyio.run(lambda: service.map(path, range(8)))
+        assert service.sent == [3]
         assert {outcome.index: outcome.take for outcome in outcomes}[3] == 2
         with open_run(path) as recorded:
             item = recorded.item(position=3)
@@ -333,13 +333,13 @@ class TestSettling:
             assert [take.state for take in item.earlier] == ["may_have_run"]
 
     def test_one_that_has_no_such_name_is_refused_as_that(self, path: Path) -> None:
-        recorded_map(path, World(lost=[3]))
+        recorded_map(path, FakeService(lost=[3]))
         with pytest.raises(JournalError, match="item 'a': the run has no keys"):
             settle(path, key="a", ran=True)
         # Keys of requests are recorded in such a run too, where they need not be unique.
         several = path.with_name("several.run")
         requests = [Request(payload=n, key="a") for n in range(8)]
-        anyio.run(lambda: World(lost=[3, 4]).map(several, requests))
+        anyio.run(lambda: FakeService(lost=[3, 4]).map(several, requests))
         crash(several, sent=[5, 6])
         for ran in (True, False):
             with pytest.raises(JournalError, match="item 'a': the run has no keys"):
@@ -347,17 +347,17 @@ class TestSettling:
         with open_run(several) as recorded:
             assert [each.position for each in recorded.unknown()] == [5, 6, 3, 4]
         keyed = path.with_name("keyed.run")
-        anyio.run(lambda: World(lost=[3]).map(keyed, range(8), key=str))
+        anyio.run(lambda: FakeService(lost=[3]).map(keyed, range(8), key=str))
         with pytest.raises(JournalError, match="item 'a' surely did not run: nothing is recorded"):
             settle(keyed, key="a", ran=True)
-        # The numbers of rows are those of the input only until a process has died.
+        # Row numbers match the input only until a process has died.
         with pytest.raises(JournalError, match="item 3: the run has keys: name the item by its"):
             settle(keyed, position=3, ran=True)
         settle(keyed, key="3", ran=True)
 
     def test_it_is_refused_where_the_marks_are_missing(self, path: Path) -> None:
-        """As after a copy without them, or while a run is in progress whose marks were deleted."""
-        recorded_map(path, World(lost=[3]))
+        """As in a copy without them, or in a run in progress whose marks were deleted."""
+        recorded_map(path, FakeService(lost=[3]))
         crash(path, sent=[8])
         Path(f"{path}-marks").unlink()
         for _ in range(2):
@@ -370,7 +370,7 @@ class TestSettling:
         [(1, "it is recorded as succeeded"), (99, "the input has 8 items")],
     )
     def test_any_other_is_refused(self, path: Path, position: int, said: str) -> None:
-        recorded_map(path, World(lost=[3]))
+        recorded_map(path, FakeService(lost=[3]))
         before = path.read_bytes()
         with pytest.raises(JournalError, match=said):
             settle(path, position=position, ran=True)
@@ -379,7 +379,7 @@ class TestSettling:
 
 @pytest.mark.parametrize("table", ["run", "count", "flight", "session", "cause"])
 def test_what_is_said_of_a_run_is_of_one_moment(path: Path, table: str) -> None:
-    recorded_map(path, World(failing=[1]))
+    recorded_map(path, FakeService(failing=[1]))
     crash(path, sent=[1])  # a redrive is under way
     with (
         open_run(path) as recorded,
@@ -412,7 +412,7 @@ def test_what_is_said_of_a_run_is_of_one_moment(path: Path, table: str) -> None:
 
 @pytest.mark.parametrize("replay", [True, False], ids=["item by item", "skimmed"])
 def test_digests_of_the_first_format_are_longer_and_say_the_same(path: Path, replay: bool) -> None:
-    recorded_map(path, World())
+    recorded_map(path, FakeService())
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE item SET digest = CAST(digest || x'01020304' AS BLOB)")
         connection.execute("PRAGMA user_version = 1")
@@ -420,13 +420,15 @@ def test_digests_of_the_first_format_are_longer_and_say_the_same(path: Path, rep
     assert dataclasses.is_dataclass(merge(path.with_name("merged.run"), [path]))
     for journal in (path, path.with_name("merged.run")):
         for payloads in (range(9), iter(range(10))):
-            world = World()
-            anyio.run(world.map, Journal(journal, replay=replay), payloads)
-            assert len(world.sent) == 1
+            service = FakeService()
+            anyio.run(service.map, Journal(journal, replay=replay), payloads)
+            assert len(service.sent) == 1
         with pytest.raises(JournalMismatchError, match="item 2 is not what it was"):
-            anyio.run(World().map, Journal(journal, replay=replay), iter([0, 1, 7, *range(3, 12)]))
+            anyio.run(
+                FakeService().map, Journal(journal, replay=replay), iter([0, 1, 7, *range(3, 12)])
+            )
         with closing(sqlite3.connect(journal)) as connection:
-            # It has new digests too, which an older version cannot read.
+            # It has new digests too, which older versions cannot read.
             assert connection.execute("PRAGMA user_version").fetchone() == (2,)
 
 

@@ -1,4 +1,4 @@
-"""A refused call leaves the journal as it was, whatever the reason."""
+"""A refused call leaves the journal unchanged, whatever the reason."""
 
 import sqlite3
 import subprocess
@@ -28,9 +28,9 @@ from asyncinvoke._journal.statements import Statements
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.runs import open_run
 from tests.journal.crashes import crash
+from tests.journal.fake_service import FakeService, streamed
 from tests.journal.killing import ROOT
-from tests.journal.test_bad_days import ENVIRONMENT
-from tests.journal.worlds import World, streamed
+from tests.journal.test_unusable_journals import ENVIRONMENT
 
 pytestmark = pytest.mark.anyio
 
@@ -39,11 +39,11 @@ WRONG = {"ticket": "the wrong one"}
 
 
 async def complete(path: Path) -> None:
-    await World(failing=[1], lost=[3]).map(Journal(path, notes=RIGHT), range(8))
+    await FakeService(failing=[1], lost=[3]).map(Journal(path, notes=RIGHT), range(8))
 
 
 async def left(path: Path) -> None:
-    await World(failing=[1], lost=[3]).map(Journal(path, notes=RIGHT), range(40), take=8)
+    await FakeService(failing=[1], lost=[3]).map(Journal(path, notes=RIGHT), range(40), take=8)
 
 
 async def killed(path: Path) -> None:
@@ -60,7 +60,7 @@ Refused: TypeAlias = Callable[[Path, pytest.MonkeyPatch], Awaitable[None]]
 
 
 def said(path: Path, capsys: pytest.CaptureFixture[str]) -> list[Any]:
-    """Return everything that can be read of a run."""
+    """Return everything that can be read from a run."""
     capsys.readouterr()
     assert command(["runs", "show", str(path), "--json"]) == 0
     assert command(["runs", "show", str(path)]) == 0
@@ -75,11 +75,11 @@ def said(path: Path, capsys: pytest.CaptureFixture[str]) -> list[Any]:
 async def refused(
     path: Path, payloads: Any, kind: type[BaseException] = JournalMismatchError, **options: Any
 ) -> None:
-    world = World()
+    service = FakeService()
     journal = options.pop("journal", None) or Journal(path, notes=WRONG)
     with pytest.raises(kind):
-        await world.map(journal, payloads, **options)
-    assert world.sent == []
+        await service.map(journal, payloads, **options)
+    assert service.sent == []
 
 
 async def another_list(path: Path, _: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ async def cancelled_while_it_is_compared(path: Path, _: pytest.MonkeyPatch) -> N
 
         again = Long()
         again.read_again = Long().read_again  # type: ignore[method-assign]
-        await World().map(Journal(path, notes=WRONG), again)
+        await FakeService().map(Journal(path, notes=WRONG), again)
     assert scope.cancelled_caught
 
 
@@ -190,7 +190,7 @@ REFUSED: list[Refused] = [
 
 @pytest.fixture
 def anyio_backend() -> str:
-    return "asyncio"  # what is recorded is the same on both loops
+    return "asyncio"  # the records are the same on both loops
 
 
 @pytest.fixture(autouse=True)
@@ -235,9 +235,9 @@ async def test_a_refused_call_changes_nothing_that_is_said_of_the_run(
     with pytest.MonkeyPatch.context() as patch:
         await refusal(path, patch)
     assert await anyio.to_thread.run_sync(said, path, capsys) == before
-    # The right call continues it as if there had been no other.
-    world = World()
-    outcomes = await world.map(Journal(path, notes=RIGHT), range(40))
+    # The right call continues it as if the refused one had not been made.
+    service = FakeService()
+    outcomes = await service.map(Journal(path, notes=RIGHT), range(40))
     assert sorted(outcome.index for outcome in outcomes) == list(range(40))
 
 
@@ -246,7 +246,7 @@ async def test_a_call_that_is_refused_since_another_is_at_work_changes_nothing(
 ) -> None:
     await left(path)
     async with (
-        Invoker(transport=World()) as invoker,
+        Invoker(transport=FakeService()) as invoker,
         invoker.map("work", range(40), journal=path) as run,
     ):
         run.pause()
@@ -263,14 +263,14 @@ async def test_a_stream_by_key_that_differs_is_as_if_it_had_not_been(
 ) -> None:
     items = [{"id": str(number), "n": number} for number in range(20)]
     options: dict[str, Any] = {"key": lambda item: item["id"]}
-    await World().map(Journal(path, notes=RIGHT), items, **options)
+    await FakeService().map(Journal(path, notes=RIGHT), items, **options)
     before = await anyio.to_thread.run_sync(said, path, capsys)
     changed = [*items[:7], {"id": "7", "n": 70}, *items[8:]]
     await refused(path, streamed(changed), **options)
     assert await anyio.to_thread.run_sync(said, path, capsys) == before
     # With `KEEP`, a changed item is no difference.
     journal = Journal(path, changed=Changed.KEEP, notes={"ticket": "a later one"})
-    assert len(await World().map(journal, streamed(changed), **options)) == 20
+    assert len(await FakeService().map(journal, streamed(changed), **options)) == 20
     with open_run(path) as recorded:
         assert recorded.summary().notes == {"ticket": "a later one"}
 
@@ -278,14 +278,14 @@ async def test_a_stream_by_key_that_differs_is_as_if_it_had_not_been(
 async def test_what_ran_of_a_stream_before_it_differed_stays_and_what_was_noted_does_not(
     path: Path,
 ) -> None:
-    await World(refused=[1]).map(Journal(path, notes=RIGHT), range(400))
-    world = World()
+    await FakeService(refused=[1]).map(Journal(path, notes=RIGHT), range(400))
+    service = FakeService()
 
     async def waiting() -> AsyncIterator[int]:
         for number in range(300):
             yield number
         with anyio.fail_after(60):
-            while not world.sent:
+            while not service.sent:
                 await anyio.sleep(0.001)
         yield -1
         for number in range(301, 500):
@@ -293,8 +293,8 @@ async def test_what_ran_of_a_stream_before_it_differed_stays_and_what_was_noted_
 
     journal = Journal(path, redrive=Redrive.NOT_RUN, notes={**WRONG, "more": 1})
     with pytest.raises(JournalMismatchError, match="item 300 is not what it was"):
-        await world.map(journal, waiting())
-    assert world.sent == [1]
+        await service.map(journal, waiting())
+    assert service.sent == [1]
     with open_run(path) as recorded:
         summary = recorded.summary()
         assert summary.notes == RIGHT
@@ -303,9 +303,9 @@ async def test_what_ran_of_a_stream_before_it_differed_stays_and_what_was_noted_
 
 
 async def test_a_stream_that_is_the_same_keeps_what_is_noted_of_it(path: Path) -> None:
-    await World().map(Journal(path, notes=RIGHT), range(40))
+    await FakeService().map(Journal(path, notes=RIGHT), range(40))
     async with (
-        Invoker(transport=World()) as invoker,
+        Invoker(transport=FakeService()) as invoker,
         invoker.map(
             "work", streamed(range(40)), journal=Journal(path, notes={"ticket": "a later one"})
         ) as run,
@@ -321,8 +321,8 @@ async def test_a_stream_that_is_the_same_keeps_what_is_noted_of_it(path: Path) -
 async def test_what_is_noted_of_a_stream_is_kept_however_late_its_first_item_comes(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await World().map(Journal(path, notes=RIGHT), range(40))
-    # The writer wakes up repeatedly and finds nothing to do.
+    await FakeService().map(Journal(path, notes=RIGHT), range(40))
+    # The writer wakes up repeatedly and has nothing to do.
     monkeypatch.setattr(writing, "SAMPLE_EVERY", 0.0)
 
     async def late() -> AsyncIterator[int]:
@@ -331,7 +331,7 @@ async def test_what_is_noted_of_a_stream_is_kept_however_late_its_first_item_com
         for number in range(40):
             yield number
 
-    await World().map(Journal(path, notes={"ticket": "a later one"}), late())
+    await FakeService().map(Journal(path, notes={"ticket": "a later one"}), late())
     with open_run(path) as recorded:
         assert recorded.summary().notes == {"ticket": "a later one"}
 
@@ -348,13 +348,13 @@ async def test_who_compares_is_named_and_not_who_ran_it_last(path: Path) -> None
 
         async def read_again(self) -> AsyncIterator[int]:
             with pytest.raises(JournalError, match=r"in use by process [0-9]{2,} on (?!another)"):
-                await World().map(path, range(40))
+                await FakeService().map(path, range(40))
             for number in range(40):
                 yield number
 
     again = Compared()
     again.read_again = Compared().read_again  # type: ignore[method-assign]
-    assert len(await World().map(path, again)) == 40
+    assert len(await FakeService().map(path, again)) == 40
 
 
 def test_a_disk_that_is_full_at_any_moment_of_the_beginning_changes_nothing(path: Path) -> None:
@@ -365,7 +365,7 @@ def test_a_disk_that_is_full_at_any_moment_of_the_beginning_changes_nothing(path
         from asyncinvoke import JournalError
         from asyncinvoke.runs import open_run
         from tests.journal.crashes import crash
-        from tests.journal.worlds import World
+        from tests.journal.fake_service import FakeService
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         def limit(size):
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -374,22 +374,22 @@ def test_a_disk_that_is_full_at_any_moment_of_the_beginning_changes_nothing(path
                 return run.summary()
         async def main(folder):
             path = folder / "o.run"
-            await World().map(path, range(300))
+            await FakeService().map(path, range(300))
             crash(path, sent=[300, 301], unsent=[302, 303])
             before = summary(path)
             refused = made = 0
             for size in [*range(0, 4200, 300), 5000, 9000, 13_000, 17_000, 30_000]:
                 new = folder / f"new{{size}}.run"
                 for each, items in ((path, range(400)), (new, range(5))):
-                    world = World()
+                    service = FakeService()
                     limit(size)
                     try:
-                        await world.map(each, items)
+                        await service.map(each, items)
                     except JournalError:
                         refused += 1
                     finally:
                         limit(resource.RLIM_INFINITY)
-                    if world.sent:
+                    if service.sent:
                         continue
                     if each == path:
                         assert summary(path) == before, (size, summary(path))

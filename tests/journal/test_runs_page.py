@@ -12,7 +12,7 @@ import asyncinvoke
 from asyncinvoke import Invoker
 from asyncinvoke.runs import open_run
 from asyncinvoke.testing import FakeLambda
-from tests.journal.worlds import World
+from tests.journal.fake_service import FakeService
 
 PAGE = (Path(__file__).parents[2] / "docs" / "runs.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -32,7 +32,7 @@ async def test_every_example_of_the_page_runs(
     monkeypatch.chdir(tmp_path)
     fake = FakeLambda()
     fake.function("charge", charge)
-    lost = World(lost=[{"id": "17"}])
+    lost = FakeService(lost=[{"id": "17"}])
     made: dict[str, Any] = {"orders": [{"id": str(number)} for number in range(40)]}
     await lost.map(Path("orders.run"), made["orders"][:20], "charge")
     assert len(EXAMPLES) == 5

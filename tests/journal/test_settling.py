@@ -11,7 +11,7 @@ from asyncinvoke._journal.recorder import JournalRecorder
 from asyncinvoke._report.standing import has_changed_since_merge
 from asyncinvoke.runs import RecordedRun, merge, open_run, settle
 from tests.journal.crashes import crash, restart
-from tests.journal.worlds import World, streamed
+from tests.journal.fake_service import FakeService, streamed
 
 pytestmark = pytest.mark.anyio
 
@@ -32,14 +32,14 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def redriven(path: Path, keys: dict[str, Any]) -> Path:
     """A run whose process died while it redrove three items, all of which may have run."""
-    world = World(failing=[FAILED], refused=[REFUSED], lost=[LOST])
-    await world.map(path, range(ITEMS), **keys)
+    service = FakeService(failing=[FAILED], refused=[REFUSED], lost=[LOST])
+    await service.map(path, range(ITEMS), **keys)
     crash(path, sent=[FAILED, REFUSED, LOST])
     return path
 
 
 def agrees(recorded: RecordedRun) -> None:
-    """Check that everything that can be read of a run agrees."""
+    """Check that everything that can be read from a run is consistent."""
     assert recorded.check() == ()
     summary = recorded.summary()
     unknown = list(recorded.unknown())
@@ -74,8 +74,8 @@ async def test_an_item_whose_redrive_died_may_have_run_whatever_came_of_it_befor
 async def test_an_item_whose_redrive_surely_did_not_begin_is_what_it_was(
     path: Path, keys: dict[str, Any]
 ) -> None:
-    world = World(failing=[FAILED], refused=[REFUSED], lost=[LOST])
-    await world.map(path, range(ITEMS), **keys)
+    service = FakeService(failing=[FAILED], refused=[REFUSED], lost=[LOST])
+    await service.map(path, range(ITEMS), **keys)
     crash(path, unsent=[FAILED, REFUSED, LOST])
     with open_run(path) as recorded:
         agrees(recorded)
@@ -93,9 +93,9 @@ async def test_a_redrive_that_died_is_settled(
         agrees(recorded)
         summary = recorded.summary()
         assert (summary.may_have_run, summary.settled) == (2, int(ran))
-    world = World()
-    outcomes = await world.map(redriven, range(ITEMS), **keys)
-    assert world.sent == ([] if ran else [position])
+    service = FakeService()
+    outcomes = await service.map(redriven, range(ITEMS), **keys)
+    assert service.sent == ([] if ran else [position])
     (settled,) = [each for each in outcomes if each.index == position]
     assert settled.take == 2
     with open_run(redriven) as recorded:
@@ -109,7 +109,7 @@ async def test_a_redrive_that_died_is_settled(
 async def test_the_outcome_of_one_that_no_session_has_met_again_names_the_function(
     path: Path,
 ) -> None:
-    await World().map(path, range(LOST), qualifier="live")
+    await FakeService().map(path, range(LOST), qualifier="live")
     crash(path, sent=[LOST])
     settle(path, ran=True, position=LOST)
     with open_run(path) as recorded:
@@ -123,17 +123,17 @@ async def test_the_outcome_of_one_that_no_session_has_met_again_names_the_functi
 async def test_what_was_settled_is_redriven_or_continued_with_its_own_takes(
     path: Path, keys: dict[str, Any], redrive: Redrive, is_merged: bool, tmp_path: Path
 ) -> None:
-    await World(lost=[LOST]).map(path, range(ITEMS), **keys)
+    await FakeService(lost=[LOST]).map(path, range(ITEMS), **keys)
     named: Any = {"key": str(LOST)} if keys else {"position": LOST}
     settle(path, ran=False, **named)
     if is_merged:
         merge(tmp_path / "merged.run", [path])
         path = tmp_path / "merged.run"
     # It was the last item; the next one must not get its earlier take.
-    world = World()
+    service = FakeService()
     items = [*range(LOST), LOST + 1, LOST] if keys else [*range(LOST + 2)]
-    outcomes = await world.map(Journal(path, redrive=redrive), streamed(items), **keys)
-    assert sorted(world.sent) == [LOST, LOST + 1]
+    outcomes = await service.map(Journal(path, redrive=redrive), streamed(items), **keys)
+    assert sorted(service.sent) == [LOST, LOST + 1]
     takes = {outcome.index: outcome.take for outcome in outcomes if not outcome.replayed}
     last = len(items) - 1
     assert takes == ({last: 2, last - 1: 1} if keys else {last: 1, last - 1: 2})
@@ -170,14 +170,14 @@ async def test_an_input_that_has_grown_has_no_total_until_all_of_it_is_read(
         with open_run(path) as recorded:
             return recorded.summary().total
 
-    await World().map(path, range(ITEMS), **keys)
+    await FakeService().map(path, range(ITEMS), **keys)
     assert total() == ITEMS
     with monkeypatch.context() as patched:
         # The process dies once it has read more items than there were.
         patched.setattr(JournalRecorder, "_finish", lambda recorder: recorder._store.abandon())
-        await World().map(path, range(2 * ITEMS), **keys)
+        await FakeService().map(path, range(2 * ITEMS), **keys)
     assert total() is None
-    await World().map(path, range(2 * ITEMS), **keys)
+    await FakeService().map(path, range(2 * ITEMS), **keys)
     assert total() == 2 * ITEMS
 
 
@@ -185,7 +185,7 @@ async def test_an_input_that_has_grown_has_no_total_until_all_of_it_is_read(
 async def test_what_was_settled_is_in_doubt_no_more_after_a_restart(
     path: Path, keys: dict[str, Any], ran: bool
 ) -> None:
-    await World(lost=[LOST]).map(path, range(ITEMS), **keys)
+    await FakeService(lost=[LOST]).map(path, range(ITEMS), **keys)
     crash(path, unsent=[LOST])  # a redrive that died before it sent it
     named: Any = {"key": str(LOST)} if keys else {"position": LOST}
     settle(path, ran=ran, **named)
@@ -194,9 +194,9 @@ async def test_what_was_settled_is_in_doubt_no_more_after_a_restart(
         agrees(recorded)
         summary = recorded.summary()
         assert (summary.may_have_run, summary.settled) == (0, int(ran))
-    world = World()
-    await world.map(path, range(ITEMS), **keys)
-    assert world.sent == ([] if ran else [LOST])
+    service = FakeService()
+    await service.map(path, range(ITEMS), **keys)
+    assert service.sent == ([] if ran else [LOST])
 
 
 @pytest.mark.parametrize("ran", [True, False])
@@ -204,7 +204,7 @@ async def test_what_was_settled_is_in_doubt_no_more_after_a_restart(
 async def test_a_run_with_an_item_that_is_to_run_is_not_complete(
     path: Path, keys: dict[str, Any], ran: bool, is_merged: bool
 ) -> None:
-    await World(lost=[LOST]).map(path, range(ITEMS), **keys)
+    await FakeService(lost=[LOST]).map(path, range(ITEMS), **keys)
     if is_merged:
         part, path = path, path.with_name("merged.run")
         merge(path, [part])
@@ -219,7 +219,7 @@ async def test_a_run_with_an_item_that_is_to_run_is_not_complete(
     with open_run(again) as recorded:
         assert recorded.summary().complete == ran
         assert not has_changed_since_merge(recorded.summary())
-    await World().map(path, range(ITEMS), **keys)
+    await FakeService().map(path, range(ITEMS), **keys)
     with open_run(path) as recorded:
         assert recorded.summary().complete
 
@@ -240,7 +240,7 @@ async def test_a_run_with_an_item_that_is_to_run_is_not_complete(
 async def test_an_item_is_named_in_one_way_and_by_what_it_can_have(
     path: Path, named: dict[str, Any], says: str
 ) -> None:
-    await World(lost=[LOST]).map(path, range(ITEMS))
+    await FakeService(lost=[LOST]).map(path, range(ITEMS))
     with open_run(path) as recorded:
         for call in (partial(settle, path, ran=True), recorded.item, recorded.outcome):
             with pytest.raises(JournalError, match=says):

@@ -1,4 +1,4 @@
-"""Comparing the finished beginning of an input in blocks has the same effect as item by item."""
+"""Comparing the finished beginning of an input in blocks has the same result as item by item."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from asyncinvoke import InvalidRequestError, Journal, JournalMismatchError
 from asyncinvoke._engine.recording import Written
 from asyncinvoke._journal import skimming
 from asyncinvoke._journal.skimming import Piece, next_piece
-from tests.journal.worlds import World, indexes
+from tests.journal.fake_service import FakeService, indexes
 
 anyio_only = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ def digits(payload: bytes) -> str:
 
 
 def pieces(items: Iterator[object], *, most: int = 1000) -> Iterator[tuple[Piece, list[int]]]:
-    """Yield pieces until the input has ended, each with the sizes of its blocks."""
+    """Yield pieces until the input has ended, each with its block sizes."""
 
     def write(block: list[object]) -> Written:
         sizes.append(len(block))
@@ -93,17 +93,17 @@ async def test_bytes_that_have_ended_are_not_sent_again(
     journal = Journal(tmp_path / "orders.run", results=False)
     options: dict[str, Any] = {"key": bytes.decode} if keyed else {}
     items = [b"%d" % number for number in range(200)]
-    await World().map(journal, items, **options)
-    world = World()
-    await world.map(journal, iter([*items, b"200"]), **options)
-    assert world.sent == [200]
-    assert world.statistics is not None
-    assert world.statistics.recorded == 200
+    await FakeService().map(journal, items, **options)
+    service = FakeService()
+    await service.map(journal, iter([*items, b"200"]), **options)
+    assert service.sent == [200]
+    assert service.statistics is not None
+    assert service.statistics.recorded == 200
     changed = [*items[:150], b" 150", *items[151:]]
     if keyed:
         options["key"] = lambda payload: payload.decode().strip()
     with pytest.raises(JournalMismatchError, match=r"item '?150'? is not what it was"):
-        await world.map(journal, iter(changed), **options)
+        await service.map(journal, iter(changed), **options)
 
 
 @anyio_only
@@ -111,10 +111,12 @@ async def test_items_without_a_valid_key_fail_each_time_and_hold_up_no_others(
     tmp_path: Path,
 ) -> None:
     journal = Journal(tmp_path / "orders.run", results=False)
-    world = World()
+    service = FakeService()
     for count in (20, 22):
-        outcomes = await world.map(journal, (b"%d" % number for number in range(count)), key=digits)
+        outcomes = await service.map(
+            journal, (b"%d" % number for number in range(count)), key=digits
+        )
         failed = [each for each in outcomes if not each.ok]
         assert indexes(failed) == [5, 6]
         assert {type(each.error) for each in failed} == {InvalidRequestError}
-    assert sorted(world.sent) == [20, 21]
+    assert sorted(service.sent) == [20, 21]

@@ -1,7 +1,7 @@
-"""What is on the disk before a request is sent, and before an outcome is yielded, seen by the kernel.
+"""What is on disk before a request is sent and before an outcome is yielded, as the kernel sees it.
 
 A process runs a map under `strace`, and marks by a write when it sends an item and when its loop
-receives the outcome. What SQLite has written to its WAL counts once a sync of the WAL has returned.
+receives the outcome. Data in SQLite's WAL counts once a sync of the WAL has returned.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import pytest
 
 from asyncinvoke._journal.schema import DIGEST
 from tests.journal.killing import ROOT
-from tests.journal.test_bad_days import ENVIRONMENT
+from tests.journal.test_unusable_journals import ENVIRONMENT
 
 ITEMS = 48
 
@@ -93,7 +93,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
 
 
 def walk(trace: list[Call]) -> Iterator[tuple[str, bytes, int]]:
-    """Yield each mark of the process, with what the WAL had on the disk by then, and the number of syncs."""
+    """Yield each mark of the process, with the WAL on disk by then, and the number of syncs."""
     written = synced = b""
     syncs = 0
     for call in trace:

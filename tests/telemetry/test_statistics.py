@@ -44,12 +44,12 @@ POLICY = RetryPolicy(throttled=SOON, not_ready=SOON, service=SOON, transport=SOO
 THROTTLES = {name for name in STEPS if "throttle" in name}
 
 
-class World:
+class ObservedInvoker:
     """A fake with functions of each kind, and an invoker on it; and the ways to call them."""
 
     def __init__(self) -> None:
         self.fake = FakeLambda({"f": echo, "chunks": chunks, "hang": self._hang})
-        self.heard = Counter[str]()
+        self.counted = Counter[str]()
         self.reader = InMemoryMetricReader()
         self.meters = MeterProvider([self.reader], shutdown_on_exit=False)
         self._hanging: anyio.CancelScope | None = None
@@ -66,7 +66,7 @@ class World:
         )
 
     def _hear(self, event: object) -> None:
-        self.heard[type(event).__name__] += 1
+        self.counted[type(event).__name__] += 1
 
     async def _hang(self, event: Any, _: Any) -> None:
         if self._hanging is not None:
@@ -134,8 +134,20 @@ async def chunks(event: Any, _: Any) -> Any:
 
 
 WAYS = (
-    *(World.invoke, World.keep, World.event, World.dry_run, World.invalid),
-    *(World.stream, World.leave, World.cancel, World.map, World.batches),
+    *(
+        ObservedInvoker.invoke,
+        ObservedInvoker.keep,
+        ObservedInvoker.event,
+        ObservedInvoker.dry_run,
+        ObservedInvoker.invalid,
+    ),
+    *(
+        ObservedInvoker.stream,
+        ObservedInvoker.leave,
+        ObservedInvoker.cancel,
+        ObservedInvoker.map,
+        ObservedInvoker.batches,
+    ),
 )
 
 
@@ -149,34 +161,34 @@ WAYS = (
 @settings(max_examples=40)
 def test_all_sums_agree(backend: str, storm: list[Any]) -> None:
     async def play() -> None:
-        world, played = World(), Counter[str]()
-        async with world.invoker:
+        observed, played = ObservedInvoker(), Counter[str]()
+        async with observed.invoker:
             for way, steps in storm:
                 faults = {
-                    number: world.fake.fault(step, count=1)
+                    number: observed.fake.fault(step, count=1)
                     for number, name in enumerate(steps)
                     if (step := STEPS[name]) is not None
                 }
                 with contextlib.suppress(InvocationError):
-                    await way(world)
+                    await way(observed)
                 for number, fault in faults.items():
                     played[steps[number]] += fault.played
                     fault.remove()
-            await world.close()
-        check(world, played)
-        world.meters.shutdown()
+            await observed.close()
+        check(observed, played)
+        observed.meters.shutdown()
 
     anyio.run(play, backend=backend)
 
 
-def check(world: World, played: Counter[str]) -> None:
-    found, endpoint = world.invoker.statistics(), world.fake.statistics()
+def check(observed: ObservedInvoker, played: Counter[str]) -> None:
+    found, endpoint = observed.invoker.statistics(), observed.fake.statistics()
     assert (found.in_flight, found.waiting) == (0, 0)
-    assert found.attempts == endpoint.invocations == world.heard[AttemptStarted.__name__]
+    assert found.attempts == endpoint.invocations == observed.counted[AttemptStarted.__name__]
     assert sum(found.throttles.values()) == sum(played[name] for name in THROTTLES)
     assert sum(found.executions.values()) == found.calls
-    assert world.heard[ExecutionStarted.__name__] == world.heard[ExecutionEnded.__name__]
-    assert found.calls == world.heard[ExecutionStarted.__name__]
+    assert observed.counted[ExecutionStarted.__name__] == observed.counted[ExecutionEnded.__name__]
+    assert found.calls == observed.counted[ExecutionStarted.__name__]
     # Each execution gets to its first attempt here, for no limit is reached.
     assert found.retries == found.attempts - found.calls
     by_outcome = Counter[Any]()
@@ -188,7 +200,7 @@ def check(world: World, played: Counter[str]) -> None:
         )
     assert by_outcome == found.executions
 
-    data = world.reader.get_metrics_data()
+    data = observed.reader.get_metrics_data()
     assert data is not None
     sums = Counter[str]()
     for metric in data.resource_metrics[0].scope_metrics[0].metrics:

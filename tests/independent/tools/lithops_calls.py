@@ -29,7 +29,7 @@ CONFIG = {
 }
 
 
-def led_here(*, url: str, headers: dict[str, str], **members: Any) -> AWSRequest:
+def redirected(*, url: str, headers: dict[str, str], **members: Any) -> AWSRequest:
     """Make a request that goes to the endpoint."""
     others = {name: value for name, value in headers.items() if name != "Host"}
     return AWSRequest(url=url.replace(HARD_CODED, ENDPOINT), headers=others, **members)
@@ -47,7 +47,7 @@ def fail(number: int) -> None:
 
 def main() -> None:
     """Use Lithops as its users do."""
-    aws_lambda.AWSRequest = led_here
+    aws_lambda.AWSRequest = redirected
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     with lithops.FunctionExecutor(config=CONFIG) as executor:
         futures = executor.map(double, range(12))

@@ -64,7 +64,7 @@ ANSIBLE = """
 """
 
 
-class Bench:
+class Workspace:
     """A folder to work in, and a way to run commands there against the endpoint and moto."""
 
     def __init__(self, folder: Path, url: str) -> None:
@@ -112,7 +112,7 @@ class Bench:
         return output
 
 
-def chalice(bench: Bench) -> None:
+def chalice(bench: Workspace) -> None:
     """Deploys twice, invokes, deletes."""
     program = bench.install("chalice==1.34.0") / "chalice"
     (bench.folder / ".chalice").mkdir()
@@ -126,7 +126,7 @@ def chalice(bench: Bench) -> None:
     bench.run(program, "delete", said="Deleting function")
 
 
-def zappa(bench: Bench) -> None:
+def zappa(bench: Workspace) -> None:
     """Deploys from S3, updates, invokes, undeploys."""
     program = bench.install("zappa", "setuptools<81") / "zappa"
     (bench.folder / "zappa_settings.json").write_text(json.dumps({"dev": ZAPPA}))
@@ -139,7 +139,7 @@ def zappa(bench: Bench) -> None:
     bench.run(program, "undeploy", "dev", "-y", said="Done!")
 
 
-def ansible(bench: Bench) -> None:
+def ansible(bench: Workspace) -> None:
     """Creates, changes nothing, executes, asks, permits, removes."""
     program = bench.install("ansible", "boto3") / "ansible-playbook"
     (bench.folder / "code.zip").write_bytes(package())
@@ -148,7 +148,7 @@ def ansible(bench: Bench) -> None:
     bench.run(program, "-e", f"ansible_python_interpreter={python}", "play.yml", said="failed=0")
 
 
-def lithops(bench: Bench) -> None:
+def lithops(bench: Workspace) -> None:
     """Builds its layer, deploys, maps twelve calls, hears of a failure, lists and cleans."""
     python = bench.install("lithops", "boto3") / "python"
     bench.variables["HOME"] = str(bench.folder)  # where it remembers what it has deployed
@@ -194,7 +194,7 @@ def moto() -> Iterator[None]:
         server.wait()
 
 
-TOOLS: list[Callable[[Bench], None]] = [chalice, zappa, ansible, lithops]
+TOOLS: list[Callable[[Workspace], None]] = [chalice, zappa, ansible, lithops]
 
 
 def main(wanted: list[str]) -> None:
@@ -209,7 +209,7 @@ def main(wanted: list[str]) -> None:
                 tempfile.TemporaryDirectory() as folder,
                 portal.wrap_async_context_manager(LocalLambda(s3=MOTO)) as local,
             ):
-                tool(Bench(Path(folder), local.url))
+                tool(Workspace(Path(folder), local.url))
             say(f"  all well, {time.monotonic() - began:.0f} s")
 
 

@@ -10,7 +10,7 @@ from ddtrace.trace import TraceFilter, tracer
 spans: list[calls.Span] = []
 
 
-class Keeper(TraceFilter):
+class SpanRecorder(TraceFilter):
     """Keeps what would be sent to the agent."""
 
     def process_trace(self, trace: list[Any]) -> None:
@@ -29,7 +29,7 @@ class Keeper(TraceFilter):
 
 async def main() -> calls.Facts:
     """Patch around a client, and around none."""
-    tracer.configure(trace_processors=[Keeper()])
+    tracer.configure(trace_processors=[SpanRecorder()])
     async with calls.opened() as site:
         before = await site.call(spans)
         patch(aiobotocore=True)

@@ -8,7 +8,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 spans: list[calls.Span] = []
 
 
-class Keeper(SpanProcessor):
+class SpanRecorder(SpanProcessor):
     """Keeps what has ended."""
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -31,7 +31,7 @@ class Keeper(SpanProcessor):
 async def main() -> calls.Facts:
     """Instrument around a client, and around none."""
     provider = TracerProvider()
-    provider.add_span_processor(Keeper())
+    provider.add_span_processor(SpanRecorder())
     instrumentor = AiobotocoreInstrumentor()
     async with calls.opened() as site:
         before = await site.call(spans)

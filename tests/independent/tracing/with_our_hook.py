@@ -13,7 +13,7 @@ from asyncinvoke.otel import OpenTelemetry
 spans: list[calls.Span] = []
 
 
-class Keeper(SpanProcessor):
+class SpanRecorder(SpanProcessor):
     """Keeps what has ended."""
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -33,7 +33,7 @@ class Keeper(SpanProcessor):
 async def main() -> calls.Facts:
     """Call through each transport, instrumented."""
     provider, reader = TracerProvider(), InMemoryMetricReader()
-    provider.add_span_processor(Keeper())
+    provider.add_span_processor(SpanRecorder())
     meters = MeterProvider([reader])
     hook = OpenTelemetry(tracer_provider=provider, meter_provider=meters)
     instrumentor = AiobotocoreInstrumentor()

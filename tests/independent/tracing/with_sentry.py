@@ -11,7 +11,7 @@ from sentry_sdk.transport import Transport
 spans: list[calls.Span] = []
 
 
-class Keeper(Transport):
+class SpanRecorder(Transport):
     """Keeps what would be sent to Sentry."""
 
     def capture_envelope(self, envelope: Any) -> None:
@@ -52,7 +52,7 @@ async def main() -> calls.Facts:
     disabled = [Boto3Integration()] if "without-boto3" in sys.argv else []
     sentry_sdk.init(
         dsn="http://key@127.0.0.1:1/1",
-        transport=Keeper,
+        transport=SpanRecorder,
         traces_sample_rate=1.0,
         disabled_integrations=disabled,
     )

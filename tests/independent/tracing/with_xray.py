@@ -12,7 +12,7 @@ from aws_xray_sdk.core.async_context import AsyncContext
 spans: list[calls.Span] = []
 
 
-class Keeper:
+class SpanRecorder:
     """Keeps what the recorder would send to the daemon."""
 
     def send_entity(self, entity: Any) -> None:
@@ -40,7 +40,7 @@ def _keep(entity: Any) -> None:
 async def main() -> calls.Facts:
     """Patch around a client, and around none."""
     xray_recorder.configure(
-        service="caller", sampling=False, context=AsyncContext(), emitter=Keeper()
+        service="caller", sampling=False, context=AsyncContext(), emitter=SpanRecorder()
     )
 
     async def call(site: calls.Site) -> calls.Facts:

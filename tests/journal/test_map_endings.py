@@ -1,4 +1,4 @@
-"""However a recorded map ends, the journal is right about each item, and nothing stays open."""
+"""However a recorded map ends, its journal is correct about each item, and no file stays open."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.runs import open_run
 from asyncinvoke.typing import Clock
 from tests.journal.crashes import restart
-from tests.journal.worlds import World, indexes
+from tests.journal.fake_service import FakeService, indexes
 
 pytestmark = pytest.mark.anyio
 
@@ -46,9 +46,9 @@ def open_intents(path: Path) -> int:
 async def test_leaving_the_block_records_what_was_sent_as_unknown_and_the_rest_as_not_sent(
     path: Path,
 ) -> None:
-    world = World(stuck=[5, 6])
-    await world.map(path, range(100), take=10)
-    sent = set(world.sent)
+    service = FakeService(stuck=[5, 6])
+    await service.map(path, range(100), take=10)
+    sent = set(service.sent)
     assert open_intents(path) == 0
     with open_run(path) as recorded:
         summary = recorded.summary()
@@ -58,7 +58,7 @@ async def test_leaving_the_block_records_what_was_sent_as_unknown_and_the_rest_a
     assert ended == sent
     assert summary.sessions[-1].status == "left"
     assert summary.in_flight == 0
-    again = World()
+    again = FakeService()
     outcomes = await again.map(path, range(100))
     assert sent.isdisjoint(again.sent)
     assert indexes(outcomes) == list(range(100))
@@ -68,10 +68,10 @@ async def test_leaving_the_block_records_what_was_sent_as_unknown_and_the_rest_a
 
 @pytest.mark.parametrize("notes", [True, False])
 async def test_a_cancelled_run_records_the_same(path: Path, notes: bool) -> None:
-    world = World(stuck=[3], notes=notes)
+    service = FakeService(stuck=[3], notes=notes)
     with anyio.CancelScope() as scope:
         async with (
-            Invoker(transport=world) as invoker,
+            Invoker(transport=service) as invoker,
             invoker.map("work", range(20), journal=path, concurrency=2) as run,
         ):
             async for outcome in run:
@@ -80,16 +80,16 @@ async def test_a_cancelled_run_records_the_same(path: Path, notes: bool) -> None
     assert scope.cancelled_caught
     assert open_intents(path) == 0
     with open_run(path) as recorded:
-        assert {outcome.index for outcome in recorded.outcomes()} == set(world.sent)
+        assert {outcome.index for outcome in recorded.outcomes()} == set(service.sent)
         assert 3 in {item.position for item in recorded.unknown()}
 
 
 async def test_an_error_in_the_block_records_the_same_and_comes_out_as_it_is(path: Path) -> None:
-    world = World()
+    service = FakeService()
 
     async def block() -> None:
         async with (
-            Invoker(transport=world) as invoker,
+            Invoker(transport=service) as invoker,
             invoker.map("work", range(20), journal=path) as run,
         ):
             await anext(run)
@@ -99,7 +99,7 @@ async def test_an_error_in_the_block_records_the_same_and_comes_out_as_it_is(pat
         await block()
     assert open_intents(path) == 0
     with open_run(path) as recorded:
-        assert {outcome.index for outcome in recorded.outcomes()} == set(world.sent)
+        assert {outcome.index for outcome in recorded.outcomes()} == set(service.sent)
 
 
 async def test_an_error_of_the_input_comes_after_all_outcomes_and_the_run_is_continued(
@@ -109,39 +109,39 @@ async def test_an_error_of_the_input_comes_after_all_outcomes_and_the_run_is_con
         yield from range(7)
         raise OSError("gone")
 
-    world = World()
+    service = FakeService()
     with pytest.raises(OSError, match="gone"):
-        await world.map(path, broken())
-    await world.map(path, range(9))
-    assert sorted(world.sent) == [7, 8]
+        await service.map(path, broken())
+    await service.map(path, range(9))
+    assert sorted(service.sent) == [7, 8]
 
 
 async def test_a_run_that_is_stopped_ends_what_is_in_flight_and_leaves_nothing_in_doubt(
     path: Path,
 ) -> None:
-    world = World()
+    service = FakeService()
     outcomes = []
     async with (
-        Invoker(transport=world) as invoker,
+        Invoker(transport=service) as invoker,
         invoker.map("work", range(1000), journal=path, concurrency=4) as run,
     ):
         async for outcome in run:
             outcomes.append(outcome)
             if len(outcomes) == 20:
                 run.stop()
-    assert set(indexes(outcomes)) == set(world.sent)
+    assert set(indexes(outcomes)) == set(service.sent)
     assert open_intents(path) == 0
     with open_run(path) as recorded:
         assert recorded.summary().may_have_run == 0
         assert recorded.summary().succeeded == len(outcomes)
-    await world.map(path, range(1000))
-    assert len(world.sent) == 1000 - len(outcomes)
+    await service.map(path, range(1000))
+    assert len(service.sent) == 1000 - len(outcomes)
 
 
 async def test_a_pause_holds_and_goes_on(path: Path) -> None:
-    world = World()
+    service = FakeService()
     async with (
-        Invoker(transport=world) as invoker,
+        Invoker(transport=service) as invoker,
         invoker.map("work", range(100), journal=path, concurrency=4) as run,
     ):
         count = 0
@@ -154,9 +154,9 @@ async def test_a_pause_holds_and_goes_on(path: Path) -> None:
 
 
 async def test_nothing_is_handed_out_before_it_is_recorded(path: Path) -> None:
-    world = World()
+    service = FakeService()
     async with (
-        Invoker(transport=world) as invoker,
+        Invoker(transport=service) as invoker,
         invoker.map("work", range(50), journal=path, concurrency=4) as run,
     ):
         async for outcome in run:
@@ -165,7 +165,7 @@ async def test_nothing_is_handed_out_before_it_is_recorded(path: Path) -> None:
 
 
 async def test_nothing_is_sent_before_its_intent_is_recorded(path: Path) -> None:
-    class Looking(World):
+    class IntentCheckingTransport(FakeService):
         async def send(self, parameters, payload, progress):  # type: ignore[no-untyped-def]
             with open_run(path) as recorded:
                 item = recorded.item(position=int(payload))
@@ -173,21 +173,21 @@ async def test_nothing_is_sent_before_its_intent_is_recorded(path: Path) -> None
                 assert item.state == "in_flight"
             return await super().send(parameters, payload, progress)
 
-    outcomes = await Looking().map(path, range(50))
+    outcomes = await IntentCheckingTransport().map(path, range(50))
     assert all(outcome.ok for outcome in outcomes)
 
 
 async def test_an_invoker_whose_block_is_left_first_is_no_harm(path: Path) -> None:
-    world = World(stuck=range(100))
+    service = FakeService(stuck=range(100))
     codes = []
-    invoker = Invoker(transport=world)
+    invoker = Invoker(transport=service)
     with anyio.fail_after(SOON):
         await invoker.__aenter__()
         async with invoker.map("work", range(100), journal=path, concurrency=3) as run:
-            while len(world.sent) < 3:
+            while len(service.sent) < 3:
                 await anyio.sleep(0)
             await invoker.__aexit__(None, None, None)
-            with contextlib.suppress(ConfigurationError):  # which says that it reads no further
+            with contextlib.suppress(ConfigurationError):  # which means that no more input is read
                 async for outcome in run:
                     assert isinstance(outcome.error, InvocationError)
                     codes.append(outcome.error.code)
@@ -197,17 +197,17 @@ async def test_an_invoker_whose_block_is_left_first_is_no_harm(path: Path) -> No
 
 
 async def test_what_was_throttled_and_waits_is_not_in_doubt(path: Path) -> None:
-    world = World(refused=[1])
-    await world.map(path, range(3), retry=RetryPolicy())
+    service = FakeService(refused=[1])
+    await service.map(path, range(3), retry=RetryPolicy())
     marks = Path(f"{path}-marks").read_bytes()[64:]
     assert [bool(mark) for mark in marks] == [True, False, True]
 
 
 async def test_a_run_leaves_two_files_and_nobody_else_can_read_them(path: Path) -> None:
     modes: dict[str, int] = {}
-    world = World()
+    service = FakeService()
     async with (
-        Invoker(transport=world) as invoker,
+        Invoker(transport=service) as invoker,
         invoker.map("work", range(20), journal=path) as run,
     ):
         async for _ in run:
@@ -228,11 +228,11 @@ async def test_no_file_stays_open(path: Path) -> None:
                 continue
         return {each for each in files if str(path.parent) in each}
 
-    world = World()
-    await world.map(path, range(20), take=5)
+    service = FakeService()
+    await service.map(path, range(20), take=5)
     assert held() == set()
     with pytest.raises(ValueError, match="not that of the run"):
-        await world.map(path, range(100, 200))
+        await service.map(path, range(100, 200))
     assert held() == set()
     with open_run(path) as recorded:
         recorded.summary()
@@ -240,9 +240,9 @@ async def test_no_file_stays_open(path: Path) -> None:
 
 
 async def test_a_map_without_a_journal_makes_no_file_and_keeps_no_notes(path: Path) -> None:
-    world = World()
+    service = FakeService()
     async with (
-        Invoker(transport=world) as invoker,
+        Invoker(transport=service) as invoker,
         invoker.map("work", range(20)) as run,
     ):
         with pytest.raises(ValueError, match="only a map with a journal"):
@@ -255,7 +255,7 @@ async def test_a_note_that_cannot_be_kept_is_refused_where_it_is_made(path: Path
     with pytest.raises(ValueError, match="note 'a' is nothing that JSON can hold"):
         Journal(path, notes={"a": object()})
     async with (
-        Invoker(transport=World()) as invoker,
+        Invoker(transport=FakeService()) as invoker,
         invoker.map("work", range(5), journal=path) as run,
     ):
         with pytest.raises(ValueError, match="note 'b' is nothing that JSON can hold"):
@@ -264,9 +264,9 @@ async def test_a_note_that_cannot_be_kept_is_refused_where_it_is_made(path: Path
 
 
 async def test_notes_are_kept_with_the_run(path: Path) -> None:
-    world = World()
+    service = FakeService()
     async with (
-        Invoker(transport=world) as invoker,
+        Invoker(transport=service) as invoker,
         invoker.map("work", range(20), journal=Journal(path, notes={"input": "a.jsonl"})) as run,
     ):
         async for outcome in run:
@@ -280,8 +280,8 @@ async def test_notes_are_kept_with_the_run(path: Path) -> None:
 async def test_an_interrupt_between_a_commit_and_its_news_is_no_harm(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    items = 1000  # more than are read ahead: a commit has intents, too
-    world = World()
+    items = 1000  # more items than are read ahead, so a commit has intents, too
+    service = FakeService()
 
     class InterruptError(BaseException):  # as trio raises one wherever the program is
         pass
@@ -291,7 +291,7 @@ async def test_an_interrupt_between_a_commit_and_its_news_is_no_harm(
 
     async def block() -> None:
         async with (
-            Invoker(transport=world) as invoker,
+            Invoker(transport=service) as invoker,
             invoker.map("work", range(items), journal=path, concurrency=4) as run,
         ):
             await anext(run)
@@ -302,15 +302,15 @@ async def test_an_interrupt_between_a_commit_and_its_news_is_no_harm(
     with pytest.raises(InterruptError):
         await block()
     monkeypatch.undo()
-    restart(path)  # whatever had an intent would be in doubt, marked or not
+    restart(path)  # every item with an intent would be in doubt, marked or not
     with open_run(path) as recorded:
         summary = recorded.summary()
         assert summary.sessions[-1].status == "left"
         assert summary.ended == len(list(recorded.outcomes()))
-        # Only what was in flight, which may be none.
-        assert {each.position for each in recorded.unknown()} <= set(world.sent)
+        # Only items in flight, of which there may be none.
+        assert {each.position for each in recorded.unknown()} <= set(service.sent)
         assert summary.may_have_run <= 4
-    assert len(await World().map(path, range(items))) == items
+    assert len(await FakeService().map(path, range(items))) == items
 
 
 async def test_a_run_whose_last_items_were_lost_to_an_interrupt_is_not_complete(
@@ -326,21 +326,21 @@ async def test_a_run_whose_last_items_were_lost_to_an_interrupt_is_not_complete(
             raise InterruptError
         release(releaser, batch, decided)
 
-    await World().map(path, range(9), take=9)
+    await FakeService().map(path, range(9), take=9)
     monkeypatch.setattr(Releaser, "release", interrupted)
     with pytest.raises(InterruptError):
-        await World().map(path, range(10))
+        await FakeService().map(path, range(10))
     monkeypatch.undo()
     with open_run(path) as recorded:
         assert recorded.summary().sessions[-1].status == "left"
         assert not recorded.summary().complete
-    world = World()
-    assert len(await world.map(path, range(10))) == 10
-    assert world.sent == [9]
+    service = FakeService()
+    assert len(await service.map(path, range(10))) == 10
+    assert service.sent == [9]
 
 
 async def test_a_clock_that_jumps_changes_no_duration(path: Path) -> None:
-    class Jumping(Clock):
+    class JumpingClock(Clock):
         def __init__(self) -> None:
             self.jumps = 0
 
@@ -354,7 +354,7 @@ async def test_a_clock_that_jumps_changes_no_duration(path: Path) -> None:
         async def sleep(self, seconds: float) -> None:
             await SYSTEM_CLOCK.sleep(seconds)
 
-    outcomes = await World().map(path, range(20), invoker={"clock": Jumping()})
+    outcomes = await FakeService().map(path, range(20), invoker={"clock": JumpingClock()})
     started = {outcome.index: outcome.started for outcome in outcomes}
     with open_run(path) as recorded:
         for outcome in recorded.outcomes():
@@ -374,7 +374,7 @@ async def test_the_last_outcome_in_progress_does_not_wait_for_the_pause_to_end(
         writers.append(writer)
         await write(writer)
 
-    class Late(World):
+    class DelayedTransport(FakeService):
         async def send(
             self, parameters: InvokeParameters, payload: bytes, progress: Progress
         ) -> Reply | Failure:
@@ -387,7 +387,7 @@ async def test_the_last_outcome_in_progress_does_not_wait_for_the_pause_to_end(
 
     monkeypatch.setattr(Writer, "run", noticed)
     with anyio.fail_after(SOON):
-        assert indexes(await Late().map(path, range(2))) == [0, 1]
+        assert indexes(await DelayedTransport().map(path, range(2))) == [0, 1]
 
 
 async def test_each_commit_is_synced(path: Path) -> None:

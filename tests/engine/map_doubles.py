@@ -1,4 +1,4 @@
-"""Work and input for maps without an invoker: what a test lets go, item by item."""
+"""Work and inputs for maps without an invoker."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -15,7 +15,7 @@ from tests.doubles.engine import FakeClock
 Work = Callable[[int, object], Awaitable[Outcome]]
 
 SOON = 20.0
-"""Where a hang would be the fault that a test looks for; never reached otherwise."""
+"""Timeout in seconds of tests that detect a hang; never reached otherwise."""
 
 
 def outcome(index: int, item: object) -> Outcome:
@@ -32,7 +32,7 @@ async def echo(index: int, item: object) -> Outcome:
 
 
 class Gate:
-    """Work that waits to be let through, item by item or for good."""
+    """Work that waits until an item, or all of them, may finish."""
 
     def __init__(self) -> None:
         self.started: list[int] = []
@@ -72,7 +72,7 @@ async def trickle(*items: object) -> AsyncIterator[object]:
 
 
 async def silent(*items: object) -> AsyncIterator[object]:
-    """Give these, and then neither another one nor an end."""
+    """Yield these items, then wait forever."""
     for item in items:
         yield item
     await anyio.sleep_forever()
@@ -86,8 +86,8 @@ def run_of(
     ordered: bool = False,
     **options: Any,
 ) -> AbstractAsyncContextManager[MapRun]:
-    # On a clock that stands still no input is slow, so that the reader never rests, however busy
-    # the machine is.
+    # On a clock that stands still no input is slow, so the reader never pauses, however busy the
+    # machine is.
     options.setdefault("clock", FakeClock())
     return open_run(payloads, work, concurrency=concurrency, ordered=ordered, **options)
 

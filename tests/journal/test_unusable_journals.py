@@ -1,4 +1,4 @@
-"""Journals that cannot be used: one clear error for each, and no recorded outcome is lost."""
+"""Unusable journals: each gives one clear error, and no recorded outcome is lost."""
 
 import asyncio
 import os
@@ -37,11 +37,11 @@ from asyncinvoke._journal.pending import CommitBatch
 from asyncinvoke._journal.session import Session
 from asyncinvoke._journal.store import Store
 from asyncinvoke.runs import open_run, settle
+from tests.journal.fake_service import FakeService
 from tests.journal.killing import ROOT
 from tests.journal.torn import prefix_of, torn_log
-from tests.journal.worlds import World
 
-# Coverage would try to write a file of its own there, too.
+# Coverage would try to write a file there, too.
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
     "PYTHONPATH": str(ROOT),
@@ -59,14 +59,14 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    return "asyncio"  # what SQLite and the system say is the same on both loops
+    return "asyncio"  # errors of SQLite and the system are the same on both loops
 
 
-async def refused(journal: Path, world: World | None = None) -> str:
-    world = World() if world is None else world
+async def refused(journal: Path, service: FakeService | None = None) -> str:
+    service = FakeService() if service is None else service
     with pytest.raises(JournalError) as raised:
-        await world.map(journal, range(20))
-    assert world.sent == []
+        await service.map(journal, range(20))
+    assert service.sent == []
     assert str(journal) in str(raised.value)
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
     return str(raised.value)
@@ -91,7 +91,7 @@ async def test_another_programs_database_is_left_as_it_is(path: Path) -> None:
 
 
 async def test_a_journal_of_a_newer_version_is_left_as_it_is(path: Path) -> None:
-    await World().map(path, range(3))
+    await FakeService().map(path, range(3))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 3")
     before = path.read_bytes()
@@ -108,23 +108,23 @@ async def test_a_folder_that_is_missing_or_no_folder_is_named(path: Path) -> Non
 @pytest.mark.skipif(os.name != "posix", reason="modes and users of POSIX")
 @pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
 def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
-    # In a process of its own, without the permissions of root.
+    # In a separate process, without the permissions of root.
     code = """
         import anyio, os, sys
         from asyncinvoke import JournalError
         from asyncinvoke._journal.recorder import JournalRecorder
         from asyncinvoke.runs import merge, open_run
-        from tests.journal.worlds import World
+        from tests.journal.fake_service import FakeService
         path, there, merged = sys.argv[1], sys.argv[2] == "True", sys.argv[3]
         if there:
-            anyio.run(World().map, path, range(3))
+            anyio.run(FakeService().map, path, range(3))
             for name in os.listdir(os.path.dirname(path)):
                 os.chmod(os.path.join(os.path.dirname(path), name), 0o444)
         os.chmod(os.path.dirname(path), 0o555)
         if os.geteuid() == 0:
             os.seteuid(65534)
         try:
-            anyio.run(World().map, path, range(3))
+            anyio.run(FakeService().map, path, range(3))
         except JournalError as error:
             print(error)
         if there:
@@ -158,16 +158,16 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
 
 
 async def test_a_journal_that_was_read_while_it_was_read_only_can_be_continued(path: Path) -> None:
-    await World().map(path, range(3))
+    await FakeService().map(path, range(3))
     path.chmod(0o400)
     with open_run(path) as recorded:
         assert recorded.summary().succeeded == 3
         path.chmod(0o600)
         beside = [Path(f"{path}{side}") for side in SIDES]
         assert {each.stat().st_mode & 0o777 for each in beside} == {0o400}
-        with closing(writing(path)):  # what root may do whatever the modes are
+        with closing(writing(path)):  # root may do that whatever the modes are
             assert {each.stat().st_mode & 0o777 for each in beside} == {0o600}
-    assert len(await World().map(path, range(4))) == 4
+    assert len(await FakeService().map(path, range(4))) == 4
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -195,9 +195,9 @@ def test_the_kind_of_a_file_system_is_that_of_the_mount() -> None:
 
 
 async def test_another_process_is_named(path: Path) -> None:
-    world = World()
+    service = FakeService()
     async with (
-        Invoker(transport=world) as invoker,
+        Invoker(transport=service) as invoker,
         invoker.map("work", range(20), journal=path) as run,
     ):
         said = await refused(path)
@@ -212,22 +212,22 @@ async def test_another_process_is_named(path: Path) -> None:
 
 
 async def test_a_copy_is_refused_while_its_original_is_there(path: Path) -> None:
-    await World().map(path, range(20), take=5)
+    await FakeService().map(path, range(20), take=5)
     copy, moved = path.parent / "copy.run", path.parent / "moved.run"
     shutil.copy(path, copy)
     assert f"it is a copy of {path}" in await refused(copy)
     path.rename(moved)
     Path(f"{path}-marks").rename(f"{moved}-marks")
-    assert len(await World().map(moved, range(20))) == 20
+    assert len(await FakeService().map(moved, range(20))) == 20
 
 
 async def test_a_copy_without_the_files_beside_it_is_refused(path: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     copy = elsewhere / "orders.run"
-    world = World()
+    service = FakeService()
     async with (
-        Invoker(transport=world) as invoker,
+        Invoker(transport=service) as invoker,
         invoker.map("work", range(20), journal=path) as run,
     ):
         shutil.copy(path, copy)
@@ -236,9 +236,9 @@ async def test_a_copy_without_the_files_beside_it_is_refused(path: Path, tmp_pat
     for _ in range(2):
         assert "copied without the files beside it" in await refused(copy)
         assert [each.name for each in elsewhere.iterdir()] == [copy.name]
-    # Someone who has lost the other files may ask for this.
+    # A user who has lost the other files may request this.
     Path(f"{copy}-marks").touch()
-    outcomes = await World().map(copy, range(20))
+    outcomes = await FakeService().map(copy, range(20))
     assert len(outcomes) == 20
     with open_run(copy) as recorded:
         assert recorded.summary().may_have_run == sum(not outcome.ok for outcome in outcomes)
@@ -247,10 +247,10 @@ async def test_a_copy_without_the_files_beside_it_is_refused(path: Path, tmp_pat
 async def test_a_file_that_is_deleted_while_it_is_written_ends_the_run_with_an_error(
     path: Path,
 ) -> None:
-    world = World()
+    service = FakeService()
     seen: list[Outcome] = []
     async with (
-        Invoker(transport=world) as invoker,
+        Invoker(transport=service) as invoker,
         invoker.map("work", range(10_000), journal=path, concurrency=4) as run,
     ):
         seen.append(await anext(run))
@@ -258,16 +258,16 @@ async def test_a_file_that_is_deleted_while_it_is_written_ends_the_run_with_an_e
         with pytest.raises(JournalError, match="it was deleted while the run was under way"):
             await collect(run, seen)
         # Outcomes of items in flight are yielded, although they are not recorded.
-        assert len(seen) == len(world.sent) < 10_000
+        assert len(seen) == len(service.sent) < 10_000
 
 
 async def collect(run: MapRun, into: list[Outcome]) -> None:
     async for outcome in run:
-        into.append(outcome)  # what came before the error is wanted
+        into.append(outcome)  # the outcomes before the error are wanted
 
 
 async def test_what_is_wrong_with_the_options_is_said_before_anything_is_opened(path: Path) -> None:
-    async with Invoker(transport=World()) as invoker:
+    async with Invoker(transport=FakeService()) as invoker:
         for journal in (3, b"x", "", object()):
             with pytest.raises(InvalidRequestError, match=r"journal .* must be a path"):
                 invoker.map("work", [], journal=journal)  # type: ignore[arg-type]
@@ -278,7 +278,7 @@ async def test_what_is_wrong_with_the_options_is_said_before_anything_is_opened(
 
 @pytest.mark.parametrize("tail", [b"", b"\0" * 5000, b"garbage" * 100])
 async def test_a_journal_whose_end_was_torn_is_a_whole_prefix(path: Path, tail: bytes) -> None:
-    await World().map(path, range(40), take=20)
+    await FakeService().map(path, range(40), take=20)
     # The WAL as a crash may leave it: cut at any point, and followed by garbage.
     log = torn_log(path)
     for cut in range(12):
@@ -293,17 +293,17 @@ def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path:
     code = f"""
         import anyio, resource, signal, sys
         from asyncinvoke import JournalError
-        from tests.journal.worlds import World
+        from tests.journal.fake_service import FakeService
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        world = World()
+        service = FakeService()
         async def main():
-            await world.map({str(path)!r}, range(10))
+            await service.map({str(path)!r}, range(10))
             resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
             try:
-                await world.map({str(path)!r}, range(100_000), concurrency=16)
+                await service.map({str(path)!r}, range(100_000), concurrency=16)
             except JournalError as error:
                 print(error)
-            print(world.statistics.succeeded + world.statistics.failed, len(world.sent))
+            print(service.statistics.succeeded + service.statistics.failed, len(service.sent))
         anyio.run(main)
     """
     done = subprocess.run(
@@ -322,7 +322,7 @@ def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path:
     assert handed_out == sent
     with open_run(path) as recorded:
         summary = recorded.summary()
-        # Recorded outcomes are there, and the other items are known to be in doubt.
+        # Recorded outcomes are there, and the other items are in doubt.
         assert 10 < summary.ended <= sent + 10
         assert summary.succeeded + summary.may_have_run == sent + 10
 
@@ -339,21 +339,21 @@ async def test_outcomes_that_cannot_be_recorded_are_told_though_the_run_was_ende
 
     monkeypatch.setattr(Store, "commit", full)
     with pytest.raises(JournalError, match="the disk is full") as raised:
-        await World(failing=range(8)).map(path, range(8), tolerate=2)
+        await FakeService(failing=range(8)).map(path, range(8), tolerate=2)
     assert isinstance(raised.value.__context__, ToleranceExceededError)
 
 
 async def test_what_a_kill_has_left_beside_a_journal_survives_a_call_that_is_refused(
     path: Path,
 ) -> None:
-    await World().map(path, range(40), take=20)
+    await FakeService().map(path, range(40), take=20)
     log, marks = torn_log(path), Path(f"{path}-marks").read_bytes()
     Path(f"{path}-wal").write_bytes(log)
     with open_run(path) as reader:
         ended = reader.summary().ended
         for _ in range(2):
             with pytest.raises(JournalError, match="another run"):
-                await World().map(path, range(40), "other")
+                await FakeService().map(path, range(40), "other")
         assert reader.summary().ended == ended
     assert Path(f"{path}-marks").read_bytes() == marks
     with open_run(path) as reader:
@@ -372,7 +372,7 @@ async def test_a_process_that_died_before_its_first_commit_is_no_hindrance(
     Path(f"{path}-marks").touch()
     with pytest.raises(JournalError):
         open_run(path)
-    assert len(await World().map(path, range(20))) == 20
+    assert len(await FakeService().map(path, range(20))) == 20
     with open_run(path) as recorded:
         assert recorded.summary().succeeded == 20
 
@@ -382,7 +382,7 @@ async def test_a_file_that_is_truncated_while_it_is_written_ends_the_run_with_an
 ) -> None:
     # SQLite would continue to write its WAL, and leave a file that cannot be read.
     async with (
-        Invoker(transport=World()) as invoker,
+        Invoker(transport=FakeService()) as invoker,
         invoker.map("work", range(10_000), journal=path, concurrency=4) as run,
     ):
         seen: list[Outcome] = [await anext(run)]
@@ -396,11 +396,11 @@ async def test_a_file_that_is_truncated_while_it_is_written_ends_the_run_with_an
 async def test_a_file_beside_it_that_goes_ends_the_run_with_an_error_and_loses_nothing(
     path: Path, suffix: str, is_replaced: bool
 ) -> None:
-    # In a new file of marks another process could lock the run; a new WAL hides what was committed.
-    world, beside = World(), Path(f"{path}{suffix}")
+    # With a new file of marks another process could lock the run; a new WAL hides committed data.
+    service, beside = FakeService(), Path(f"{path}{suffix}")
     seen: list[Outcome] = []
     async with (
-        Invoker(transport=world) as invoker,
+        Invoker(transport=service) as invoker,
         invoker.map("work", range(20_000), journal=path, concurrency=4) as run,
     ):
         seen.append(await anext(run))
@@ -410,18 +410,18 @@ async def test_a_file_beside_it_that_goes_ends_the_run_with_an_error_and_loses_n
             beside.write_bytes(data if suffix == "-marks" else b"")
         with pytest.raises(JournalError, match=f"run{suffix} beside it was deleted or replaced"):
             await collect(run, seen)
-        assert len(seen) == len(world.sent) < 20_000
+        assert len(seen) == len(service.sent) < 20_000
         copy = path.with_name("copy.run")
-        shutil.copy(path, copy)  # as it is without the WAL, which nobody has any more
+        shutil.copy(path, copy)  # the journal without the WAL, which no longer exists
     for journal in (path, copy):
         with open_run(journal) as recorded:
-            # What had an intent may have run, for all that a copy without its marks can tell.
+            # Without its marks, a copy cannot tell whether items with an intent have run.
             assert 0 < recorded.summary().succeeded <= len(seen)
             assert recorded.check() == ()
 
 
 async def test_one_that_has_two_names_is_refused_under_each(path: Path) -> None:
-    await World().map(path, range(5))
+    await FakeService().map(path, range(5))
     other = path.with_name("other.run")
     other.hardlink_to(path)
     for journal in (path, other):
@@ -430,7 +430,7 @@ async def test_one_that_has_two_names_is_refused_under_each(path: Path) -> None:
             settle(journal, position=0, ran=True)
     assert not Path(f"{other}-marks").exists()
     other.unlink()
-    assert len(await World().map(path, range(20))) == 20
+    assert len(await FakeService().map(path, range(20))) == 20
 
 
 async def test_a_lock_on_a_file_that_was_removed_is_none(
@@ -438,7 +438,7 @@ async def test_a_lock_on_a_file_that_was_removed_is_none(
 ) -> None:
     first = Marks.locked(path)
 
-    def wait(_: float) -> None:  # as a session that is refused, or a merge, ends
+    def wait(_: float) -> None:  # as when a refused session, or a merge, ends
         first.remove()
         first.close()
 
@@ -452,7 +452,7 @@ async def test_a_lock_on_a_file_that_was_removed_is_none(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only waits
 def test_a_fork_of_the_process_neither_keeps_a_run_locked_nor_unlocks_it(path: Path) -> None:
-    """As with `multiprocessing`, whose workers may outlive the run, and a parent that is killed."""
+    """As the workers of `multiprocessing` are, which may outlive the run or its parent."""
     held = Marks.locked(path)
     waiting, waker = os.pipe()
     is_forked, tell = os.pipe()
@@ -492,7 +492,10 @@ async def test_a_timeout_of_asyncio_while_a_journal_is_opened_leaves_no_lock(
         retracts(store)
 
     async def enter() -> None:
-        async with Invoker(transport=World()) as invoker, invoker.map("work", [1], journal=path):
+        async with (
+            Invoker(transport=FakeService()) as invoker,
+            invoker.map("work", [1], journal=path),
+        ):
             pass
 
     with monkeypatch.context() as patch:
@@ -501,12 +504,12 @@ async def test_a_timeout_of_asyncio_while_a_journal_is_opened_leaves_no_lock(
         entering = asyncio.create_task(enter())
         await anyio.to_thread.run_sync(begun.wait)
         entering.cancel()
-        await anyio.sleep(0.1)  # time in which nothing may happen
+        await anyio.sleep(0.1)  # time in which nothing should happen
         goes_on.set()
         with pytest.raises(asyncio.CancelledError):
             await entering
     assert order == ["opened", "retracted"]
-    assert len(await World().map(path, range(5))) == 5
+    assert len(await FakeService().map(path, range(5))) == 5
 
 
 async def test_a_journal_that_is_given_up_twice_is_not_removed_from_under_another_process(
@@ -525,7 +528,7 @@ async def test_a_journal_that_is_given_up_twice_is_not_removed_from_under_anothe
 async def test_what_cannot_be_marked_is_not_sent_and_not_in_doubt(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, write, written = World(), marks._write, 0
+    service, write, written = FakeService(), marks._write, 0
 
     def full(descriptor: int, data: bytes, offset: int) -> int:
         nonlocal written
@@ -539,31 +542,31 @@ async def test_what_cannot_be_marked_is_not_sent_and_not_in_doubt(
             JournalError, match=r"run-marks: it cannot be written: the disk is full"
         ):
             async with (
-                Invoker(transport=world) as invoker,
+                Invoker(transport=service) as invoker,
                 invoker.map("work", range(300), journal=path, concurrency=4) as run,
             ):
                 await collect(run, seen)
-    assert len(seen) == len(world.sent) == 30
+    assert len(seen) == len(service.sent) == 30
     with open_run(path) as recorded:
         assert (recorded.summary().succeeded, recorded.summary().may_have_run) == (30, 0)
-    assert len(await world.map(path, range(300))) == 300
-    assert len(world.sent) == 270
+    assert len(await service.map(path, range(300))) == 300
+    assert len(service.sent) == 270
 
 
 async def test_a_journal_that_was_deleted_is_not_begun_anew_unless_its_marks_go_too(
     path: Path,
 ) -> None:
-    await World().map(path, range(5))
+    await FakeService().map(path, range(5))
     marks = Path(f"{path}-marks")
     path.unlink()
     before = marks.read_bytes()
-    world = World()
+    service = FakeService()
     with pytest.raises(JournalError, match=r"it was deleted, and .*-marks beside it was not"):
-        await world.map(path, range(5))
-    assert (world.sent, marks.read_bytes()[:32]) == ([], before[:32])
+        await service.map(path, range(5))
+    assert (service.sent, marks.read_bytes()[:32]) == ([], before[:32])
     assert not path.exists()
     marks.unlink()
-    assert len(await world.map(path, range(5))) == 5
+    assert len(await service.map(path, range(5))) == 5
 
 
 WITHOUT_FILES = """
@@ -586,7 +589,7 @@ async def test_a_journal_that_cannot_be_opened_for_want_of_files_does_not_blame_
     path: Path,
 ) -> None:
     pytest.importorskip("resource")
-    await World().map(path, range(3))
+    await FakeService().map(path, range(3))
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_FILES, str(path)],
         env=ENVIRONMENT,

@@ -60,7 +60,7 @@ class CallsInProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndingCase:
-    """A point that calls may have reached when their invoker closes, and how they must be reported."""
+    """A point that calls may have reached when their invoker closes, and how to report them."""
 
     prepare: Callable[[Environment], AbstractContextManager[CallsInProgress]]
     deliveries: list[Delivery]
@@ -281,7 +281,7 @@ def test_an_invoker_of_another_event_loop_is_a_mistake_that_is_named(
     backend: str, use: str, transport: str
 ) -> None:
     use_again_on_another_loop(backend, use, transport)
-    # Collected here, where its warning is expected; inside, the frame still holds what was left open.
+    # Collected here, where its warning is expected; inside, the frame still holds it.
     gc.collect()
 
 

@@ -1,4 +1,4 @@
-"""A function that remembers its payloads, and recorded maps over it."""
+"""A fake Lambda service that records its payloads, and recorded maps over it."""
 
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -15,15 +15,15 @@ from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.base import Stream
 
 
-class World:
-    """A transport that answers each item with itself, except for those that are to fail.
+class FakeService:
+    """A transport that echoes each item, except for those that are to fail.
 
     Args:
         failing: Items on which the function fails.
         lost: Items whose response is lost, so that they may or may not have run.
         refused: Items that are rejected before they run.
         stuck: Items that get no response.
-        notes: Whether it notes how far a request has come, which a caller's transport need not.
+        notes: Whether it records the phase of a request, which a caller's transport need not do.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ NOTHING = 1e-9
 @contextlib.asynccontextmanager
 async def opened() -> AsyncIterator[dict[str, str]]:
     """Open them all; give their URLs by the names that the matrix uses."""
-    worlds = {
+    endpoints = {
         "plain": LocalLambda(account_id=ACCOUNT),
         "managed": LocalLambda(account_id=ACCOUNT),
         "full": LocalLambda(account_id=ACCOUNT, account_concurrency=0),
@@ -37,29 +37,29 @@ async def opened() -> AsyncIterator[dict[str, str]]:
         "caller": LocalLambda(account_id=ACCOUNT, caller_rate=NOTHING),
         "settling": LocalLambda(account_id=ACCOUNT, settling_time=FOREVER),
     }
-    _furnish(worlds["plain"])
+    _create_functions(endpoints["plain"])
     for name in ("managed", "full", "rates", "caller"):
-        worlds[name].function("echo", echo)
-    worlds["rates"].function("narrow", echo, reserved_concurrency=1)
-    managed = worlds["managed"].function(
+        endpoints[name].function("echo", echo)
+    endpoints["rates"].function("narrow", echo, reserved_concurrency=1)
+    managed = endpoints["managed"].function(
         "tell", tell, timeout=7, memory_size=256, reserved_concurrency=5
     )
     managed.alias("live", managed.publish_version())
-    worlds["settling"].function("updating", echo)
+    endpoints["settling"].function("updating", echo)
     async with contextlib.AsyncExitStack() as stack:
         # Ten for each unit of concurrency is what a slow machine never reaches.
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr("asyncinvoke.local.limits.rates.REQUESTS_PER_CONCURRENCY", NOTHING)
-        for world in worlds.values():
-            await stack.enter_async_context(world)
-        await anyio.to_thread.run_sync(_settle, worlds["settling"].url)
+        for endpoint in endpoints.values():
+            await stack.enter_async_context(endpoint)
+        await anyio.to_thread.run_sync(_settle, endpoints["settling"].url)
         await anyio.to_thread.run_sync(
-            _send, worlds["caller"].url, "POST", f"{FUNCTIONS}/echo/invocations", {}
+            _send, endpoints["caller"].url, "POST", f"{FUNCTIONS}/echo/invocations", {}
         )
-        yield {name: world.url for name, world in worlds.items()}
+        yield {name: endpoint.url for name, endpoint in endpoints.items()}
 
 
-def _furnish(local: LocalLambda) -> None:
+def _create_functions(local: LocalLambda) -> None:
     local.function("echo", echo)
     local.function("nothing", nothing)
     local.function("context", context)
