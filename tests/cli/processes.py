@@ -14,9 +14,9 @@ from subprocess import PIPE
 import anyio
 from anyio.abc import Process
 
-from tests.doubles.forked import FORKER, Ended, Lines
+from tests.doubles.forked import FORKER, Ended, LineReader
 
-__all__ = ["COMMAND", "Ended", "Lines", "Run", "started"]
+__all__ = ["COMMAND", "Ended", "LineReader", "Run", "started"]
 
 COMMAND = [sys.executable, "-m", "asyncinvoke"]
 

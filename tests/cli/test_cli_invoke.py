@@ -17,7 +17,7 @@ import pytest
 
 from asyncinvoke.local import LocalLambda
 
-from .processes import Lines, Run, started
+from .processes import LineReader, Run, started
 
 pytestmark = pytest.mark.anyio
 
@@ -153,7 +153,7 @@ async def test_an_interrupt_says_that_the_function_may_have_run(endpoint: LocalL
             await anyio.sleep(0.01)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
-        assert await Lines(process.stderr).all() == "interrupted: the function may have run\n"
+        assert await LineReader(process.stderr).all() == "interrupted: the function may have run\n"
 
 
 async def test_an_interrupt_says_that_the_answer_was_not_written_whole(
@@ -166,7 +166,7 @@ async def test_an_interrupt_says_that_the_answer_was_not_written_whole(
         await process.stdout.receive(1)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
-        said = await Lines(process.stderr).all()
+        said = await LineReader(process.stderr).all()
         assert (
             said
             == "interrupted: the function has run, but its response was not completely written\n"
@@ -190,7 +190,7 @@ async def test_an_interrupt_says_that_the_function_has_not_run_while_it_connects
                 await came.wait()
                 process.send_signal(signal.SIGINT)
                 assert await process.wait() == 130
-                said = await Lines(process.stderr).all()
+                said = await LineReader(process.stderr).all()
                 assert said == "interrupted: the function has not run\n"
             group.cancel_scope.cancel()
 

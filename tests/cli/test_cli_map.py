@@ -12,7 +12,7 @@ import pytest
 
 from asyncinvoke.local import LocalLambda
 
-from .processes import COMMAND, Lines, Run, started
+from .processes import COMMAND, LineReader, Run, started
 
 pytestmark = pytest.mark.anyio
 
@@ -141,7 +141,7 @@ async def test_on_a_terminal_the_bar_stays_off_stdout(
         async with anyio.create_task_group() as looking:
             looking.start_soon(look)
             async with started(*arguments, stderr=stderr) as process:
-                assert len(outcomes(await Lines(process.stdout).all())) == 50
+                assert len(outcomes(await LineReader(process.stdout).all())) == 50
                 assert await process.wait() == 0
             with anyio.fail_after(60):
                 while b"50 outcomes in" not in drawn:
@@ -158,7 +158,7 @@ async def test_input_is_read_as_it_comes_and_outcomes_are_written_as_they_come(
 ) -> None:
     async with started("map", "echo", "-", "--endpoint-url", endpoint.url) as process:
         assert process.stdin is not None
-        out = Lines(process.stdout)
+        out = LineReader(process.stdout)
         for n in range(3):
             await process.stdin.send(b"%d\n" % n)
             assert json.loads(await out.next())["payload"] == {"got": n}
@@ -242,7 +242,7 @@ async def test_a_run_that_nothing_is_admitted_of_says_so_and_why(endpoint: Local
     async with started("map", "none", "-", "--endpoint-url", endpoint.url) as process:
         assert process.stdin is not None
         await process.stdin.send(b"1\n2\n")
-        said = await Lines(process.stderr).next()
+        said = await LineReader(process.stderr).next()
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 143
     assert re.match(r"waiting: nothing was admitted for \d+ s: ", said)
@@ -259,7 +259,7 @@ async def test_an_interrupt_before_the_first_line_says_that_nothing_was_sent(
         await until_it_waits_for_signals(process.pid)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
-        said = (await Lines(process.stderr).all()).splitlines()
+        said = (await LineReader(process.stderr).all()).splitlines()
     assert said[-1] == "unfinished: no line was read, and nothing was sent"
 
 
@@ -278,7 +278,7 @@ async def test_an_interrupt_ends_the_wait_for_a_reader_of_a_named_pipe(
         await until_it_waits_for_signals(process.pid)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
-        said = await Lines(process.stderr).all()
+        said = await LineReader(process.stderr).all()
     assert said == "interrupted: nobody reads out, and nothing was sent\n"
 
 
@@ -337,14 +337,14 @@ async def test_an_interrupted_run_keeps_what_is_done_and_tells_what_is_left(
     async with started(
         "map", "block", str(source), "--concurrency", "4", "--endpoint-url", endpoint.url
     ) as process:
-        out = Lines(process.stdout)
+        out = LineReader(process.stdout)
         first = [json.loads(await out.next()), json.loads(await out.next())]
         while endpoint.statistics().in_flight < 4:
             await anyio.sleep(0.01)
         process.send_signal(number)
         assert await process.wait() == status
         assert await out.all() == ""
-        summary, left = (await Lines(process.stderr).all()).splitlines()
+        summary, left = (await LineReader(process.stderr).all()).splitlines()
     assert sorted(o["line"] for o in first) == [1, 2]
     assert "2 outcomes in" in summary
     assert left == (
@@ -361,11 +361,11 @@ async def test_an_interrupted_ordered_run_writes_what_waited_for_its_turn(
         *("map", "block", str(source), "--ordered", "--progress", "json"),
         *("--endpoint-url", endpoint.url),
     ) as process:
-        progress = Lines(process.stderr)
+        progress = LineReader(process.stderr)
         while json.loads(await progress.next())["done"] < 5:
             pass
         process.send_signal(signal.SIGINT)
-        written = outcomes(await Lines(process.stdout).all())
+        written = outcomes(await LineReader(process.stdout).all())
         assert await process.wait() == 130
         last = json.loads((await progress.all()).splitlines()[-1])
     assert [o["line"] for o in written] == [2, 3, 4, 5, 6]
@@ -381,7 +381,7 @@ async def test_an_interrupt_ends_a_run_that_waits_for_input(endpoint: LocalLambd
     async with started("map", "echo", "-", "--endpoint-url", endpoint.url) as process:
         assert process.stdin is not None
         await process.stdin.send(b"1\n")
-        await Lines(process.stdout).next()
+        await LineReader(process.stdout).next()
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
 
@@ -396,4 +396,4 @@ async def test_ordered_output_waits_for_its_turn_without_reading_on_for_ever(
         while endpoint.statistics().executions < 18:
             await anyio.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        assert len(outcomes(await Lines(process.stdout).all())) <= 18
+        assert len(outcomes(await LineReader(process.stdout).all())) <= 18

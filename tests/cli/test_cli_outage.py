@@ -9,7 +9,7 @@ import pytest
 
 from tests.doubles.addresses import refused_port, silent_port
 
-from .processes import Lines, started
+from .processes import LineReader, started
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ async def test_what_cannot_be_reached_is_named_and_ctrl_c_knows_that_nothing_was
 
     async def try_out(words: str, url: str, waiting: str, last: str) -> None:
         async with started(*words.split(), "-u", url, "-r", "us-east-1", cwd=tmp_path) as process:
-            err = Lines(process.stderr)
+            err = LineReader(process.stderr)
             assert re.sub(r"for \d+ s", "for N s", await err.next()) == f"waiting: {waiting}"
             process.send_signal(signal.SIGINT)
             assert await process.wait() == 130

@@ -17,7 +17,7 @@ from asyncinvoke.cli import running
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RunSummary, open_run
 
-from .processes import COMMAND, Lines, started
+from .processes import COMMAND, LineReader, started
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ ON_A_TERMINAL = (
 """Makes standard error the terminal of a session, as that of a shell is, and becomes the command."""
 
 
-class Held:
+class BlockedFunction:
     """A function whose calls the test lets go."""
 
     def __init__(self) -> None:
@@ -41,15 +41,17 @@ class Held:
         await self.go.wait()
         return event
 
-    async def holds(self, number: int) -> None:
+    async def wait_for_calls(self, number: int) -> None:
         with anyio.fail_after(60):
             while len(self.seen) < number:
                 await anyio.sleep(0.02)
 
 
 @pytest.fixture
-async def held(anyio_backend: str, tmp_path: Path) -> AsyncIterator[tuple[Held, list[str]]]:
-    held = Held()
+async def held(
+    anyio_backend: str, tmp_path: Path
+) -> AsyncIterator[tuple[BlockedFunction, list[str]]]:
+    held = BlockedFunction()
     source = tmp_path / "in.jsonl"
     source.write_text("".join(f'{{"n": {n}}}\n' for n in range(40)))
     async with LocalLambda() as local:
@@ -68,7 +70,10 @@ def summary(folder: Path) -> RunSummary:
     [(True, ["-o", "out.jsonl"]), (False, ["-o", "-"])],
 )
 async def test_a_run_whose_terminal_is_closed_lets_what_is_in_flight_end(
-    is_controlling: bool, options: list[str], held: tuple[Held, list[str]], tmp_path: Path
+    is_controlling: bool,
+    options: list[str],
+    held: tuple[BlockedFunction, list[str]],
+    tmp_path: Path,
 ) -> None:
     function, words = held
     wrapper = [sys.executable, "-c", ON_A_TERMINAL] if is_controlling else []
@@ -86,7 +91,7 @@ async def test_a_run_whose_terminal_is_closed_lets_what_is_in_flight_end(
         os.close(theirs)
     async with process:
         try:
-            await function.holds(4)
+            await function.wait_for_calls(4)
         finally:
             os.close(ours)
         if (
@@ -101,7 +106,7 @@ async def test_a_run_whose_terminal_is_closed_lets_what_is_in_flight_end(
 
 
 async def test_what_is_said_after_ctrl_c_begins_a_line(
-    held: tuple[Held, list[str]], tmp_path: Path
+    held: tuple[BlockedFunction, list[str]], tmp_path: Path
 ) -> None:
     function, words = held
     ours, theirs = os.openpty()
@@ -115,7 +120,7 @@ async def test_what_is_said_after_ctrl_c_begins_a_line(
     ) as process:
         os.close(theirs)
         try:
-            await function.holds(1)
+            await function.wait_for_calls(1)
             os.write(ours, b"\x03")
             with anyio.fail_after(60):
                 assert await process.wait() == 130
@@ -127,13 +132,13 @@ async def test_what_is_said_after_ctrl_c_begins_a_line(
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 async def test_sighup_lets_what_is_in_flight_end_however_often_it_comes(
-    processes: str, held: tuple[Held, list[str]], tmp_path: Path
+    processes: str, held: tuple[BlockedFunction, list[str]], tmp_path: Path
 ) -> None:
     function, words = held
     async with started(*words, "--processes", processes) as process:
-        await function.holds(4)
+        await function.wait_for_calls(4)
         process.send_signal(signal.SIGHUP)
-        lines = Lines(process.stderr)
+        lines = LineReader(process.stderr)
         while not (await lines.next()).startswith("waiting up to "):
             pass
         process.send_signal(signal.SIGHUP)
@@ -144,12 +149,14 @@ async def test_sighup_lets_what_is_in_flight_end_however_often_it_comes(
     assert (run.succeeded, run.may_have_run) == (len(function.seen), 0)
 
 
-async def test_a_run_under_nohup_goes_on(held: tuple[Held, list[str]], tmp_path: Path) -> None:
+async def test_a_run_under_nohup_goes_on(
+    held: tuple[BlockedFunction, list[str]], tmp_path: Path
+) -> None:
     function, words = held
     command = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *COMMAND, *words]
     async with await anyio.open_process(command) as process:
         try:
-            await function.holds(4)
+            await function.wait_for_calls(4)
             process.send_signal(signal.SIGHUP)
         finally:
             function.go.set()

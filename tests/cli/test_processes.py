@@ -27,7 +27,7 @@ from asyncinvoke.runs import merge, open_run, settle
 from tests.journal.fake_service import FakeService
 from tests.journal.killing import ROOT
 
-from .processes import COMMAND, Lines, Run, started
+from .processes import COMMAND, LineReader, Run, started
 
 
 def bulk(**settings: Any) -> Bulk:
@@ -238,7 +238,7 @@ async def test_processes_that_are_interrupted_say_what_is_left_and_may_have_run(
         async with started(*command, cwd=tmp_path) as process:
             await began.wait()
             process.send_signal(signal.SIGINT)
-            said = await Lines(process.stderr).all()
+            said = await LineReader(process.stderr).all()
             assert await process.wait() == 130
     assert said.splitlines()[-1].startswith("unfinished: ")
     assert said.endswith(
@@ -544,7 +544,7 @@ async def test_an_interrupt_ends_the_wait_for_a_reader_of_the_output_of_a_comple
             await anyio.sleep(0.02)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
-        said = await Lines(process.stderr).all()
+        said = await LineReader(process.stderr).all()
     assert said == (
         "interrupted: nobody reads out, and the run is complete: the same command writes it\n"
     )

@@ -22,7 +22,7 @@ from asyncinvoke.cli.runs import control
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RunSummary, open_run
 
-from .processes import Lines, Run, started
+from .processes import LineReader, Run, started
 
 pytestmark = pytest.mark.anyio
 
@@ -105,7 +105,7 @@ async def mapping(url: str, *options: str) -> AsyncIterator[Process]:
 
 
 async def said(process: Process) -> str:
-    return await Lines(process.stderr).all()
+    return await LineReader(process.stderr).all()
 
 
 async def runs(*words: str) -> int:
@@ -133,7 +133,7 @@ async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
         function.release(10)
         await until(lambda: has_recorded(10) and len(function.waiting) == 4)
         process.send_signal(signal.SIGINT)
-        line = await Lines(process.stderr).next()
+        line = await LineReader(process.stderr).next()
         assert line == "waiting up to 30 s for 4 in flight; Ctrl-C again abandons them"
         function.release(4)
         assert await process.wait() == 130
@@ -244,7 +244,7 @@ async def test_a_run_is_controlled_from_another_terminal(
     async with mapping(url, "--concurrency", "2") as process:
         await until(lambda: len(function.waiting) == 7)
         process.send_signal(signal.SIGTERM)
-        lines = Lines(process.stderr)
+        lines = LineReader(process.stderr)
         while not (await lines.next()).startswith("waiting up to 30 s for 7"):
             pass
         process.send_signal(signal.SIGTERM)
@@ -298,7 +298,7 @@ async def test_a_run_that_cannot_write_its_output_records_what_is_in_flight(
             await until(lambda: len(Path(output).read_bytes().splitlines()) == 2)
             Path(output).write_bytes(b"")
         function.release(1)
-        lines = Lines(process.stderr)
+        lines = LineReader(process.stderr)
         while not (await lines.next()).startswith("the output cannot be written: waiting "):
             pass
         function.open()
@@ -331,7 +331,7 @@ async def test_a_run_that_compares_standard_input_applies_requests_and_says_so(
     monkeypatch.setattr(control, "PATIENCE", 0.3)
     async with started(*words) as process:
         assert process.stdin is not None
-        stderr = Lines(process.stderr)
+        stderr = LineReader(process.stderr)
         await process.stdin.send(lines[0])  # the rest comes late
         await until(lambda: summary().running and len(summary().sessions) == 2)
         assert await runs("pause", "o.run") == 0

@@ -45,7 +45,7 @@ async def run_forked(
     said = {"stdout": "", "stderr": ""}
 
     async def read(name: str, stream: ByteReceiveStream | None) -> None:
-        said[name] = await Lines(stream).all()
+        said[name] = await LineReader(stream).all()
 
     async with await FORKER.start(
         *arguments, stdin=PIPE if stdin else DEVNULL, cwd=cwd, env=env
@@ -69,7 +69,7 @@ def forked(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> 
     return anyio.run(run)
 
 
-class Lines:
+class LineReader:
     """Reads a process's output line by line."""
 
     def __init__(self, stream: ByteReceiveStream | None) -> None:

@@ -53,7 +53,7 @@ def test_no_item_is_seen_twice_and_those_in_doubt_are_named(
                 keyed=keyed,
                 ordered=ordered,
             )
-            # Items that the endpoint has seen, and that have not ended, are in doubt,
+            # Items that the endpoint has seen and that have not ended are in doubt,
             assert seen - left.recorded <= left.unknown
             # and no others, except for requests on their way at that moment.
             assert len(left.unknown - (seen - left.recorded)) <= mapper.CONCURRENCY

@@ -1,4 +1,4 @@
-"""What the tests of limits share: a clock that is moved by hand, permits that are held."""
+"""Shared by the tests of limits: a clock that is advanced by hand, and permits that are held."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +22,8 @@ HOG = FunctionKey(None, "hog")
 CALM = FunctionKey(None, "calm")
 
 
-class HeldClock:
-    """A clock that is moved by hand; a sleep ends when the time has come."""
+class ManualClock:
+    """A clock that is advanced by hand; a sleep ends when its time has come."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -43,8 +43,8 @@ class HeldClock:
             await self._moved.wait()
         await anyio.lowlevel.checkpoint()
 
-    async def move(self, seconds: float) -> None:
-        """Let time pass in small steps, and everybody act upon each."""
+    async def advance(self, seconds: float) -> None:
+        """Let time pass in small steps, and let all tasks run after each."""
         until = self.now + seconds
         while self.now < until:
             self.jump(min(0.01, until - self.now))
@@ -58,8 +58,8 @@ class HeldClock:
 
 
 async def settle() -> None:
-    """Wait until everybody waits for something."""
-    # On asyncio, the real thing looks again only after 0.1 s, so first give all a chance to get there.
+    """Wait until all tasks wait."""
+    # On asyncio, anyio's function polls only every 0.1 s, so first let all tasks run.
     for _ in range(12):
         await anyio.lowlevel.checkpoint()
     await wait_all_tasks_blocked()
@@ -70,7 +70,7 @@ def scope_of(limiter: Limiter, scope: ThrottleScope, key: str = "") -> ScopeStat
 
 
 async def hold(limiter: Limiter, key: FunctionKey) -> Permit:
-    """Take a permit and leave it to the test to end it."""
+    """Take a permit that the test releases."""
     return await limiter.permit(key).__aenter__()
 
 
@@ -86,7 +86,7 @@ async def counts(limiter: Limiter) -> tuple[int, int]:
 
 @contextmanager
 def nothing_free() -> Iterator[None]:
-    """Expect that whoever asks for a permit in this block has to wait."""
+    """Assert that a permit cannot be had without waiting."""
     with anyio.CancelScope() as scope:
         scope.cancel()
         yield

@@ -3,7 +3,7 @@
 Each client always has work, or a number of items. It holds as many attempts in flight as
 `_limits/concurrency.py` says, and pauses as the pause of `_limits/rate.py` says. The service runs
 what fits under its limit and refuses the rest at once. Nothing else is modelled. `python -m
-benchmarks.simulate` plays it at scale.
+benchmarks.simulate` runs it at scale.
 """
 
 import heapq
@@ -19,12 +19,12 @@ FAIRNESS = 0.9
 """Jain's index from which on shares are called fair."""
 
 WINDOW = 30
-"""Seconds over which it is judged when things have become fair."""
+"""The window in seconds over which fairness is computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Who shares what."""
+    """The clients, and the limit that they share."""
 
     name: str
     clients: int
@@ -53,13 +53,13 @@ class Scenario:
 
     @property
     def begins(self) -> float:
-        """When measuring begins, in seconds."""
+        """The start of the measurement, in seconds."""
         return self.seconds * self.measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What there was at one moment."""
+    """The state at one moment."""
 
     when: float
     limit: int
@@ -108,7 +108,7 @@ class Simulation:
             client.done = [0] * seconds
         half = scenario.clients // 2
         for number in range(scenario.clients):
-            # Nobody starts at the very same moment.
+            # Clients do not start at the same moment.
             late = scenario.joins if number >= half else 0.0
             self._at(late + self._random.random() * scenario.function, "join", number)
             if scenario.leaves is not None and number < half:
@@ -133,7 +133,7 @@ class Simulation:
         return self.scenario.wire / 2 * self._random.uniform(0.8, 1.2)
 
     def run(self) -> None:
-        """Let everything happen."""
+        """Run the simulation to its end."""
         now = begins = self.scenario.begins
         while self._events and self._events[0][0] < self.scenario.seconds:
             when, _, what, client, number, ahead = heapq.heappop(self._events)
@@ -221,7 +221,7 @@ class Simulation:
             client.in_flight += 1
 
     def utilisation(self) -> float:
-        """Return how much of the limit was used."""
+        """Return the fraction of the limit that was used."""
         return self.used / self.offered
 
     def makespan(self) -> float:
@@ -229,11 +229,11 @@ class Simulation:
         return self.ended - self.began
 
     def share(self) -> float:
-        """Return how many of all attempts were throttled."""
+        """Return the fraction of attempts that were throttled."""
         return self.refused / max(self.refused + self.admitted, 1)
 
     def fairness(self) -> float:
-        """Jain's index over what each client that works at the end got done."""
+        """Return Jain's index of the work done by each client that is active at the end."""
         return self._jain(int(self.scenario.begins) + 1, int(self.scenario.seconds))
 
     def converged(self, window: int = WINDOW) -> float | None:

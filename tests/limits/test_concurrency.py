@@ -1,4 +1,4 @@
-"""The arithmetic of a concurrency limit, played against services that refuse what is too much."""
+"""The arithmetic of a concurrency limit, run against simulated services with a ceiling."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ from .simulation import Scenario, Simulation
 
 
 class Service:
-    """Runs up to `ceiling` attempts at once, each for one round; time is counted in rounds."""
+    """Runs up to `ceiling` attempts at once, each for one round; time is in rounds."""
 
     def __init__(self, limit: ConcurrencyLimit, ceiling: int, takes: float) -> None:
         self.limit = limit
@@ -37,7 +37,7 @@ class Service:
         self._before_cut = False
 
     def round(self, wanted: int = 10_000) -> None:
-        """Let everything that runs end, one by one, each replaced by what the limit allows."""
+        """End all running attempts, one by one, each replaced by what the limit allows."""
         for _ in range(max(self.running, 1)):
             self.now += self.takes / max(self.running, 1)
             if self.running:
@@ -209,7 +209,7 @@ def test_a_fixed_limit_never_moves() -> None:
 
 
 def test_a_newcomer_gets_its_part_of_a_limit_that_was_one_clients() -> None:
-    # Two clients whose attempts end in turn, on one ceiling, with every slot of it taken at first.
+    # Two clients whose attempts end in turn, on one ceiling that is fully used at first.
     mine, other = (ConcurrencyLimit(initial=20, minimum=1, maximum=1000) for _ in range(2))
     limits, in_flight, done = [mine, other], [0, 0], [0, 0]
     now, cut = 0.0, [0, 0]
@@ -230,7 +230,7 @@ def test_a_newcomer_gets_its_part_of_a_limit_that_was_one_clients() -> None:
         works = (0, 1) if step > 3000 else (0,)
         for who in works:
             fill(who)
-        # Whose attempt ends next: each in proportion to what it has in flight.
+        # Choose whose attempt ends next, in proportion to the attempts in flight.
         who = 0 if (step * 7919) % 50 < in_flight[0] * 50 // max(sum(in_flight), 1) else 1
         if in_flight[who]:
             limits[who].succeeded(now=now, in_flight=in_flight[who])

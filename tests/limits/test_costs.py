@@ -1,4 +1,4 @@
-"""What a call costs, counted in lines run, does not grow with what callers name or give up."""
+"""The cost of a call, in executed lines, does not grow with names or cancelled waits."""
 
 import gc
 import sys
@@ -27,7 +27,7 @@ from .doubles import (
     CALLER_RATE,
     HOG,
     RESERVED,
-    HeldClock,
+    ManualClock,
     hold,
     scope_of,
     take,
@@ -44,7 +44,7 @@ WATCHED = 50
 FOLDER = str(Path(house.__file__).parent)
 
 
-class Lines:
+class LineCounter:
     """Counts the lines of the limiter that run in a block."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Lines:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    # Counted is what runs in the limiter, and that is the same on both.
+    # Only lines of the limiter are counted, which are the same on both loops.
     return "asyncio"
 
 
@@ -77,9 +77,9 @@ def tenant(number: int) -> FunctionKey:
 
 
 class Crowd:
-    """Tenants that wait, each with a task of its own; who gets a permit keeps it."""
+    """Waiting tenants, each in a separate task; a granted permit is kept."""
 
-    def __init__(self, limiter: Limiter, clock: HeldClock) -> None:
+    def __init__(self, limiter: Limiter, clock: ManualClock) -> None:
         self.limiter = limiter
         self.clock = clock
         self.permits: list[Permit] = []
@@ -99,8 +99,8 @@ class Crowd:
 async def crowd(
     limit: Limit, tenants: int, *, held: int = 0, deadline: float = float("inf")
 ) -> AsyncIterator[tuple[Crowd, list[Permit], anyio.abc.TaskGroup]]:
-    """So many tenants that wait for a limit that is used up, and the permits that use it up."""
-    clock = HeldClock()
+    """Yield tenants that wait for an exhausted limit, and the permits that exhaust it."""
+    clock = ManualClock()
     limiter = Limiter(limit, clock=clock)
     there = Crowd(limiter, clock)
     busy = await take(limiter, HOG, held)
@@ -121,7 +121,7 @@ Count = Callable[[int], Awaitable[float]]
 
 
 async def released(limit: Limit, tenants: int) -> float:
-    lines = Lines()
+    lines = LineCounter()
     async with crowd(limit, tenants, held=WATCHED) as (there, busy, _):
         assert there.limiter.waiting == tenants
         with lines.counted():
@@ -141,13 +141,13 @@ async def of_a_release_to_those_behind_their_account(tenants: int) -> float:
 
 
 async def of_a_release_that_leaves_their_account_full(tenants: int) -> float:
-    lines = Lines()
+    lines = LineCounter()
     async with crowd(AdaptiveLimit(initial=4 * WATCHED), tenants, held=4 * WATCHED) as (
         there,
         busy,
         _,
     ):
-        # Sent when 50 others were, so now the account has four times what it may.
+        # Sent while 50 others were, so the account now has four times its limit.
         busy[WATCHED].throttled(ACCOUNT)
         with lines.counted():
             for permit in busy[-WATCHED:]:
@@ -157,7 +157,7 @@ async def of_a_release_that_leaves_their_account_full(tenants: int) -> float:
 
 
 async def of_a_newcomer(tenants: int) -> float:
-    lines = Lines()
+    lines = LineCounter()
     async with crowd(FixedLimit(1), tenants, held=1, deadline=60) as (there, _, group):
         with lines.counted():
             for number in range(WATCHED):
@@ -168,7 +168,7 @@ async def of_a_newcomer(tenants: int) -> float:
 
 
 async def of_one_who_gives_up(tenants: int) -> float:
-    lines = Lines()
+    lines = LineCounter()
     async with crowd(FixedLimit(1), tenants, held=1, deadline=60) as (there, _, _group):
         step = tenants // WATCHED
         with lines.counted():
@@ -180,7 +180,7 @@ async def of_one_who_gives_up(tenants: int) -> float:
 
 
 async def of_a_deadline_that_passes(tenants: int) -> float:
-    lines = Lines()
+    lines = LineCounter()
     async with crowd(FixedLimit(1), tenants, held=1) as (there, _, group):
         for number in range(WATCHED):
             group.start_soon(there.wait, tenant(MANY + number), there.clock.now + (number + 1) / 10)
@@ -194,8 +194,8 @@ async def of_a_deadline_that_passes(tenants: int) -> float:
 
 
 async def of_a_grant_under_a_rate_of_the_caller(tenants: int) -> float:
-    lines = Lines()
-    clock = HeldClock()
+    lines = LineCounter()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=500), clock=clock)
     there = Crowd(limiter, clock)
     busy = await take(limiter, HOG, 50)
@@ -214,8 +214,8 @@ async def of_a_grant_under_a_rate_of_the_caller(tenants: int) -> float:
 
 
 async def of_asking_tenants_that_all_pause(tenants: int) -> float:
-    lines = Lines()
-    clock = HeldClock()
+    lines = LineCounter()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=1, maximum=MANY), clock=clock)
     for number in range(tenants):
         (await hold(limiter, tenant(number))).throttled(RESERVED)
@@ -235,7 +235,7 @@ async def of_asking_tenants_that_all_pause(tenants: int) -> float:
 
 
 async def of_time_that_passes(tenants: int) -> float:
-    lines = Lines()
+    lines = LineCounter()
     async with crowd(AdaptiveLimit(initial=WATCHED, maximum=MANY), tenants, held=WATCHED) as (
         there,
         busy,
@@ -246,14 +246,15 @@ async def of_time_that_passes(tenants: int) -> float:
             for _ in range(4 * WATCHED):
                 there.clock.jump(0.05)
                 await pause()
-        # What is in flight for long counts as admitted, so the account's limit has come back.
+        # Attempts that are in flight for long count as admitted, so the account's limit has
+        # recovered.
         assert WATCHED <= there.limiter.in_flight < WATCHED + 5
     return lines.count / WATCHED
 
 
 async def of_a_call_of_its_own_for_each(tenants: int) -> float:
-    lines = Lines()
-    limiter = Limiter(AdaptiveLimit(), clock=HeldClock())
+    lines = LineCounter()
+    limiter = Limiter(AdaptiveLimit(), clock=ManualClock())
     with lines.counted():
         for number in range(tenants):
             (await hold(limiter, tenant(number))).admitted()
@@ -261,8 +262,8 @@ async def of_a_call_of_its_own_for_each(tenants: int) -> float:
 
 
 async def of_a_throttle_of_its_own_for_each(tenants: int) -> float:
-    lines = Lines()
-    limiter = Limiter(AdaptiveLimit(), clock=HeldClock())
+    lines = LineCounter()
+    limiter = Limiter(AdaptiveLimit(), clock=ManualClock())
     with lines.counted():
         for number in range(tenants):
             (await hold(limiter, tenant(number))).throttled(RESERVED)
@@ -299,7 +300,7 @@ async def test_callers_that_give_up_leave_nothing_behind() -> None:
     before = alive(Waiter, Permit, Line, Lane)
     async with crowd(FixedLimit(1), FEW, held=1, deadline=500) as (there, _, group):
         for number in range(20 * FEW):
-            # A function of its own, an account of its own, and the same as all, in turn.
+            # In turn: a separate function, a separate account, and the shared ones.
             account = f"{number:012}" if number % 3 == 1 else None
             key = tenant(0 if number % 3 else MANY + number)._replace(account_id=account)
             group.start_soon(there.wait, key, there.clock.now + 1000)
@@ -310,7 +311,7 @@ async def test_callers_that_give_up_leave_nothing_behind() -> None:
                 await pause()
         assert there.limiter.waiting == FEW
         gc.collect()
-        # Each of the hundred that wait has a waiter, a permit and a line; some deadlines lie about.
+        # Each of the hundred waiters has a waiter, a permit and a line; some deadlines remain.
         assert alive(Waiter, Permit, Line, Lane) - before <= 10 * FEW
 
 
@@ -328,7 +329,7 @@ async def test_once_nobody_waits_any_more_no_deadline_is_remembered() -> None:
 
 
 async def test_scopes_that_were_throttled_once_are_forgotten_the_oldest_first() -> None:
-    limiter = Limiter(AdaptiveLimit(), clock=HeldClock())
+    limiter = Limiter(AdaptiveLimit(), clock=ManualClock())
     number = KEPT_THROTTLED + 100
     for each in range(number):
         (await hold(limiter, tenant(each))).throttled(RESERVED)
@@ -343,7 +344,7 @@ async def test_scopes_that_were_throttled_once_are_forgotten_the_oldest_first() 
 async def test_accounts_are_forgotten_with_their_functions_but_not_at_once_what_they_taught() -> (
     None
 ):
-    limiter = Limiter(AdaptiveLimit(), clock=HeldClock())
+    limiter = Limiter(AdaptiveLimit(), clock=ManualClock())
     for each in range(2 * KEPT_THROTTLED):
         permit = await hold(limiter, FunctionKey(f"{each:012}", "work"))
         if each % 2:
@@ -353,11 +354,11 @@ async def test_accounts_are_forgotten_with_their_functions_but_not_at_once_what_
     accounts = [each for each in limiter.statistics() if each.scope is ThrottleScope.ACCOUNT]
     assert len(accounts) <= KEPT_UNTHROTTLED + KEPT_THROTTLED
     first = next(each for each in accounts if each.throttles)
-    # Who comes back finds what was learnt.
+    # A scope that is used again has the limit that was learned.
     held = await hold(limiter, FunctionKey(first.key, "work"))
     again = scope_of(limiter, ThrottleScope.ACCOUNT, first.key)
     assert (again.throttles, again.limit) == (1, first.limit)
-    # And what is in use is not forgotten, however many come after it.
+    # Scopes in use are not forgotten, however many are created later.
     for each in range(KEPT_THROTTLED + KEPT_UNTHROTTLED + 10):
         (await hold(limiter, FunctionKey(f"2{each:011}", "work"))).throttled(ACCOUNT)
     assert scope_of(limiter, ThrottleScope.ACCOUNT, first.key).in_flight == 1

@@ -1,4 +1,4 @@
-"""What the log is told of limits: little, once, and nothing for each call."""
+"""What is logged about limits: few lines, once each, and none per call."""
 
 import logging
 import re
@@ -17,7 +17,7 @@ from .doubles import (
     CALM,
     HOG,
     RESERVED,
-    HeldClock,
+    ManualClock,
     hold,
     scope_of,
     take,
@@ -44,7 +44,7 @@ def logged(lines: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 async def test_calls_that_go_well_are_not_logged(lines: pytest.LogCaptureFixture) -> None:
-    limiter = Limiter(AdaptiveLimit(initial=2), clock=HeldClock())
+    limiter = Limiter(AdaptiveLimit(initial=2), clock=ManualClock())
     for _ in range(50):
         for permit in await take(limiter, HOG, 2):
             permit.admitted()
@@ -54,7 +54,7 @@ async def test_calls_that_go_well_are_not_logged(lines: pytest.LogCaptureFixture
 async def test_a_limit_that_is_lowered_is_said_once_a_minute_for_each_scope(
     lines: pytest.LogCaptureFixture,
 ) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=40, maximum=80), clock=clock)
     held = await take(limiter, HOG, 40)
     held.pop().throttled(RESERVED)
@@ -83,7 +83,7 @@ async def test_a_limit_that_is_lowered_is_said_once_a_minute_for_each_scope(
 async def test_a_line_counts_what_was_lowered_since_the_last_one(
     lines: pytest.LogCaptureFixture,
 ) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=80, maximum=80), clock=clock)
     said = []
     limit = 80
@@ -117,7 +117,7 @@ def lose(permit: Permit) -> None:
 async def test_a_pause_of_a_second_is_a_warning_once_until_it_is_over(
     lines: pytest.LogCaptureFixture, end: object, line: str
 ) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=1), clock=clock)
     for _ in range(2):
         for _ in range(12):
@@ -133,7 +133,7 @@ async def test_a_pause_of_a_second_is_a_warning_once_until_it_is_over(
 
 async def test_events_of_one_throttle_are_told_after_the_books_are_in_order_and_in_order() -> None:
     told: list[LimitChanged] = []
-    limiter = Limiter(AdaptiveLimit(initial=9), clock=HeldClock(), hooks=Hooks([told.append]))
+    limiter = Limiter(AdaptiveLimit(initial=9), clock=ManualClock(), hooks=Hooks([told.append]))
     held = await take(limiter, HOG, 9)
     held.pop().throttled(ACCOUNT)
     (event,) = told
@@ -142,12 +142,12 @@ async def test_events_of_one_throttle_are_told_after_the_books_are_in_order_and_
 
 
 def test_what_one_hook_was_stopped_from_hearing_is_told_later() -> None:
-    heard: list[float] = []
+    reported: list[float] = []
 
     def stop_at_first(event: LimitChanged) -> None:
         if event.after == 1:
             raise KeyboardInterrupt
-        heard.append(event.after)
+        reported.append(event.after)
 
     events = LimitEvents(Hooks([stop_at_first]))
     for after in (1, 2, 3):
@@ -156,6 +156,6 @@ def test_what_one_hook_was_stopped_from_hearing_is_told_later() -> None:
         )
     with pytest.raises(KeyboardInterrupt):
         events.deliver()
-    assert heard == []
+    assert reported == []
     events.deliver()
-    assert heard == [2, 3]
+    assert reported == [2, 3]

@@ -1,4 +1,4 @@
-"""How many attempts may be in flight, as a user says it."""
+"""The limit on attempts in flight, as configured by users."""
 
 import pytest
 

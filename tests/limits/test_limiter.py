@@ -1,4 +1,4 @@
-"""Permits: handed out in order, never too many, none lost."""
+"""Permits are granted in order, never too many, and none is lost."""
 
 from collections.abc import Callable
 
@@ -75,7 +75,7 @@ async def test_a_waiter_that_is_cancelled_while_its_permit_comes_passes_it_on(fi
     async def wait(name: str, scope: anyio.CancelScope) -> None:
         with scope:
             permit = await hold(limiter, KEY)
-            # On trio, a task that was granted its permit may only learn here of its cancellation.
+            # On trio, a task that was granted its permit may notice its cancellation only here.
             try:
                 await anyio.lowlevel.checkpoint()
                 got.append(name)
@@ -90,8 +90,8 @@ async def test_a_waiter_that_is_cancelled_while_its_permit_comes_passes_it_on(fi
         group.start_soon(wait, "next", anyio.CancelScope())
         await settle()
         moves: list[Callable[[], object]] = [held.ignored, scope.cancel]
-        for move in moves if first == "release" else reversed(moves):
-            move()
+        for advance in moves if first == "release" else reversed(moves):
+            advance()
     assert got == ["next"]
     assert await counts(limiter) == (1, 0)
 
@@ -125,17 +125,17 @@ def test_permits_are_conserved_whatever_happens(
                         holding.remove(number)
 
         async with anyio.create_task_group() as group:
-            for move, number in moves:
-                if move == "start":
+            for advance, number in moves:
+                if advance == "start":
                     scopes.append(anyio.CancelScope())
                     finished.append(anyio.Event())
                     group.start_soon(work, len(scopes) - 1)
-                elif move == "pass":
+                elif advance == "pass":
                     await settle()
                     assert limiter.in_flight == len(holding)
                     assert len(holding) == limit or limiter.waiting == 0
                 elif number < len(scopes):
-                    if move == "finish":
+                    if advance == "finish":
                         finished[number].set()
                     else:
                         scopes[number].cancel()

@@ -1,4 +1,4 @@
-"""A permit ends itself: as a block, early, held by a stack; and whatever raises, it comes back."""
+"""A permit is released by its block, early, or by an exit stack, and whatever raises."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ from .doubles import (
     CALM,
     HOG,
     RESERVED,
-    HeldClock,
+    ManualClock,
     counts,
     hold,
     scope_of,
@@ -47,7 +47,7 @@ ENDS: dict[str, Callable[[Permit], object]] = {
 async def test_a_permit_is_held_until_its_first_end_and_later_ones_do_nothing(
     end: Callable[[Permit], object],
 ) -> None:
-    limiter = Limiter(FixedLimit(5), clock=HeldClock())
+    limiter = Limiter(FixedLimit(5), clock=ManualClock())
     other = await hold(limiter, CALM)
     async with limiter.permit(HOG) as permit:
         assert limiter.in_flight == 2
@@ -63,7 +63,7 @@ async def test_a_permit_is_held_until_its_first_end_and_later_ones_do_nothing(
 
 
 async def test_leaving_the_block_without_an_end_says_nothing_about_limits() -> None:
-    limiter = Limiter(AdaptiveLimit(initial=1), clock=HeldClock())
+    limiter = Limiter(AdaptiveLimit(initial=1), clock=ManualClock())
     before = limiter.statistics()
     with pytest.raises(ZeroDivisionError):
         async with limiter.permit(HOG):
@@ -91,7 +91,7 @@ async def test_a_stack_holds_a_permit_for_as_long_as_a_stream_takes() -> None:
 
 
 async def test_how_long_a_permit_was_waited_for_is_told() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)
     assert held.waited == 0
@@ -125,7 +125,7 @@ async def test_a_free_permit_is_taken_without_a_switch_of_tasks() -> None:
 
 
 class Stop(BaseException):
-    """Not an `Exception`, as `KeyboardInterrupt` is none."""
+    """An error that is no `Exception`, like `KeyboardInterrupt`."""
 
 
 def stop(event: LimitChanged) -> None:
@@ -133,7 +133,7 @@ def stop(event: LimitChanged) -> None:
 
 
 async def test_a_hook_that_raises_anything_at_all_does_not_keep_the_permit() -> None:
-    limiter = Limiter(AdaptiveLimit(initial=2), clock=HeldClock(), hooks=Hooks([stop]))
+    limiter = Limiter(AdaptiveLimit(initial=2), clock=ManualClock(), hooks=Hooks([stop]))
     held = await take(limiter, HOG, 2)
     for permit, end in zip(held, (ENDS["throttled"], Permit.out_of_files), strict=True):
         with pytest.raises(Stop):
@@ -145,7 +145,7 @@ async def test_a_hook_that_raises_anything_at_all_does_not_keep_the_permit() -> 
 async def test_a_hook_that_raises_where_time_is_kept_reaches_that_caller_and_keeps_nothing() -> (
     None
 ):
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=2), clock=clock, hooks=Hooks([stop]))
     held = await take(limiter, HOG, 2)
     ended: list[str] = []
@@ -161,7 +161,7 @@ async def test_a_hook_that_raises_where_time_is_kept_reaches_that_caller_and_kee
         for name in ("first", "second"):
             group.start_soon(wait, name)
             await settle()
-        # Time alone lets the limit grow, and whoever keeps the time is told.
+        # The limit grows by time alone, and the hook is called in the timekeeper's task.
         for _ in range(20):
             clock.jump(0.05)
             await settle()
@@ -172,7 +172,7 @@ async def test_a_hook_that_raises_where_time_is_kept_reaches_that_caller_and_kee
 
 
 async def test_a_clock_or_a_reason_that_makes_no_sense_does_not_keep_the_permit() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(9), clock=clock)
     first, second = await take(limiter, HOG, 2)
     with pytest.raises(KeyError):
@@ -189,7 +189,7 @@ async def test_a_clock_or_a_reason_that_makes_no_sense_does_not_keep_the_permit(
 
 
 async def test_who_waits_is_not_overtaken_where_the_clock_failed_to_let_it_go() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)
     served: list[str] = []
@@ -219,7 +219,7 @@ async def test_a_hook_may_look_at_the_statistics_and_finds_the_books_in_order() 
         account = scope_of(limiter, ThrottleScope.ACCOUNT)
         seen.append((limiter.in_flight, account.in_flight))
 
-    limiter = Limiter(AdaptiveLimit(initial=3), clock=HeldClock(), hooks=Hooks([look]))
+    limiter = Limiter(AdaptiveLimit(initial=3), clock=ManualClock(), hooks=Hooks([look]))
     held = await take(limiter, HOG, 3)
     held.pop().throttled(ACCOUNT)
     assert seen == [(2, 2)]
@@ -229,7 +229,7 @@ async def test_a_hook_may_look_at_the_statistics_and_finds_the_books_in_order() 
 
 
 async def test_a_deadline_that_passes_while_waiting_ends_the_wait_and_says_why() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)
     late: list[str | None] = []
@@ -245,9 +245,9 @@ async def test_a_deadline_that_passes_while_waiting_ends_the_wait_and_says_why()
         for deadline in (clock.now + 2, clock.now + 1, math.inf):
             group.start_soon(wait, deadline)
         await settle()
-        await clock.move(1.1)
+        await clock.advance(1.1)
         assert late == ["the limit is 1"]
-        await clock.move(1)
+        await clock.advance(1)
         assert len(late) == 2
         assert limiter.waiting == 1
         held.ignored()
@@ -256,7 +256,7 @@ async def test_a_deadline_that_passes_while_waiting_ends_the_wait_and_says_why()
 
 
 async def test_deadlines_pass_in_their_order_whoever_gives_up_meanwhile() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     await hold(limiter, HOG)
     scopes: dict[int, anyio.CancelScope] = {}
@@ -279,7 +279,7 @@ async def test_deadlines_pass_in_their_order_whoever_gives_up_meanwhile() -> Non
         await settle()
         left = [number for number in numbers[1::2] if number not in numbers[1::6]]
         for number in range(1000, 1100):
-            # Each newcomer is a reason to clear away the deadlines of those who gave up.
+            # Each new waiter removes the deadlines of cancelled ones.
             group.start_soon(wait, number)
         await settle()
         for _ in range(402):
@@ -290,7 +290,7 @@ async def test_deadlines_pass_in_their_order_whoever_gives_up_meanwhile() -> Non
 
 
 async def test_a_deadline_before_which_nothing_opens_fails_at_once() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(), clock=clock)
     for _ in range(9):
         (await hold(limiter, HOG)).throttled(RESERVED)
@@ -300,7 +300,7 @@ async def test_a_deadline_before_which_nothing_opens_fails_at_once() -> None:
         await limiter.permit(HOG, deadline=clock.now + 1).__aenter__()
     assert raised.value.limited == f"function hog has a limit of 1 and pauses ({RESERVED})"
     assert clock.slept == []
-    # Another function is not held back, and a deadline that has passed is not helped by a free one.
+    # Other functions are not held back, and an expired deadline fails even if a permit is free.
     async with limiter.permit(CALM, deadline=clock.now + 1):
         pass
     with pytest.raises(PermitTimeoutError) as raised:
@@ -309,7 +309,7 @@ async def test_a_deadline_before_which_nothing_opens_fails_at_once() -> None:
 
 
 async def test_a_rate_counts_too_when_it_is_known_that_nothing_opens_in_time() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(), clock=clock)
     (await hold(limiter, HOG)).throttled(CALLER_RATE)
     with pytest.raises(PermitTimeoutError, match=r"this caller has a limit of 0\.2 a second"):
@@ -320,7 +320,7 @@ async def test_a_rate_counts_too_when_it_is_known_that_nothing_opens_in_time() -
 
 
 async def test_closing_wakes_whoever_waits_and_lets_nobody_in_any_more() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)
     ended: list[str] = []
@@ -362,11 +362,11 @@ async def refused(limiter: Limiter) -> None:
         await limiter.permit(HOG).__aenter__()
 
 
-# Who keeps the time.
+# The timekeeper.
 
 
 async def test_when_whoever_keeps_the_time_is_cancelled_another_does() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(), clock=clock)
     (await hold(limiter, HOG)).throttled(ThrottleReason.CONCURRENT_SNAPSHOT_CREATE_LIMIT_EXCEEDED)
     scopes = [anyio.CancelScope() for _ in range(4)]
@@ -384,13 +384,13 @@ async def test_when_whoever_keeps_the_time_is_cancelled_another_does() -> None:
         for number in (3, 0, 2):
             scopes[number].cancel()
             await settle()
-        await clock.move(1.1)
+        await clock.advance(1.1)
     assert served == [1]
     assert await counts(limiter) == (0, 0)
 
 
 async def test_nothing_ticks_where_nothing_depends_on_time() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)
     async with anyio.create_task_group() as group:
@@ -401,7 +401,7 @@ async def test_nothing_ticks_where_nothing_depends_on_time() -> None:
 
 
 async def test_before_any_answer_the_ramp_lets_waiters_go_a_few_at_a_time() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(maximum=100), clock=clock)
     held = await take(limiter, HOG, 20)
     async with anyio.create_task_group() as group:
@@ -414,7 +414,7 @@ async def test_before_any_answer_the_ramp_lets_waiters_go_a_few_at_a_time() -> N
             clock.jump(START_TICK)
         assert seen == [20 + round(START_SPEED * START_TICK * tick) for tick in range(11)]
         held.pop().throttled(ACCOUNT)
-        await clock.move(0.05)
+        await clock.advance(0.05)
         assert limiter.in_flight == seen[-1] - 1
         group.cancel_scope.cancel()
 
@@ -424,8 +424,8 @@ async def test_before_any_answer_the_ramp_lets_waiters_go_a_few_at_a_time() -> N
 async def test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancelled(
     grant_first: bool,
 ) -> None:
-    # Whoever keeps the time is woken by cancelling a scope of ours, which must not swallow another's.
-    clock = HeldClock()
+    # The timekeeper is woken by cancelling a scope, which must not swallow another cancellation.
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)
     task = asyncio.create_task(hold(limiter, HOG))
@@ -436,8 +436,8 @@ async def test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancel
     moves: list[Callable[[], object]] = [held.ignored, keeper.cancel]
     task.cancel()
     await settle()
-    for move in moves if grant_first else reversed(moves):
-        move()
+    for advance in moves if grant_first else reversed(moves):
+        advance()
     with pytest.raises(asyncio.CancelledError):
         await keeper
     assert keeper.cancelled()
@@ -460,7 +460,7 @@ async def test_a_clock_that_jumps_does_not_run_away_from_an_answer_that_is_on_it
             await anyio.sleep(0.01)
         held.admitted()
     assert got == [True]
-    # Where nothing is in flight, time alone can open anything, and it may jump to that.
+    # If nothing is in flight, only time can open a gate, so the clock may jump to that moment.
     adaptive = Limiter(AdaptiveLimit(), clock=clock)
     (await hold(adaptive, HOG)).throttled(CALLER_RATE)
     async with adaptive.permit(CALM, deadline=clock.monotonic() + 600) as permit:

@@ -1,4 +1,4 @@
-"""What was surely not sent: an endpoint that is away is probed, and a process without files waits."""
+"""Attempts that were not sent: unreachable endpoints are probed, missing files are awaited."""
 
 import logging
 import math
@@ -22,7 +22,7 @@ from .doubles import (
     CALM,
     HOG,
     RESERVED,
-    HeldClock,
+    ManualClock,
     counts,
     hold,
     nothing_free,
@@ -37,9 +37,9 @@ LIMITS = pytest.mark.parametrize("limit", [FixedLimit(100), AdaptiveLimit(initia
 
 
 class Workers:
-    """Workers that all want to send to one endpoint, which is away for a while."""
+    """Workers that send to one endpoint, which is unreachable for a while."""
 
-    def __init__(self, limiter: Limiter, clock: HeldClock) -> None:
+    def __init__(self, limiter: Limiter, clock: ManualClock) -> None:
         self.limiter = limiter
         self.clock = clock
         self.is_away = True
@@ -60,14 +60,14 @@ class Workers:
 
 @LIMITS
 async def test_an_endpoint_that_is_away_is_probed_and_not_hammered(limit: Limit) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(limit, clock=clock)
     workers = Workers(limiter, clock)
     async with anyio.create_task_group() as group:
         for number in range(80):
             group.start_soon(workers.work, number)
         await settle()
-        # All that were on their way belong to one outage, and to one pause.
+        # All attempts in flight belong to one outage, and cause one pause.
         assert len(workers.refused) == 80
         assert scope_of(limiter, ThrottleScope.CALLER).pause == 0.05
         for _ in range(300):
@@ -82,7 +82,7 @@ async def test_an_endpoint_that_is_away_is_probed_and_not_hammered(limit: Limit)
         while not workers.done:
             clock.jump(0.1)
             await settle()
-        # A single success ends it for all.
+        # A single success ends the outage for all.
         assert workers.done == 80
     assert scope_of(limiter, ThrottleScope.CALLER).pause == 0
     assert limiter.describe(HOG) is None
@@ -90,7 +90,7 @@ async def test_an_endpoint_that_is_away_is_probed_and_not_hammered(limit: Limit)
 
 
 async def test_a_probe_that_never_ends_does_not_keep_the_next_from_being_made() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(10), clock=clock)
     (await hold(limiter, HOG)).unreachable()
     hanging = 0
@@ -106,7 +106,7 @@ async def test_a_probe_that_never_ends_does_not_keep_the_next_from_being_made() 
             group.start_soon(hang)
         await settle()
         assert hanging == 0
-        await clock.move(0.2)
+        await clock.advance(0.2)
         assert 3 <= hanging <= 8
         group.cancel_scope.cancel()
 
@@ -115,7 +115,7 @@ async def test_a_probe_that_never_ends_does_not_keep_the_next_from_being_made() 
 async def test_any_answer_ends_an_outage_also_of_an_attempt_that_was_sent_before(
     answer: str,
 ) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(), clock=clock)
     before, *lost = await take(limiter, HOG, 5)
     for permit in lost:
@@ -130,19 +130,19 @@ async def test_any_answer_ends_an_outage_also_of_an_attempt_that_was_sent_before
 
 
 async def test_what_was_not_sent_counts_neither_as_accepted_nor_against_a_rate() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=200), clock=clock)
     sent, *lost = await take(limiter, HOG, 100)
     for permit in lost:
         permit.unreachable()
     clock.jump(1)
     sent.throttled(CALLER_RATE)
-    # Nothing was accepted of late, and so the rate is the lowest there is.
+    # Nothing was accepted recently, so the rate is the lowest possible.
     assert scope_of(limiter, ThrottleScope.CALLER).rate == 0.2
     clock.jump(5)
     (await hold(limiter, HOG)).unreachable()
     clock.jump(0.05)
-    # The token is there again.
+    # The token is available again.
     assert len(await take(limiter, HOG, 1)) == 1
 
 
@@ -150,7 +150,7 @@ async def test_a_pause_for_an_outage_is_not_said_to_be_for_an_earlier_throttle(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING, "asyncinvoke")
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=200), clock=clock)
     (await hold(limiter, HOG)).throttled(CALLER_RATE)
     while scope_of(limiter, ThrottleScope.CALLER).pause < LONGEST:
@@ -166,7 +166,7 @@ async def test_a_pause_for_an_outage_is_not_said_to_be_for_an_earlier_throttle(
 
 @LIMITS
 async def test_without_files_no_more_are_in_flight_than_have_one(limit: Limit) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     events: list[LimitChanged] = []
     limiter = Limiter(limit, clock=clock, hooks=Hooks([events.append]))
     held = [*await take(limiter, HOG, 30), *await take(limiter, CALM, 20)]
@@ -186,7 +186,7 @@ async def test_without_files_no_more_are_in_flight_than_have_one(limit: Limit) -
     assert limiter.describe(CALM) == (
         "this process has no files left for more than 40 attempts in flight"
     )
-    # One that ends frees a file, whatever function it was for.
+    # Each attempt that ends frees a file, whatever its function.
     async with anyio.create_task_group() as group:
         group.start_soon(hold, limiter, FunctionKey(None, "third"))
         assert await counts(limiter) == (40, 1)
@@ -196,7 +196,7 @@ async def test_without_files_no_more_are_in_flight_than_have_one(limit: Limit) -
 
 @LIMITS
 async def test_the_very_first_attempt_without_a_file_pauses_and_asks_again(limit: Limit) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(limit, clock=clock)
     asked: list[float] = []
 
@@ -223,7 +223,7 @@ async def test_the_very_first_attempt_without_a_file_pauses_and_asks_again(limit
 async def test_files_that_come_back_are_found_slowly_however_fast_the_functions_are(
     limit: Limit,
 ) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(limit, clock=clock)
     held = await take(limiter, HOG, 21)
     files = 20
@@ -249,7 +249,8 @@ async def test_files_that_come_back_are_found_slowly_however_fast_the_functions_
         for _ in range(400):
             clock.jump(0.05)
             await settle()
-        # Four hundred rounds of the functions, twenty seconds: it was asked now and then.
+        # Four hundred rounds of the functions, or twenty seconds: more files were tried
+        # occasionally.
         assert 2 <= refused <= 20
         assert 18 <= scope_of(limiter, ThrottleScope.PROCESS).limit <= 20
         files = 1000
@@ -263,7 +264,7 @@ async def test_files_that_come_back_are_found_slowly_however_fast_the_functions_
 
 
 async def test_an_answer_that_says_nothing_about_limits_shows_that_there_are_files() -> None:
-    clock, events = HeldClock(), list[LimitChanged]()
+    clock, events = ManualClock(), list[LimitChanged]()
     limiter = Limiter(FixedLimit(20), clock=clock, hooks=Hooks([events.append]))
     held = await take(limiter, HOG, 11)
     assert held.pop().out_of_files()
@@ -275,7 +276,7 @@ async def test_an_answer_that_says_nothing_about_limits_shows_that_there_are_fil
 
 
 async def test_time_alone_finds_files_too_where_all_that_is_in_flight_is_slow() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(20), clock=clock)
     held = await take(limiter, HOG, 11)
     assert held.pop().out_of_files()
@@ -322,7 +323,7 @@ async def test_where_files_bind_it_is_said_once_and_the_limit_is_theirs(
 
 
 async def test_a_straggler_of_an_outage_that_is_over_is_not_a_part_of_it() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(FixedLimit(10), clock=clock)
     permits = [await hold(limiter, HOG) for _ in range(4)]
     began = clock.now

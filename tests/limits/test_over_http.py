@@ -1,7 +1,7 @@
-"""Limits over real HTTP: an endpoint refuses, nothing is lost, and what the reason names gives way.
+"""Limits over real HTTP: nothing is lost, and the limit named by the reason is lowered.
 
-Everything is counted and nothing is timed: functions run until something has been refused. How near
-to a limit, how fast and how fair it goes is measured by `benchmarks.ceilings`.
+The tests count and do not measure time: functions run until something has been throttled.
+`benchmarks.ceilings` measures utilisation, speed and fairness.
 """
 
 from collections import Counter
@@ -39,7 +39,7 @@ async def local() -> AsyncIterator[LocalLambda]:
 
 
 def until(condition: Callable[[], bool]) -> Callable[[Any, Any], Awaitable[Any]]:
-    """Return a function that runs until something is so, and gives back what it was given."""
+    """Return a function that runs until a condition holds, and echoes its event."""
 
     async def handler(event: Any, context: Any) -> Any:
         while not condition():
@@ -50,7 +50,7 @@ def until(condition: Callable[[], bool]) -> Callable[[Any, Any], Awaitable[Any]]
 
 
 async def run_all(invoker: Invoker, **options: Any) -> Counter[int]:
-    """Map, and return how often each item came back well."""
+    """Map, and return how often each item succeeded."""
     seen: Counter[int] = Counter()
     async with invoker.map("work", range(ITEMS), **options) as run:
         async for outcome in run:
@@ -89,7 +89,7 @@ async def test_a_limit_that_is_really_there_moves_the_scope_that_the_reason_name
     events: list[Event] = []
     reserved = 5 if scope is ThrottleScope.FUNCTION else None
     local.account_concurrency = 200 if reserved else 5
-    # Nobody ends before somebody has been refused.
+    # No call ends before one has been throttled.
     handler = until(lambda: bool(local.statistics().throttles))
     local.function("work", handler, reserved_concurrency=reserved)
     async with Invoker(endpoint_url=local.url, limit=LIMIT, hooks=[events.append]) as invoker:
@@ -112,7 +112,7 @@ async def test_a_function_that_is_full_does_not_hold_back_another_of_the_same_ma
             yield Request(payload=number, function_name="hog")
             yield Request(payload=number, function_name="calm")
 
-    # The hog goes on until all the others are done: behind it, they never would be.
+    # The hog runs until all others are done; behind it, they would never run.
     local.function("hog", until(lambda: calm == ITEMS), reserved_concurrency=2)
     local.function("calm", until(lambda: True))
     ended: Counter[str] = Counter()
@@ -144,8 +144,8 @@ async def test_a_function_without_any_concurrency_is_asked_slowly_until_the_dead
         closed = next(each for each in invoker.statistics().scopes if each.key == "closed")
     assert {type(outcome.error) for outcome in outcomes} <= {DeadlineExceededError, ThrottledError}
     assert len(outcomes) == 30
-    # The pauses are of 0.05 s, 0.1 s and so on up to 5 s, half of that at least: not thirty attempts
-    # each.
+    # Pauses grow from 0.05 s by factors of two up to 5 s, with jitter of up to a half, so there are
+    # fewer than thirty attempts each.
     assert 7 <= local.statistics().invocations <= 31
     assert (closed.limit, closed.waiting, closed.in_flight) == (1, 0, 0)
     assert closed.pause > 0

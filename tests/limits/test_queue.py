@@ -1,4 +1,4 @@
-"""Whose turn it is, against a model that looks at everybody each time."""
+"""The order of waiters, against a model that searches all of them each time."""
 
 import gc
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ def functions(accounts: int, each: int) -> list[FunctionGate]:
 
 @dataclass
 class Model:
-    """The lines that want a turn, in the order of their turns; it is searched for the next."""
+    """The lines that wait, in order; the next one is found by a search."""
 
     turns: list[FunctionGate] = field(default_factory=list)
     waiters: dict[FunctionGate, list[int]] = field(default_factory=dict)
@@ -52,46 +52,46 @@ def test_the_next_is_who_a_search_through_all_would_find(moves: list[tuple[str, 
     gates = functions(3, 4)
     queue: Queue[int] = Queue()
     model = Model()
-    for number, (move, which) in enumerate(moves):
+    for number, (advance, which) in enumerate(moves):
         gate = gates[which]
         line = queue.line_of(gate)
         assert (line is None) == (not model.waiters.get(gate))
-        if move == "join":
+        if advance == "join":
             new = queue.join(gate, number)
             model.waiters.setdefault(gate, []).append(number)
             if new is not None:
                 queue.line_up(new)
                 model.turns.append(gate)
-        elif move == "leave" and line is not None:
+        elif advance == "leave" and line is not None:
             waiter = model.waiters[gate].pop(which % len(model.waiters[gate]))
             queue.leave(gate, waiter)
             if not model.waiters[gate]:
                 model.drop(gate)
-        elif move == "aside" and line is not None:
+        elif advance == "aside" and line is not None:
             queue.set_aside(line)
             model.drop(gate)
-        elif move == "up" and line is not None:
+        elif advance == "up" and line is not None:
             queue.line_up(line)
             model.drop(gate)
             model.turns.append(gate)
-        elif move == "reserve":
+        elif advance == "reserve":
             gate.reserved = not gate.reserved
             if line is not None and line.lane is not None:
                 queue.line_up(line)
                 model.drop(gate)
                 model.turns.append(gate)
-        elif move == "reopen" and queue.is_blocked(gate.account):
+        elif advance == "reopen" and queue.is_blocked(gate.account):
             queue.unblock(gate.account)
             model.closed.remove(gate.account)
-        elif move in ("grant", "close"):
+        elif advance in ("grant", "close"):
             first = queue.next_line()
-            if first is not None and move == "close" and not first.gate.reserved:
+            if first is not None and advance == "close" and not first.gate.reserved:
                 queue.block(first.gate.account)
                 model.closed.add(first.gate.account)
             elif first is not None:
                 grant(queue, model, first)
         for account in list(model.closed):
-            # An account is closed for those who wait for it, and for no longer.
+            # An account is marked closed only while someone waits for it.
             if not queue.is_blocked(account):
                 model.closed.remove(account)
                 assert not any(

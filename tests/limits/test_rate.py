@@ -1,4 +1,4 @@
-"""The arithmetic of a rate, played against a token bucket that is not ours."""
+"""The arithmetic of a rate limit, run against an independent token bucket."""
 
 import math
 
@@ -24,7 +24,7 @@ class Bucket:
 
 
 def drive(bucket: Bucket, seconds: float, *, rate: float | None = None) -> tuple[int, int]:
-    """Start as fast as our limit lets us, a millisecond apart at the least."""
+    """Start attempts as fast as the limit allows, at least a millisecond apart."""
     meter = RateMeter(now=0.0)
     limit = None if rate is None else RateLimit(now=0.0, accepted=rate)
     accepted = refused = 0
@@ -81,7 +81,7 @@ def test_a_burst_after_idleness_is_not_mistaken_for_the_rate() -> None:
 
 
 class Reference:
-    """Remembers each start, with the time and the window that it fell into, and forgets none."""
+    """A reference implementation that remembers each start with its time and window."""
 
     def __init__(self) -> None:
         self.windows: list[tuple[float, set[int]]] = [(0.0, set())]
@@ -136,7 +136,7 @@ def test_what_is_refused_is_taken_from_the_window_that_counted_it(
             reference.roll(now)
         assert meter.accepted == len(reference.windows[-1][1])
         assert meter.rate(now) == pytest.approx(reference.rate(now))
-        # Never more than all that there was in the shortest time that counts.
+        # Never more than everything within the shortest window.
         assert 0 <= meter.rate(now) <= number / (WINDOW / 5)
 
 

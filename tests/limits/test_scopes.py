@@ -1,4 +1,4 @@
-"""Permits against several scopes at once: who waits for what, and who does not."""
+"""Permits counted against several scopes: which waiters wait for which limit."""
 
 import math
 import re
@@ -26,7 +26,7 @@ from .doubles import (
     HOG,
     RESERVED,
     SNAPSHOT,
-    HeldClock,
+    ManualClock,
     hold,
     nothing_free,
     scope_of,
@@ -39,7 +39,7 @@ LIMIT = AdaptiveLimit(initial=4, maximum=8)
 
 @pytest.mark.anyio
 async def test_a_function_that_is_closed_does_not_block_another_behind_the_same_limit() -> None:
-    limiter = Limiter(LIMIT, clock=HeldClock())
+    limiter = Limiter(LIMIT, clock=ManualClock())
     hogs = await take(limiter, HOG, 2)
     hogs.pop().throttled(RESERVED)
     async with anyio.create_task_group() as group:
@@ -53,13 +53,13 @@ async def test_a_function_that_is_closed_does_not_block_another_behind_the_same_
 
 @pytest.mark.anyio
 async def test_a_function_with_a_reserve_does_not_count_against_its_account() -> None:
-    limiter = Limiter(AdaptiveLimit(initial=4, maximum=8), clock=HeldClock())
+    limiter = Limiter(AdaptiveLimit(initial=4, maximum=8), clock=ManualClock())
     hogs = await take(limiter, HOG, 3)
     assert scope_of(limiter, ThrottleScope.ACCOUNT).in_flight == 3
     hogs.pop().throttled(RESERVED)
     assert scope_of(limiter, ThrottleScope.ACCOUNT).in_flight == 0
     calm = await take(limiter, CALM, 4)
-    # It lost its reserve: what it has in flight counts again.
+    # It lost its reserve, so its attempts in flight count again.
     calm.pop().throttled(ACCOUNT)
     hogs.pop().throttled(ACCOUNT)
     assert scope_of(limiter, ThrottleScope.ACCOUNT).in_flight == 4
@@ -73,7 +73,7 @@ async def test_a_function_with_a_reserve_does_not_count_against_its_account() ->
 async def test_a_function_that_lost_its_reserve_is_a_part_of_the_ceiling_that_it_finds(
     others: int, limit: int
 ) -> None:
-    limiter = Limiter(AdaptiveLimit(initial=40), clock=HeldClock())
+    limiter = Limiter(AdaptiveLimit(initial=40), clock=ManualClock())
     *hogs, refused = await take(limiter, HOG, 11)
     refused.throttled(RESERVED)
     for permit in hogs:
@@ -81,7 +81,7 @@ async def test_a_function_that_lost_its_reserve_is_a_part_of_the_ceiling_that_it
     *held, refused = [*await take(limiter, CALM, others), *await take(limiter, HOG, 9)]
     refused.throttled(ACCOUNT)
     account = scope_of(limiter, ThrottleScope.ACCOUNT)
-    # The other eight of the hog, and what others had in flight, less the first cut.
+    # The other eight of the hog, and the others in flight, less the first cut.
     assert (account.limit, account.in_flight) == (limit, 8 + others)
     for permit in held:
         permit.admitted()
@@ -90,7 +90,7 @@ async def test_a_function_that_lost_its_reserve_is_a_part_of_the_ceiling_that_it
 
 @pytest.mark.anyio
 async def test_a_throttle_of_the_account_lowers_what_all_functions_have_together() -> None:
-    limiter = Limiter(LIMIT, clock=HeldClock())
+    limiter = Limiter(LIMIT, clock=ManualClock())
     held = [*await take(limiter, HOG, 2), *await take(limiter, CALM, 2)]
     held.pop().throttled(ACCOUNT)
     assert scope_of(limiter, ThrottleScope.ACCOUNT).limit == 3
@@ -104,7 +104,7 @@ async def test_a_throttle_of_the_account_lowers_what_all_functions_have_together
 
 @pytest.mark.anyio
 async def test_throttles_of_attempts_that_started_before_a_cut_do_not_cut_again() -> None:
-    limiter = Limiter(AdaptiveLimit(initial=40, maximum=80), clock=HeldClock())
+    limiter = Limiter(AdaptiveLimit(initial=40, maximum=80), clock=ManualClock())
     held = await take(limiter, HOG, 40)
     held.pop().throttled(ACCOUNT)
     once = scope_of(limiter, ThrottleScope.ACCOUNT).limit
@@ -135,7 +135,7 @@ async def test_functions_that_wait_take_turns() -> None:
 
 @pytest.mark.anyio
 async def test_qualifiers_and_tenants_have_limits_of_their_own() -> None:
-    limiter = Limiter(LIMIT, clock=HeldClock())
+    limiter = Limiter(LIMIT, clock=ManualClock())
     keys = [
         FunctionKey(None, "work"),
         FunctionKey(None, "work", "live"),
@@ -151,7 +151,7 @@ async def test_qualifiers_and_tenants_have_limits_of_their_own() -> None:
 
 @pytest.mark.anyio
 async def test_where_even_one_is_refused_it_is_asked_at_a_slow_and_bounded_pace() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(LIMIT, clock=clock)
     asked: list[float] = []
 
@@ -178,7 +178,7 @@ async def test_where_even_one_is_refused_it_is_asked_at_a_slow_and_bounded_pace(
 
 @pytest.mark.anyio
 async def test_a_throttled_snapshot_closes_its_function_for_a_while() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(LIMIT, clock=clock)
     (permit,) = await take(limiter, HOG, 1)
     permit.throttled(SNAPSHOT)
@@ -194,7 +194,7 @@ async def test_a_throttled_snapshot_closes_its_function_for_a_while() -> None:
 async def test_a_throttled_rate_slows_starts_and_leaves_the_concurrency_alone(
     reason: ThrottleReason, slowed: str
 ) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=50, maximum=50), clock=clock)
     started: Counter[str] = Counter()
 
@@ -205,16 +205,16 @@ async def test_a_throttled_rate_slows_starts_and_leaves_the_concurrency_alone(
             await clock.sleep(0.1)
 
     held = await take(limiter, HOG, 20)
-    await clock.move(1.0)
+    await clock.advance(1.0)
     held.pop().throttled(reason)
     async with anyio.create_task_group() as group:
         for key in (HOG, CALM):
             for _ in range(10):
                 group.start_soon(start, key)
-        await clock.move(1.0)
+        await clock.advance(1.0)
         described = str(limiter.describe(HOG))
         group.cancel_scope.cancel()
-    # 19 attempts of the second before were accepted; without a limit it would be 100 each.
+    # 19 attempts of the previous second were accepted; without a limit it would be 100 each.
     if slowed == "hog":
         assert 10 <= started["hog"] <= 25
         assert started["calm"] >= 80
@@ -229,7 +229,7 @@ async def test_a_throttled_rate_slows_starts_and_leaves_the_concurrency_alone(
 @pytest.mark.anyio
 async def test_a_hook_sees_every_change_of_a_limit_with_its_reason() -> None:
     events: list[LimitChanged] = []
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(LIMIT, clock=clock, hooks=Hooks([events.append]))
     limits = {("account", ""): 4.0, ("function", "hog"): 4.0}
     for _ in range(6):
@@ -241,7 +241,7 @@ async def test_a_hook_sees_every_change_of_a_limit_with_its_reason() -> None:
         clock.now += 5
         for permit in held:
             permit.admitted()
-        # Always one in flight, which a limit of one is used by, and so may grow.
+        # One attempt is always in flight, so a limit of one is fully used and may grow.
         for _ in range(30):
             clock.now += 0.1
             (await hold(limiter, HOG)).admitted()
@@ -256,12 +256,12 @@ async def test_a_hook_sees_every_change_of_a_limit_with_its_reason() -> None:
 
 @pytest.mark.anyio
 async def test_slow_attempts_do_not_hold_back_the_ramp_of_a_function_and_its_account() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=4, maximum=64), clock=clock)
     async with anyio.create_task_group() as group:
         for _ in range(64):
             group.start_soon(hold, limiter, HOG)
-        # By a fifth in each twentieth of a second, as long as nothing is refused.
+        # By a fifth every 50 ms, as long as nothing is throttled.
         for _ in range(24):
             clock.jump(0.05)
             await settle()
@@ -272,7 +272,7 @@ async def test_slow_attempts_do_not_hold_back_the_ramp_of_a_function_and_its_acc
 async def test_a_function_that_turns_out_to_have_a_reserve_waits_for_its_account_no_longer() -> (
     None
 ):
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=4), clock=clock)
     hog, *calm = [*await take(limiter, HOG, 1), *await take(limiter, CALM, 3)]
     async with anyio.create_task_group() as group:
@@ -280,7 +280,7 @@ async def test_a_function_that_turns_out_to_have_a_reserve_waits_for_its_account
         await settle()
         calm.pop(0).throttled(ACCOUNT)
         hog.throttled(ThrottleReason.RESERVED_FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED)
-        # The account has more in flight than it may, and none of that is the hog's.
+        # The account has more in flight than allowed, and none of it is the hog's.
         account = scope_of(limiter, ThrottleScope.ACCOUNT)
         assert (account.in_flight, account.limit) == (2, 1)
         clock.jump(10)
@@ -290,13 +290,13 @@ async def test_a_function_that_turns_out_to_have_a_reserve_waits_for_its_account
 
 @pytest.mark.anyio
 async def test_a_newcomer_does_not_take_what_time_has_given_to_who_waits() -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(), clock=clock)
     (await hold(limiter, HOG)).throttled(CALLER_RATE)
     async with anyio.create_task_group() as group:
         group.start_soon(hold, limiter, HOG)
         await settle()
-        # The token is there, and who waits for it has not woken yet.
+        # The token is available, and its waiter has not woken yet.
         clock.now += 6
         with nothing_free():
             await hold(limiter, CALM)
@@ -308,7 +308,7 @@ async def test_a_newcomer_does_not_take_what_time_has_given_to_who_waits() -> No
 async def test_who_waits_for_what_is_given_back_wakes_in_time_if_that_ends_in_a_pause(
     maximum: int,
 ) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=1, maximum=maximum), clock=clock)
     held = await hold(limiter, HOG)
     async with anyio.create_task_group() as group:
@@ -324,7 +324,7 @@ async def test_who_waits_for_what_is_given_back_wakes_in_time_if_that_ends_in_a_
 @pytest.mark.parametrize("reason", [FUNCTION_RATE, CALLER_RATE])
 @pytest.mark.anyio
 async def test_a_burst_after_idleness_tells_the_rate_of_the_burst(reason: ThrottleReason) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=100), clock=clock)
     (await hold(limiter, HOG)).admitted()
     clock.now += 60
@@ -337,7 +337,7 @@ async def test_a_burst_after_idleness_tells_the_rate_of_the_burst(reason: Thrott
 
 @pytest.mark.anyio
 async def test_a_fixed_limit_counts_throttles_and_stays() -> None:
-    limiter = Limiter(FixedLimit(3), clock=HeldClock())
+    limiter = Limiter(FixedLimit(3), clock=ManualClock())
     for reason in (RESERVED, ACCOUNT, CALLER_RATE, SNAPSHOT):
         (permit,) = await take(limiter, HOG, 1)
         permit.throttled(reason)
@@ -386,7 +386,7 @@ def test_permits_are_conserved_and_nobody_starves_whatever_happens(
     backend: str, limit: Limit, moves: list[tuple[str, int, ThrottleReason]]
 ) -> None:
     async def play() -> None:
-        clock = HeldClock()
+        clock = ManualClock()
         limiter = Limiter(limit, clock=clock)
         holding: dict[int, Permit] = {}
         scopes: list[anyio.CancelScope] = []
@@ -423,32 +423,33 @@ def test_permits_are_conserved_and_nobody_starves_whatever_happens(
                 getattr(permit, how)()
 
         async with anyio.create_task_group() as group:
-            for move, number, reason in moves:
-                if move in ("start", "hurry"):
+            for advance, number, reason in moves:
+                if advance in ("start", "hurry"):
                     scopes.append(anyio.CancelScope())
                     finished.append(anyio.Event())
                     ends.append(None)
-                    deadline = clock.now + number / 20 if move == "hurry" else math.inf
+                    deadline = clock.now + number / 20 if advance == "hurry" else math.inf
                     group.start_soon(work, len(scopes) - 1, deadline)
-                elif move == "wait":
+                elif advance == "wait":
                     await settle()
-                    await clock.move(0.05 * number)
+                    await clock.advance(0.05 * number)
                     assert limiter.in_flight == len(holding)
                     for each in limiter.statistics():
                         assert 1 <= each.limit <= limiter.limit
                         assert 0 <= each.in_flight <= limiter.limit
                 elif number < len(scopes):
-                    if move == "cancel":
+                    if advance == "cancel":
                         scopes[number].cancel()
                     elif ends[number] is None:
-                        ends[number] = (move, reason)
+                        ends[number] = (advance, reason)
                         finished[number].set()
             await settle()
-            # From here on everything succeeds, so everybody who was not cancelled gets a turn.
+            # From here on everything succeeds, so every waiter that was not cancelled gets a
+            # permit.
             for event in finished:
                 event.set()
             for _ in range(40):
-                await clock.move(0.5)
+                await clock.advance(0.5)
                 if not limiter.waiting:
                     break
         cancelled = {number for number, scope in enumerate(scopes) if scope.cancel_called}

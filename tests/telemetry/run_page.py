@@ -1,7 +1,7 @@
-"""Runs the examples of pages, one after the other: `python -m tests.telemetry.run_page PAGE...`.
+"""Runs the examples of pages in order: `python -m tests.telemetry.run_page PAGE...`.
 
-They find an endpoint on loopback as programs of users find AWS: by the environment. Each runs as a
-program of its own would, but for the time that it takes to start one.
+The environment leads them to an endpoint on loopback. Each runs as a program of its own would, but
+without the time to start a process.
 """
 
 import ast
@@ -34,7 +34,7 @@ def blocks(page: Path) -> list[str]:
 
 
 def run(page: Path) -> int:
-    """Run them; return how many have failed."""
+    """Run them; return the number of failures."""
     failed = 0
     for number, block in enumerate(blocks(page)):
         try:
@@ -48,7 +48,7 @@ def run(page: Path) -> int:
 
 
 def run_block(block: str, name: str) -> None:
-    """Run one example as the main module; as a cell of a notebook, if it awaits outside functions."""
+    """Run one example as the main module, or as a notebook cell if it awaits outside functions."""
     code: CodeType = compile(block, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     module = ModuleType("__main__")
     before, sys.modules["__main__"] = sys.modules["__main__"], module
@@ -62,7 +62,7 @@ def run_block(block: str, name: str) -> None:
 
 
 class Bucket(BaseHTTPRequestHandler):
-    """As much of S3 as it takes to put an object and to get it again."""
+    """The part of S3 that puts and gets objects."""
 
     protocol_version = "HTTP/1.1"
     objects: ClassVar[dict[str, bytes]] = {}
@@ -103,7 +103,7 @@ def serving_a_bucket() -> Iterator[str]:
 
 
 def mirror(event: Any, _: object) -> Any:
-    """Mirror pixels, with claims as the page on recipes has them, but without boto3."""
+    """Mirror pixels, claimed as on the page of recipes, but without boto3."""
     url = os.environ["AWS_ENDPOINT_URL_S3"]
     if "claim" in event:
         with urlopen(f"{url}/claims/{event['claim']}") as found:

@@ -1,4 +1,4 @@
-"""Hooks hear of every execution, attempt and run, whichever way it is made and however it ends."""
+"""Hooks receive events of every execution, attempt and run, however it is made and ends."""
 
 import dataclasses
 import gc
@@ -55,8 +55,8 @@ pytestmark = pytest.mark.anyio
 RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
 
 
-class Heard:
-    """A hook that keeps what it is given."""
+class EventRecorder:
+    """A hook that records events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -72,7 +72,7 @@ class Heard:
         return [event for event in self.events if isinstance(event, kind)]
 
     def check(self) -> None:
-        """Check that what began has ended, in the right order, once."""
+        """Check that everything that started has ended, once and in the right order."""
         under_way: dict[int, int] = {}
         for event in self.events:
             match event:
@@ -91,8 +91,8 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def recorder() -> EventRecorder:
+    return EventRecorder()
 
 
 @pytest.fixture
@@ -122,13 +122,15 @@ def opened(fake: FakeLambda, *hooks: Callable[[Event], object], **options: Any) 
 ONE_ATTEMPT = ["ExecutionStarted", "AttemptStarted", "AttemptEnded", "ExecutionEnded"]
 
 
-async def test_a_call_is_an_execution_with_an_attempt(fake: FakeLambda, heard: Heard) -> None:
-    async with opened(fake, heard) as invoker:
+async def test_a_call_is_an_execution_with_an_attempt(
+    fake: FakeLambda, recorder: EventRecorder
+) -> None:
+    async with opened(fake, recorder) as invoker:
         response = await invoker.invoke(
             "arn:aws:lambda:eu-west-1:123456789012:function:echo", 1, qualifier="live"
         )
-    assert heard.names == ONE_ATTEMPT
-    started, sent, attempt, ended = heard.events
+    assert recorder.names == ONE_ATTEMPT
+    started, sent, attempt, ended = recorder.events
     assert isinstance(started, ExecutionStarted)
     assert started.function_name == "arn:aws:lambda:eu-west-1:123456789012:function:echo"
     assert (started.name, started.qualifier, started.region) == ("echo", "live", "eu-west-1")
@@ -139,57 +141,59 @@ async def test_a_call_is_an_execution_with_an_attempt(fake: FakeLambda, heard: H
     assert attempt.attempt is response.attempts[0]
     assert isinstance(ended, ExecutionEnded)
     assert ended.result is response
-    heard.check()
+    recorder.check()
 
 
 @pytest.mark.parametrize(("way", "kind"), [("send_event", "Event"), ("dry_run", "DryRun")])
 async def test_an_event_and_a_dry_run_are_told_of_as_well(
-    fake: FakeLambda, heard: Heard, way: str, kind: str
+    fake: FakeLambda, recorder: EventRecorder, way: str, kind: str
 ) -> None:
-    async with opened(fake, heard) as invoker:
+    async with opened(fake, recorder) as invoker:
         await getattr(invoker, way)("echo", 1)
         await getattr(invoker.function("echo"), way)(1)
-    assert heard.names == ONE_ATTEMPT * 2
-    assert [event.invocation_type for event in heard.of(ExecutionStarted)] == [kind] * 2
-    heard.check()
+    assert recorder.names == ONE_ATTEMPT * 2
+    assert [event.invocation_type for event in recorder.of(ExecutionStarted)] == [kind] * 2
+    recorder.check()
 
 
 async def test_a_retry_is_two_attempts_and_the_first_says_why(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     fake.fault(throttle(RESERVED), count=1)
-    async with opened(fake, heard) as invoker:
+    async with opened(fake, recorder) as invoker:
         response = await invoker.invoke("echo", 1)
-    assert [each for each in heard.names if each != "LimitChanged"] == [
+    assert [each for each in recorder.names if each != "LimitChanged"] == [
         "ExecutionStarted",
         *["AttemptStarted", "AttemptEnded"] * 2,
         "ExecutionEnded",
     ]
-    first, second = (event.attempt for event in heard.of(AttemptEnded))
+    first, second = (event.attempt for event in recorder.of(AttemptEnded))
     assert (first.reason, second.delay) == (RESERVED, None)
     assert first.delay > 0
     assert response.attempts == (first, second)
-    assert heard.of(LimitChanged)
-    heard.check()
+    assert recorder.of(LimitChanged)
+    recorder.check()
 
 
 async def test_a_failure_is_told_as_the_error_that_the_caller_gets(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
-    async with opened(fake, heard) as invoker:
+    async with opened(fake, recorder) as invoker:
         with pytest.raises(FunctionError) as failed:
             await invoker.invoke("broken")
         with pytest.raises(RejectedError) as refused:
             await invoker.invoke("nowhere")
         kept = await invoker.invoke("broken", raise_on_function_error=False)
-    results = [event.result for event in heard.of(ExecutionEnded)]
+    results = [event.result for event in recorder.of(ExecutionEnded)]
     assert results == [failed.value, refused.value, kept]
-    heard.check()
+    recorder.check()
 
 
-async def test_a_deadline_is_told_whatever_it_interrupts(fake: FakeLambda, heard: Heard) -> None:
-    async with opened(fake, heard, limit=FixedLimit(1), clock=None) as invoker:
-        # In the first, the answer; in the second, a permit.
+async def test_a_deadline_is_told_whatever_it_interrupts(
+    fake: FakeLambda, recorder: EventRecorder
+) -> None:
+    async with opened(fake, recorder, limit=FixedLimit(1), clock=None) as invoker:
+        # The first waits for an answer, the second for a permit.
         async with anyio.create_task_group() as group:
             group.start_soon(invoker.invoke, "slow")
             await wait_all_tasks_blocked()
@@ -198,29 +202,31 @@ async def test_a_deadline_is_told_whatever_it_interrupts(fake: FakeLambda, heard
             group.cancel_scope.cancel()
         with pytest.raises(DeadlineExceededError):
             await invoker.invoke("slow", timeout=0.01)
-    waiting, cancelled, answering = heard.of(ExecutionEnded)
+    waiting, cancelled, answering = recorder.of(ExecutionEnded)
     assert isinstance(waiting.result, DeadlineExceededError)
     assert cancelled.result is None
     assert isinstance(answering.result, DeadlineExceededError)
     assert not [
         event
-        for event in heard.of(AttemptStarted)
+        for event in recorder.of(AttemptStarted)
         if event.execution is waiting.execution  # it got no permit, so it was not sent
     ]
-    heard.check()
+    recorder.check()
 
 
-async def test_one_that_is_cancelled_ends_without_a_result(fake: FakeLambda, heard: Heard) -> None:
-    async with opened(fake, heard) as invoker, anyio.create_task_group() as group:
+async def test_one_that_is_cancelled_ends_without_a_result(
+    fake: FakeLambda, recorder: EventRecorder
+) -> None:
+    async with opened(fake, recorder) as invoker, anyio.create_task_group() as group:
         group.start_soon(invoker.invoke, "slow")
         await wait_all_tasks_blocked()
         group.cancel_scope.cancel()
-    assert heard.names == ["ExecutionStarted", "AttemptStarted", "ExecutionEnded"]
-    assert heard.of(ExecutionEnded)[0].result is None
+    assert recorder.names == ["ExecutionStarted", "AttemptStarted", "ExecutionEnded"]
+    assert recorder.of(ExecutionEnded)[0].result is None
 
 
 async def test_one_that_the_end_of_the_invoker_ends_is_told_with_its_error(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     failed: list[BaseException] = []
 
@@ -229,99 +235,101 @@ async def test_one_that_the_end_of_the_invoker_ends_is_told_with_its_error(
             await invoker.invoke("slow")
         failed.append(closed.value)
 
-    async with anyio.create_task_group() as group, opened(fake, heard) as invoker:
+    async with anyio.create_task_group() as group, opened(fake, recorder) as invoker:
         group.start_soon(call, invoker)
         await wait_all_tasks_blocked()
-    assert [event.result for event in heard.of(ExecutionEnded)] == failed
-    heard.check()
+    assert [event.result for event in recorder.of(ExecutionEnded)] == failed
+    recorder.check()
 
 
 async def test_what_is_refused_before_it_is_sent_is_no_execution(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
-    async with opened(fake, heard) as invoker:
+    async with opened(fake, recorder) as invoker:
         with pytest.raises(InvalidRequestError):
             await invoker.invoke("echo", {1, 2})
-    assert heard.events == []
+    assert recorder.events == []
 
 
 async def test_a_stream_ends_with_its_last_chunk_not_with_its_block(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
-    async with opened(fake, heard) as invoker, invoker.stream("chunks") as stream:
-        assert heard.names == ["ExecutionStarted", "AttemptStarted"]
+    async with opened(fake, recorder) as invoker, invoker.stream("chunks") as stream:
+        assert recorder.names == ["ExecutionStarted", "AttemptStarted"]
         assert [chunk async for chunk in stream] == [b"one", b"two"]
-        assert heard.names == ONE_ATTEMPT
-        assert heard.of(ExecutionEnded)[0].result is stream.response
-    assert heard.names == ONE_ATTEMPT
-    assert heard.of(ExecutionStarted)[0].streams
-    heard.check()
+        assert recorder.names == ONE_ATTEMPT
+        assert recorder.of(ExecutionEnded)[0].result is stream.response
+    assert recorder.names == ONE_ATTEMPT
+    assert recorder.of(ExecutionStarted)[0].streams
+    recorder.check()
 
 
-async def test_a_stream_that_is_left_early_has_no_result(fake: FakeLambda, heard: Heard) -> None:
-    async with opened(fake, heard) as invoker:
+async def test_a_stream_that_is_left_early_has_no_result(
+    fake: FakeLambda, recorder: EventRecorder
+) -> None:
+    async with opened(fake, recorder) as invoker:
         async with invoker.stream("chunks") as stream:
             await anext(stream)
         (outcome,) = invoker.statistics().executions
-    assert heard.names == ["ExecutionStarted", "AttemptStarted", "ExecutionEnded"]
-    assert heard.of(ExecutionEnded)[0].result is None
+    assert recorder.names == ["ExecutionStarted", "AttemptStarted", "ExecutionEnded"]
+    assert recorder.of(ExecutionEnded)[0].result is None
     assert outcome is ExecutionOutcome.CANCELLED
 
 
 async def test_a_stream_that_is_not_to_be_had_is_told_as_the_error_that_is_raised(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     fake.fault(throttle(RESERVED), count=1)
-    async with opened(fake, heard) as invoker:
+    async with opened(fake, recorder) as invoker:
         with pytest.raises(FunctionError) as failed:
             async with invoker.stream("broken"):
                 pass
-    assert [event.result for event in heard.of(ExecutionEnded)] == [failed.value]
-    assert [event.attempt.number for event in heard.of(AttemptEnded)] == [1, 2]
-    heard.check()
+    assert [event.result for event in recorder.of(ExecutionEnded)] == [failed.value]
+    assert [event.attempt.number for event in recorder.of(AttemptEnded)] == [1, 2]
+    recorder.check()
 
 
 @pytest.mark.parametrize("streams", [False, True])
 async def test_an_attempt_has_ended_even_if_the_policy_that_is_asked_about_it_raises(
-    fake: FakeLambda, heard: Heard, streams: bool
+    fake: FakeLambda, recorder: EventRecorder, streams: bool
 ) -> None:
     def broken(_: object) -> float:
         raise ZeroDivisionError
 
     fake.fault(throttle(RESERVED))
     policy = RetryPolicy(throttled=Backoff(wait=broken, stop=stop_after_attempt(3)))
-    async with opened(fake, heard, retry=policy) as invoker:
+    async with opened(fake, recorder, retry=policy) as invoker:
         call = invoker.stream("echo").__aenter__() if streams else invoker.invoke("echo")
         with pytest.raises(ZeroDivisionError):
             await call
-    (ended,) = heard.of(AttemptEnded)
+    (ended,) = recorder.of(AttemptEnded)
     assert (ended.attempt.reason, ended.attempt.delay) == (RESERVED, None)
-    assert heard.names[-2:] == ["AttemptEnded", "ExecutionEnded"]
-    heard.check()
+    assert recorder.names[-2:] == ["AttemptEnded", "ExecutionEnded"]
+    recorder.check()
 
 
 async def test_a_map_is_a_run_with_an_execution_for_each_item(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     async with (
-        opened(fake, heard) as invoker,
+        opened(fake, recorder) as invoker,
         invoker.map("echo", [1, {2}, 3], concurrency=2, ordered=True) as run,
     ):
         outcomes = [outcome async for outcome in run]
     assert [outcome.ok for outcome in outcomes] == [True, False, True]
-    counted = Counter(heard.names)
+    counted = Counter(recorder.names)
     assert (counted["ExecutionStarted"], counted["ExecutionEnded"]) == (2, 2)
-    assert heard.names[0] == "RunStarted"
-    assert heard.names[-1] == "RunEnded"
-    (started,), (ended,) = heard.of(RunStarted), heard.of(RunEnded)
+    assert recorder.names[0] == "RunStarted"
+    assert recorder.names[-1] == "RunEnded"
+    (started,), (ended,) = recorder.of(RunStarted), recorder.of(RunEnded)
     assert (started.function_name, started.concurrency, started.ordered) == ("echo", 2, True)
     assert ended.run is started
     assert (ended.statistics.succeeded, ended.statistics.failed) == (2, 1)
-    heard.check()
+    recorder.check()
 
 
 async def test_a_run_is_sampled_by_its_outcomes_at_most_once_a_second(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     clock = InstantClock()
 
@@ -330,36 +338,39 @@ async def test_a_run_is_sampled_by_its_outcomes_at_most_once_a_second(
 
     fake.function("work", third_of_a_second)
     async with (
-        opened(fake, heard, clock=clock) as invoker,
+        opened(fake, recorder, clock=clock) as invoker,
         invoker.map("work", range(9), concurrency=1) as run,
     ):
         async for _ in run:
             pass
-    elapsed = [event.elapsed for event in heard.of(RunSample)]
-    # Two at least; on a busy machine real time adds to that of the clock.
+    elapsed = [event.elapsed for event in recorder.of(RunSample)]
+    # At least two; on a busy machine real time adds to the clock's.
     assert 2 <= len(elapsed) < 9
     assert all(later - earlier >= 1 for earlier, later in zip([0, *elapsed], elapsed, strict=False))
-    seen = [event.statistics.succeeded for event in heard.of(RunSample)]
+    seen = [event.statistics.succeeded for event in recorder.of(RunSample)]
     assert seen == sorted(set(seen))
 
 
 async def test_a_run_that_is_left_early_ends_after_its_executions(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
-    async with opened(fake, heard) as invoker, invoker.map("slow", range(3), concurrency=3):
+    async with opened(fake, recorder) as invoker, invoker.map("slow", range(3), concurrency=3):
         await wait_all_tasks_blocked()
-    assert heard.names[-1] == "RunEnded"
-    assert Counter(heard.names)["ExecutionEnded"] == 3
-    heard.check()
+    assert recorder.names[-1] == "RunEnded"
+    assert Counter(recorder.names)["ExecutionEnded"] == 3
+    recorder.check()
 
 
 class BrokenError(Exception):
-    """What a hook raises."""
+    """An error raised by a hook."""
 
 
 @pytest.mark.parametrize("transport_fault", [False, True])
 async def test_a_hook_that_raises_is_logged_once_and_changes_nothing(
-    fake: FakeLambda, heard: Heard, caplog: pytest.LogCaptureFixture, transport_fault: bool
+    fake: FakeLambda,
+    recorder: EventRecorder,
+    caplog: pytest.LogCaptureFixture,
+    transport_fault: bool,
 ) -> None:
     def broken(event: object) -> None:
         raise BrokenError("attacked-payload")
@@ -370,14 +381,14 @@ async def test_a_hook_that_raises_is_logged_once_and_changes_nothing(
     if transport_fault:
         fake.fault(throttle(RESERVED), count=1)
     caplog.set_level(logging.DEBUG, "asyncinvoke")
-    async with opened(fake, broken, broken_too, heard) as invoker:
+    async with opened(fake, broken, broken_too, recorder) as invoker:
         assert (await invoker.invoke("echo", 1)).json() == 1
         async with invoker.map("echo", [1, 2]) as run:
             assert [outcome.ok async for outcome in run] == [True, True]
         async with invoker.stream("chunks") as stream:
             assert [chunk async for chunk in stream] == [b"one", b"two"]
         assert invoker.statistics().in_flight == 0
-    heard.check()
+    recorder.check()
     said = [record for record in caplog.records if "a hook raised" in record.message]
     assert [record.levelname for record in said] == ["ERROR"] * 2
     assert "broken, BrokenError at " in said[0].message
@@ -386,13 +397,13 @@ async def test_a_hook_that_raises_is_logged_once_and_changes_nothing(
 
 @pytest.mark.parametrize("others", [0, 1])
 async def test_a_hook_whose_answer_would_have_to_be_awaited_is_named_once(
-    fake: FakeLambda, heard: Heard, caplog: pytest.LogCaptureFixture, others: int
+    fake: FakeLambda, recorder: EventRecorder, caplog: pytest.LogCaptureFixture, others: int
 ) -> None:
-    hooks: list[Callable[[Event], object]] = [lambda event: waiting(event), *[heard] * others]
+    hooks: list[Callable[[Event], object]] = [lambda event: waiting(event), *[recorder] * others]
     async with opened(fake, *hooks) as invoker:
         assert (await invoker.invoke("echo", 1)).json() == 1
         assert (await invoker.invoke("echo", 1)).json() == 1
-    gc.collect()  # where Python would say of a coroutine that nobody awaited it, an error here
+    gc.collect()  # Python would warn that a coroutine was never awaited, an error here
     (said,) = [record for record in caplog.records if "a hook gave a coroutine" in record.message]
     assert said.levelname == "ERROR"
     assert "<lambda>" in said.message
@@ -418,8 +429,8 @@ async def test_what_else_a_hook_returns_is_of_no_matter_unless_it_can_be_awaited
     assert "later" in said.message
 
 
-class Odd(BaseException):
-    """Neither an Exception nor a cancellation."""
+class UnusualError(BaseException):
+    """An error that is neither an `Exception` nor a cancellation."""
 
 
 async def streamed(invoker: Invoker) -> None:
@@ -434,38 +445,40 @@ KINDS = [ExecutionStarted, AttemptStarted, AttemptEnded, ExecutionEnded, LimitCh
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", ["invoke", "stream"])
 async def test_what_goes_through_a_hook_keeps_no_permit_and_the_end_is_told(
-    fake: FakeLambda, heard: Heard, kind: type[Any], way: str
+    fake: FakeLambda, recorder: EventRecorder, kind: type[Any], way: str
 ) -> None:
     def odd(event: object) -> None:
         if isinstance(event, kind):
-            raise Odd
+            raise UnusualError
 
     ways = {"invoke": lambda invoker: invoker.invoke("echo", 1), "stream": streamed}
     fake.fault(throttle(RESERVED), count=1)
-    async with opened(fake, heard, odd) as invoker:
-        with pytest.raises(Odd):
+    async with opened(fake, recorder, odd) as invoker:
+        with pytest.raises(UnusualError):
             await ways[way](invoker)
         statistics = invoker.statistics()
         await invoker.drain()
     assert (statistics.in_flight, statistics.waiting) == (0, 0)
-    assert len(heard.of(ExecutionEnded)) == 1
+    assert len(recorder.of(ExecutionEnded)) == 1
 
 
 async def test_what_the_callers_own_policy_raises_ends_without_a_result(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     def broken(state: Any) -> float:
         raise BrokenError
 
     policy = RetryPolicy(throttled=Backoff(wait=broken, stop=stop_after_attempt(2)))
     fake.fault(throttle(RESERVED), count=1)
-    async with opened(fake, heard, retry=policy) as invoker:
+    async with opened(fake, recorder, retry=policy) as invoker:
         with pytest.raises(BrokenError):
             await invoker.invoke("echo")
-    assert heard.of(ExecutionEnded)[0].result is None
+    assert recorder.of(ExecutionEnded)[0].result is None
 
 
-async def test_the_wait_for_a_permit_is_in_the_event(fake: FakeLambda, heard: Heard) -> None:
+async def test_the_wait_for_a_permit_is_in_the_event(
+    fake: FakeLambda, recorder: EventRecorder
+) -> None:
     clock = InstantClock()
 
     async def work(event: Any, _: Any) -> None:
@@ -473,15 +486,15 @@ async def test_the_wait_for_a_permit_is_in_the_event(fake: FakeLambda, heard: He
 
     fake.function("work", work)
     async with (
-        opened(fake, heard, clock=clock, limit=FixedLimit(1)) as invoker,
+        opened(fake, recorder, clock=clock, limit=FixedLimit(1)) as invoker,
         anyio.create_task_group() as group,
     ):
         group.start_soon(invoker.invoke, "work")
         group.start_soon(invoker.invoke, "work")
-    waited = sorted(event.waited for event in heard.of(AttemptStarted))
+    waited = sorted(event.waited for event in recorder.of(AttemptStarted))
     assert waited[0] == 0
     assert waited[1] >= 2
-    assert {event.attempt.waited for event in heard.of(AttemptEnded)} == set(waited)
+    assert {event.attempt.waited for event in recorder.of(AttemptEnded)} == set(waited)
 
 
 def test_events_are_frozen_and_slotted() -> None:
@@ -608,7 +621,7 @@ async def test_functions_without_end_are_counted_together(fake: FakeLambda) -> N
 async def test_statistics_may_be_asked_for_in_another_thread(
     fake: FakeLambda, anyio_backend: str
 ) -> None:
-    """Exporters of metrics do so; functions come and are forgotten meanwhile."""
+    """Metric exporters do so; functions are added and forgotten meanwhile."""
     failed: list[BaseException] = []
     asked = 0
     is_over = threading.Event()
@@ -619,7 +632,7 @@ async def test_statistics_may_be_asked_for_in_another_thread(
             while not is_over.is_set():
                 assert invoker.statistics().limit == 1000
                 asked += 1
-        except BaseException as error:  # it is looked at below
+        except BaseException as error:  # it is checked below
             failed.append(error)
 
     async with opened(fake) as invoker:
@@ -642,9 +655,9 @@ async def test_statistics_may_be_asked_for_in_another_thread(
 
 
 async def test_the_tolerance_of_a_map_can_be_changed_while_somebody_listens(
-    fake: FakeLambda, heard: Heard
+    fake: FakeLambda, recorder: EventRecorder
 ) -> None:
-    async with opened(fake, heard) as invoker:
+    async with opened(fake, recorder) as invoker:
         async with invoker.map("broken", range(50), concurrency=1) as run:
             assert not (await anext(run)).ok
             run.set_tolerance(1)
@@ -652,11 +665,11 @@ async def test_the_tolerance_of_a_map_can_be_changed_while_somebody_listens(
                 async for _ in run:
                     pass
         assert invoker.statistics().attempts < 50
-    heard.check()
+    recorder.check()
 
 
 class BrokenInstrument(Instrument):
-    """One whose library fails whenever an invoker comes or goes."""
+    """An instrument that raises whenever an invoker opens or closes."""
 
     def opened(self, statistics: Callable[[], InvokerStatistics]) -> None:
         raise BrokenError("attacked-opening")

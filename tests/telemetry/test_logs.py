@@ -1,4 +1,4 @@
-"""What the log is told: what was tried again and what was given up, and nothing of what goes well."""
+"""What is logged: retries and final failures, and nothing about calls that succeed."""
 
 import io
 import json
@@ -41,8 +41,8 @@ def fake() -> FakeLambda:
     return FakeLambda({"f": lambda event, _: event, "broken": broken, "chunks": chunks})
 
 
-class Kept(logging.Handler):
-    """Keeps the records of our logger."""
+class RecordCollector(logging.Handler):
+    """Collects the records of this library's logger."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Kept(logging.Handler):
 
 @pytest.fixture
 def records() -> Iterator[list[logging.LogRecord]]:
-    kept, logger = Kept(), logging.getLogger("asyncinvoke")
+    kept, logger = RecordCollector(), logging.getLogger("asyncinvoke")
     logger.addHandler(kept)
     logger.setLevel(logging.DEBUG)
     yield kept.records
@@ -67,7 +67,7 @@ def opened(fake: FakeLambda) -> Invoker:
 
 
 def said(record: logging.LogRecord) -> dict[str, Any]:
-    """What a record has besides what every record has."""
+    """Return the attributes of a record that not every record has."""
     return {name: value for name, value in vars(record).items() if "." in name}
 
 
@@ -188,7 +188,7 @@ async def test_a_limit_that_was_lowered_often_is_one_line_a_minute_with_the_coun
 async def test_pauses_that_come_and_go_are_one_line_a_minute(
     fake: FakeLambda, records: list[logging.LogRecord]
 ) -> None:
-    """Each is of a second at least, and is over after a few successes."""
+    """Each pause lasts at least a second, and is over after a few successes."""
     clock = InstantClock()
     began = clock.monotonic()
     async with Invoker(transport=fake, clock=clock, retry=TWICE) as invoker:
@@ -204,7 +204,7 @@ async def test_pauses_that_come_and_go_are_one_line_a_minute(
 
 @pytest.fixture
 def written() -> Iterator[tuple[logging.Handler, io.StringIO]]:
-    """A handler of the asyncinvoke logger, and what it has written."""
+    """A handler of the asyncinvoke logger, and its output."""
     stream = io.StringIO()
     handler, logger = logging.StreamHandler(stream), logging.getLogger("asyncinvoke")
     logger.addHandler(handler)

@@ -51,7 +51,7 @@ FUNCTIONS = Path(__file__).parents[1] / "independent"
 
 
 class Backend:
-    """What a program exports to, kept in memory."""
+    """An in-memory backend for exported spans and metrics."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -163,10 +163,10 @@ async def test_several_attempts_are_children_that_lie_within_the_call(backend: B
     assert said["http.response.status_code"] == 429
     assert (second.attributes or {})["http.request.resend_count"] == 1
     assert second.status.status_code is StatusCode.UNSET
-    # What was retried is no error of the call.
+    # A failed attempt that was retried is no error of the call.
     assert call.status.status_code is StatusCode.UNSET
     assert (call.attributes or {})["asyncinvoke.attempts"] == 2
-    # The clock of the span and that of the attempts are the same one, read at two places.
+    # Spans and attempts use the same clock, read at two places.
     assert first.end_time is not None
     assert second.start_time is not None
     assert first.end_time <= second.start_time + 1_000_000
@@ -258,7 +258,7 @@ async def test_the_span_of_a_stream_lasts_to_its_last_chunk_and_the_block_has_it
         with backend.tracer.start_as_current_span("a request") as request:
             current = context.get_current()
             async with invoker.stream("f") as stream:
-                # Its own spans are of the request, and other clients are traced.
+                # Spans of the HTTP request belong to the call, and other clients are traced.
                 assert trace.get_current_span() is request
                 assert context.get_current() is current
                 assert trace_header.get() is None
@@ -360,7 +360,7 @@ async def test_error_types_without_end_are_one_series(backend: Backend) -> None:
         point.attributes["error.type"]: point.count
         for point in backend.points("asyncinvoke.execution.duration")
     }
-    # One of 256 is what each attempt failed with.
+    # One of the 256 is the failure of each attempt.
     assert errors == {**dict.fromkeys(names[:255], 2), "_OTHER": 2 * (300 - 255)}
 
 
@@ -387,7 +387,7 @@ async def test_counts_and_levels_are_those_of_all_invokers_and_never_go_back(
 
 
 async def test_hooks_of_one_provider_are_counted_together(backend: Backend) -> None:
-    """An SDK calls back the first of several instruments of one name alone."""
+    """An SDK only calls the first of several instruments of the same name."""
     fake = FakeLambda({"f": lambda event, _: event})
     for number in (1, 2, 3):
         backend.hook = OpenTelemetry(tracer_provider=backend.tracers, meter_provider=backend.meters)
@@ -429,7 +429,7 @@ print(points["asyncinvoke.attempts"].value, points["asyncinvoke.execution.durati
 provider.shutdown()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # What was called before there was an SDK is in the counts, and in no histogram.
+    # Calls made before there was an SDK are in the counts, but in no histogram.
     assert (done.stdout, done.stderr) == ("4 2\n", "")
 
 
@@ -515,11 +515,11 @@ async def test_an_sdk_that_is_set_up_later_is_found_within_a_second(
 
 
 class BrokenError(Exception):
-    """What a span processor raises."""
+    """An error raised by a span processor."""
 
 
 class BrokenProcessor(SpanProcessor):
-    """One that fails with each span, at its start or its end."""
+    """A span processor that fails at the start or the end of each span."""
 
     def __init__(self, at: str) -> None:
         self._at = at
@@ -569,7 +569,7 @@ LINEAGE = "Lineage=1:f00d:0"
 async def test_the_trace_keeps_what_is_beside_the_span_in_the_one_that_it_replaces(
     backend: Backend, replaced: str, kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """AWS counts in `Lineage` which functions invoke each other, and stops a loop of them."""
+    """In `Lineage`, AWS counts which functions invoke each other, and stops loops."""
     fake = FakeLambda({"f": lambda event, _: trace_header.get()})
 
     async def sent() -> object:
@@ -590,7 +590,7 @@ async def test_the_trace_keeps_what_is_beside_the_span_in_the_one_that_it_replac
 def test_a_call_that_ends_in_another_context_leaves_its_own_alone(
     backend: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As where an event loop is gone, and the garbage collector ends what it has left."""
+    """As when an event loop is gone, and the garbage collector closes its coroutines."""
     hook = backend.hook
     event = ExecutionStarted(
         target=Target(name="f"),

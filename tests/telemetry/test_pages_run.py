@@ -12,7 +12,7 @@ PAGES = [ROOT / "docs" / f"{name}.md" for name in ("telemetry", "typing", "recip
 
 
 def test_every_example_of_the_pages_runs() -> None:
-    # All in one process, for to start one takes as long as all examples.
+    # All in one process, because starting one takes as long as all examples.
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.telemetry.run_page", *PAGES],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The service of the examples: the status of each failure, its page, and its pictures."""
+"""The service of the examples: the status code of each failure, its page, and its pictures."""
 
 import importlib.util
 import subprocess
@@ -45,7 +45,7 @@ async def app(local: LocalLambda, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # FastAPI looks the annotations of the handlers up there.
+    # FastAPI looks up the annotations of the handlers there.
     monkeypatch.setitem(sys.modules, "service_app", module)
     spec.loader.exec_module(module)
     with no_waits():

@@ -1,4 +1,4 @@
-"""The sums of the statistics, the events, the metrics and the endpoint agree, whatever happens."""
+"""The totals of statistics, events, metrics and endpoint agree, whatever happens."""
 
 import contextlib
 from collections import Counter
@@ -45,7 +45,7 @@ THROTTLES = {name for name in STEPS if "throttle" in name}
 
 
 class ObservedInvoker:
-    """A fake with functions of each kind, and an invoker on it; and the ways to call them."""
+    """A fake with functions of each kind, an invoker on it, and ways to call them."""
 
     def __init__(self) -> None:
         self.fake = FakeLambda({"f": echo, "chunks": chunks, "hang": self._hang})
@@ -189,7 +189,7 @@ def check(observed: ObservedInvoker, played: Counter[str]) -> None:
     assert sum(found.executions.values()) == found.calls
     assert observed.counted[ExecutionStarted.__name__] == observed.counted[ExecutionEnded.__name__]
     assert found.calls == observed.counted[ExecutionStarted.__name__]
-    # Each execution gets to its first attempt here, for no limit is reached.
+    # Each execution reaches its first attempt here, because no limit is reached.
     assert found.retries == found.attempts - found.calls
     by_outcome = Counter[Any]()
     for function in found.functions:

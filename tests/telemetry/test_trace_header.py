@@ -1,4 +1,4 @@
-"""The trace header: what each attempt sends of it, on which way, and what it may be."""
+"""The trace header: the value that each attempt sends, on every transport, and which are valid."""
 
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ async def test_tasks_keep_their_traces_apart(transport: str) -> None:
 
 
 class OwnHttpx(HttpxSession):  # type: ignore[misc]  # botocore has no types
-    """A class of the caller's own, so that requests go through its `send`."""
+    """A custom session class, so that requests go through its `send`."""
 
 
 class OwnAiohttp(AIOHTTPSession):  # type: ignore[misc]

@@ -73,14 +73,14 @@ OWN_WORDS = {
 }
 
 
-def heard(vector: Vector) -> str:
+def expected_message(vector: Vector) -> str:
     """Return the text that the error has: on one line, and no more than 300 characters of it."""
     text = " ".join(vector.message.split())
     return OWN_WORDS.get(vector.code or "") or (f"{text[:300]}..." if len(text) > 300 else text)
 
 
 @contextlib.contextmanager
-def noted(name: str) -> Iterator[None]:
+def named_on_failure(name: str) -> Iterator[None]:
     """Say which vector failed. One invoker hears them all, since opening one takes its time."""
     try:
         yield
@@ -120,7 +120,7 @@ async def test_a_recorded_success_is_a_response(wire: Wire) -> None:
         wire.endpoint.script("f", played(vector))
         sent = vector.call.headers if vector.call else {}
         invocation_type: Any = sent.get("X-Amz-Invocation-Type", "RequestResponse")
-        with noted(vector.name):
+        with named_on_failure(vector.name):
             response = await wire.invoker.invoke("f", invocation_type=invocation_type)
             assert response.status_code == vector.status
             assert response.payload == filled(vector.body).encode()
@@ -135,13 +135,13 @@ async def test_a_recorded_refusal_is_an_error_of_its_kind(wire: Wire, streams: b
         # A function of its own, since a budget of retries is a function's.
         name = f"f{number}"
         wire.endpoint.script(name, *[played(vector)] * ATTEMPTS)
-        with noted(vector.name):
+        with named_on_failure(vector.name):
             with pytest.raises(InvocationError) as raised:
                 await begin(wire.invoker, name, streams=streams)
             assert vector.means
             check(raised.value, vector.means)
             assert (raised.value.status_code, raised.value.code) == (vector.status, vector.code)
-            assert raised.value.message == heard(vector)
+            assert raised.value.message == expected_message(vector)
             assert raised.value.request_id == REQUEST_ID
             assert len(raised.value.attempts) == wire.endpoint.deliveries(name)
 
@@ -157,7 +157,7 @@ async def test_a_recorded_answer_of_a_function_is_read_as_a_whole(wire: Wire) ->
     for number, vector in enumerate(FUNCTIONS):
         name = f"f{number}"
         wire.endpoint.script(name, played(vector))
-        with noted(vector.name):
+        with named_on_failure(vector.name):
             response = await answer_of(vector, wire.invoker, name)
             assert response.payload == filled(vector.body).encode()
             assert response.log_result == (vector.log and filled(vector.log))
@@ -191,7 +191,7 @@ async def test_a_stream_ends_as_its_last_frame_says(wire: Wire) -> None:
         ]
         headers = {"x-amzn-RequestId": REQUEST_ID}
         wire.endpoint.script("f", Streamed(frames=tuple(frames), headers=headers))
-        with noted(vector.name):
+        with named_on_failure(vector.name):
             assert await chunks_of(vector, wire.invoker) == [
                 filled(payload).encode()
                 for headers, payload in vector.frames

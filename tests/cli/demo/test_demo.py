@@ -20,7 +20,7 @@ from asyncinvoke.cli.demo import chart, story
 from asyncinvoke.cli.demo.library import add_up, find_modules
 from asyncinvoke.cli.demo.measure import measure
 from tests.cli.processes import COMMAND
-from tests.doubles.forked import FORKER, Ended, Lines
+from tests.doubles.forked import FORKER, Ended, LineReader
 
 
 @pytest.mark.anyio
@@ -64,7 +64,7 @@ async def demo(*arguments: str, **environment: str) -> Ended:
         async with await FORKER.start(
             *("-m", "asyncinvoke", "demo", *arguments), stdin=stdin, env=environment
         ) as process:
-            out, err = Lines(process.stdout), Lines(process.stderr)
+            out, err = LineReader(process.stdout), LineReader(process.stderr)
             said = [await out.all(), await err.all()]
             return Ended(await process.wait(), *said)
     finally:

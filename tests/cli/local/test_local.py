@@ -20,7 +20,7 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.local import console, settings
 from asyncinvoke.cli.local.handlers import check_handler
 from asyncinvoke.local import EventProgress
-from tests.cli.processes import Lines, Run, started
+from tests.cli.processes import LineReader, Run, started
 from tests.doubles.sockets import SIGNATURE
 
 pytestmark = [
@@ -70,7 +70,7 @@ async def test_it_serves_until_a_signal_and_then_sums_up(
         *("--port", "0", "--reserved", "small=0", "--env", "COLOR=blue"),
         cwd=handlers,
     ) as process:
-        err = Lines(process.stderr)
+        err = LineReader(process.stderr)
         greeting = re.fullmatch(
             r"Serving resize, small, conditional at (http://127\.0\.0\.1:\d+)", await err.next()
         )
@@ -97,7 +97,7 @@ async def test_it_serves_until_a_signal_and_then_sums_up(
 
 async def test_without_functions_it_waits_for_those_that_are_created(handlers: Path) -> None:
     async with started("local", "--port", "0", "--host", "::1", cwd=handlers) as process:
-        err = Lines(process.stderr)
+        err = LineReader(process.stderr)
         greeting = re.fullmatch(
             r"Serving no functions yet at (http://\[::1\]:\d+)", await err.next()
         )
@@ -133,7 +133,7 @@ async def test_told_twice_it_listens_elsewhere_and_says_so_loudly(handlers: Path
         *("local", "handlers.py:resize", "--port", "0", "--host", "0.0.0.0", "--allow-remote"),
         cwd=handlers,
     ) as process:
-        err = Lines(process.stderr)
+        err = LineReader(process.stderr)
         url = (await err.next()).split()[-1]
         assert url.startswith("http://127.0.0.1:")
         assert await err.next() == (
@@ -154,7 +154,7 @@ async def test_it_prints_one_line_for_each_invocation(handlers: Path) -> None:
         *("--reserved", "none=0", "--port", "0"),
         cwd=handlers,
     ) as process:
-        err = Lines(process.stderr)
+        err = LineReader(process.stderr)
         url = (await err.next()).split()[-1]
         for name, payload in (("fail", 1), ("fail", 0), ("odd", 1), ("none", 1)):
             await anyio.to_thread.run_sync(call, url, name, payload)
@@ -196,7 +196,7 @@ async def test_it_is_set_by_options_and_a_file_and_shows_events(handlers: Path) 
         *("--event-retry-delay", "0,0", "--set", "f:memory=512", "--fault", "throttle,count=1"),
         cwd=handlers,
     ) as process:
-        err = Lines(process.stderr)
+        err = LineReader(process.stderr)
         url = (await err.next()).split()[-1]
         assert (await anyio.to_thread.run_sync(call, url, "f", 1))[0] == 429
         arn = "arn:aws:lambda:eu-west-1:000000000007:function:"
@@ -223,7 +223,7 @@ async def test_it_runs_what_a_changed_file_says_and_is_quiet_on_demand(handlers:
     async with started(
         "local", "handlers.py:tell", "--port", "0", "--quiet", cwd=handlers
     ) as process:
-        err = Lines(process.stderr)
+        err = LineReader(process.stderr)
         url = (await err.next()).split()[-1]
         assert await anyio.to_thread.run_sync(call, url, "tell", 1) == (200, b'"old"')
         (handlers / "handlers.py").write_text("def tell(event, context): return 'changed'")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 SPEC = ItemSpec(None, None, is_json=False)
 
 
-class Lines(ItemSource):
+class EndlessLines(ItemSource):
     """An endless input, which counts what was read of it."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Clock:
 
 
 async def test_no_line_beyond_the_head_is_read_and_the_input_is_closed() -> None:
-    lines = Lines()
+    lines = EndlessLines()
     paced = Paced(lines, head=3)
     assert [line.line async for line in paced.items()] == [1, 2, 3]
     assert (lines.given, lines.is_closed) == (3, True)
@@ -55,7 +55,7 @@ async def test_no_line_beyond_the_head_is_read_and_the_input_is_closed() -> None
 
 async def test_each_line_has_its_moment_and_what_was_not_asked_for_is_not_made_up_for() -> None:
     clock = Clock()
-    paced = Paced(Lines(), head=7, rate=4, now=lambda: clock.now, sleep=clock.sleep)
+    paced = Paced(EndlessLines(), head=7, rate=4, now=lambda: clock.now, sleep=clock.sleep)
     moments = []
     async for line in paced.items():
         moments.append(clock.now)
@@ -65,7 +65,7 @@ async def test_each_line_has_its_moment_and_what_was_not_asked_for_is_not_made_u
 
 
 async def test_without_either_it_is_the_input_itself() -> None:
-    paced = Paced(Lines())
+    paced = Paced(EndlessLines())
     async for line in paced.items():
         if line.line == 50:
             break

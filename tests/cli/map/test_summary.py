@@ -55,7 +55,7 @@ def lost() -> TransportError:
     )
 
 
-def tallied(*outcomes: Outcome) -> OutcomeCounts:
+def failures_of(*outcomes: Outcome) -> OutcomeCounts:
     tally = OutcomeCounts()
     for each in outcomes:
         tally.add(each, each.index + 1)
@@ -69,7 +69,7 @@ def counts(tally: OutcomeCounts, elapsed: float = 2.0) -> Counts:
 
 
 def test_failures_are_grouped_by_what_went_wrong_with_an_example_each() -> None:
-    tally = tallied(
+    tally = failures_of(
         outcome(1),
         outcome(2, function_error("KeyError", "'width'\nand \x1b[31mmore")),
         outcome(3, refused("ExpiredTokenException")),
@@ -92,7 +92,7 @@ def test_failures_are_grouped_by_what_went_wrong_with_an_example_each() -> None:
 
 def test_of_many_groups_the_largest_are_shown_and_the_rest_is_counted() -> None:
     outcomes = [outcome(n, function_error(f"E{n % 2000}")) for n in range(1, 3001)]
-    tally = tallied(*outcomes)
+    tally = failures_of(*outcomes)
     said = summary.as_text(counts(tally), tally, None)
     assert len(said) == 1 + summary.SHOWN + 1
     numbers = [int(line.split()[0].replace(",", "")) for line in said[1:]]
@@ -101,18 +101,18 @@ def test_of_many_groups_the_largest_are_shown_and_the_rest_is_counted() -> None:
 
 
 def test_an_event_is_accepted_and_no_more() -> None:
-    tally = tallied(outcome(1), outcome(2))
+    tally = failures_of(outcome(1), outcome(2))
     (said,) = summary.as_text(counts(tally), tally, None, verb="accepted")
     assert "2 accepted, 0 failed" in said
 
 
 def test_only_what_nobody_knows_is_in_doubt() -> None:
-    assert tallied(outcome(1, function_error("E")), outcome(2, refused("R"))).in_doubt == 0
-    assert tallied(outcome(1, lost())).in_doubt == 1
+    assert failures_of(outcome(1, function_error("E")), outcome(2, refused("R"))).in_doubt == 0
+    assert failures_of(outcome(1, lost())).in_doubt == 1
 
 
 def test_failures_that_may_have_run_are_said_unless_a_journal_has_them() -> None:
-    tally = tallied(outcome(1), outcome(2, lost()), outcome(3, function_error("E")))
+    tally = failures_of(outcome(1), outcome(2, lost()), outcome(3, function_error("E")))
     said = summary.as_text(counts(tally), tally, None)
     assert said[-1] == (
         "1 of the failed may have run: check before you run them again "
@@ -122,7 +122,7 @@ def test_failures_that_may_have_run_are_said_unless_a_journal_has_them() -> None
 
 
 def left(**numbers: Any) -> str:
-    tally = tallied()
+    tally = failures_of()
     given: dict[str, Any] = {"without_outcome": 0, "may_have_run": 0, "last_line": 0, **numbers}
     return summary.as_text(counts(tally), tally, Remaining(**given))[-1]
 
@@ -140,7 +140,7 @@ def test_what_is_left_is_said_without_numbers_that_say_nothing() -> None:
 
 
 def test_the_last_line_of_json_says_the_same() -> None:
-    tally = tallied(outcome(1), outcome(2, lost()), outcome(3, function_error("E")))
+    tally = failures_of(outcome(1), outcome(2, lost()), outcome(3, function_error("E")))
     last = summary.as_json(as_json(counts(tally)), tally, None)
     assert json.loads(json.dumps(last)) == last
     assert last["may_have_run"] == 1

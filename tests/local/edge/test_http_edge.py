@@ -160,8 +160,8 @@ async def test_calls_that_come_in_one_write_are_answered_in_their_order(
     ]
     answers = await send(b"".join(calls), len(calls))
     assert [answer.status for answer in answers] == [200, 200, 200, 200, 404] * 2
-    heard = [said(answer) for answer in answers if answer.status == 200]
-    assert heard == [b"0", b"1", b"2", b"3", b"5", b"6", b"7", b"8"]
+    answered = [said(answer) for answer in answers if answer.status == 200]
+    assert answered == [b"0", b"1", b"2", b"3", b"5", b"6", b"7", b"8"]
     assert local.statistics().invocations == len(calls)
 
 
