@@ -1,4 +1,4 @@
-"""The commands of the command line, one by one."""
+"""Lists the commands of the command line."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import click
 
 
 def all_commands(command: click.Command) -> Iterator[click.Command]:
-    """Give a command, and every one below it."""
+    """Yield a command and all its subcommands."""
     yield command
     if isinstance(command, click.Group):
         context = click.Context(command)

@@ -1,4 +1,4 @@
-"""An endpoint in the test's own loop, and commands to run against it."""
+"""An endpoint in the test's event loop, and commands to run against it."""
 
 import os
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from .processes import Ended, Run
 
 @pytest.fixture
 def anyio_backend() -> str:
-    # The processes run on a loop of their own; the test's loop makes no difference.
+    # The processes run their own event loops; the test's loop makes no difference.
     return "asyncio"
 
 

@@ -1,7 +1,7 @@
-"""The command line as users run it: processes.
+"""Runs the command line as users do, in processes.
 
-`COMMAND` is what users start. Most tests take a fork instead (`tests/doubles/forked.py`); those of how a
-process starts, of terminals and of shells start that.
+`COMMAND` is what users start. Most tests fork instead (`tests/doubles/forked.py`); tests of process
+start, terminals and shells use `COMMAND`.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ async def started(
     stderr: int = PIPE,
     cwd: Path | None = None,
 ) -> AsyncIterator[Process]:
-    """A command under way; killed if the block leaves it running."""
+    """Start a command; it is killed if it still runs at the end of the block."""
     async with await FORKER.start(
         *("-m", "asyncinvoke", *arguments),
         stdin=stdin,

@@ -1,4 +1,4 @@
-"""`asyncinvoke map --batch`: lines that travel together, and one outcome for each."""
+"""`asyncinvoke map --batch`: lines are sent in batches, with one outcome for each."""
 
 import json
 from pathlib import Path

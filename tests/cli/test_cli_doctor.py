@@ -58,7 +58,7 @@ def test_a_terminal_gets_colours_unless_it_is_told_not_to(
     command = [sys.executable, "-m", "asyncinvoke", "doctor", "-u", "http://127.0.0.1:1"]
     inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     try:
-        # What it writes is far less than a terminal holds.
+        # Its output is far smaller than a terminal's buffer.
         subprocess.run(command, stdout=stdout, env=inherited | environment, timeout=60)
         shown = os.read(terminal, 65_536)
     finally:

@@ -1,4 +1,4 @@
-"""What the README and its page say of the command line, held against the command line."""
+"""The README and the page on the command line match the command line."""
 
 import re
 from pathlib import Path

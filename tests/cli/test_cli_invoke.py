@@ -161,7 +161,7 @@ async def test_an_interrupt_says_that_the_answer_was_not_written_whole(
 ) -> None:
     endpoint.function("much", lambda event, context: "x" * 1_000_000)
     async with started("invoke", "much", "--endpoint-url", endpoint.url) as process:
-        # More than a pipe takes, and nobody reads on.
+        # More than a pipe holds, and no one reads it.
         assert process.stdout is not None
         await process.stdout.receive(1)
         process.send_signal(signal.SIGINT)
@@ -174,7 +174,8 @@ async def test_an_interrupt_says_that_the_answer_was_not_written_whole(
 
 
 async def test_an_interrupt_says_that_the_function_has_not_run_while_it_connects() -> None:
-    # A server that accepts and never shakes hands: nothing of the request can have left.
+    # A server that accepts and never completes a handshake, so no part of the request can have been
+    # sent.
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
         came = anyio.Event()
@@ -211,7 +212,7 @@ async def test_credentials_that_never_come_are_waited_for_no_longer_than_the_tim
 
 
 class Recorder(BaseHTTPRequestHandler):
-    """Answers like Lambda and keeps what it was sent: a server that shares no code with ours."""
+    """An independent server that answers like Lambda and records requests."""
 
     seen: list[tuple[str, dict[str, str], bytes]]
 

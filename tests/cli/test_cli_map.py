@@ -1,4 +1,4 @@
-"""`asyncinvoke map` as a process: good input, bad input, and a run that ends before its end."""
+"""`asyncinvoke map` as a process: valid input, invalid input, and runs that end early."""
 
 import json
 import os
@@ -283,7 +283,7 @@ async def test_an_interrupt_ends_the_wait_for_a_reader_of_a_named_pipe(
 
 
 async def until_it_waits_for_signals(pid: int) -> None:
-    """Wait until a process handles SIGINT itself, as Linux tells it."""
+    """Wait until a process handles SIGINT itself, as /proc shows."""
     while True:
         status = Path(f"/proc/{pid}/status").read_text()
         caught = int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""`asyncinvoke map` with the options that try it out, hold it back and repeat what failed."""
+"""`asyncinvoke map` with the options for trials, limits and retries."""
 
 import json
 import re

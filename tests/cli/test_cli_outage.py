@@ -1,4 +1,4 @@
-"""An endpoint that cannot be reached when a command begins: what it says, and how it is stopped."""
+"""A command whose endpoint cannot be reached: its messages, and how it is stopped."""
 
 import re
 import signal

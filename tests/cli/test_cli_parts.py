@@ -1,4 +1,4 @@
-"""The parts of the command line that need no process."""
+"""The parts of the command line that can be tested without a process."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`asyncinvoke map --shard` and `runs merge`: each machine its part, and one run in the end."""
+"""`asyncinvoke map --shard` and `runs merge`: each machine runs a part, and parts become one run."""
 
 import json
 from pathlib import Path

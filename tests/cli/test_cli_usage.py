@@ -1,4 +1,4 @@
-"""The command line before it does anything: help, version, wrong usage, missing extras."""
+"""The command line before any work: help, version, wrong usage, missing extras."""
 
 import subprocess
 import sys

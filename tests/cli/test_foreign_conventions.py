@@ -1,4 +1,4 @@
-"""What is written out of habit from other command lines is answered with what to write here."""
+"""Options and payloads in the style of other commands: the error says what to write instead."""
 
 import base64
 import json

@@ -1,6 +1,6 @@
-"""What a closed terminal, or a lost SSH connection, does to a run: it is drained, as by SIGTERM.
+"""A run whose terminal is closed, or whose SSH connection is lost, is drained, as by SIGTERM.
 
-And what Ctrl-C on a terminal shows.
+Also tests the output of Ctrl-C on a terminal.
 """
 
 import os
@@ -30,7 +30,7 @@ ON_A_TERMINAL = (
 
 
 class BlockedFunction:
-    """A function whose calls the test lets go."""
+    """A function whose calls block until the test releases them."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -96,7 +96,7 @@ async def test_a_run_whose_terminal_is_closed_lets_what_is_in_flight_end(
             os.close(ours)
         if (
             is_controlling
-        ):  # the shell says it, too, and that is no request to abandon calls in flight
+        ):  # the shell sends it, too, and it is no request to abandon calls in flight
             process.send_signal(signal.SIGHUP)
         function.go.set()
         with anyio.fail_after(60):

@@ -1,4 +1,4 @@
-"""Other interpreters that the command starts import what this one does."""
+"""Interpreters started by the command import the same modules as this one."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A Ctrl-C that comes when the work is over: it ends the command, and shows no traceback."""
+"""Ctrl-C after the work is done ends the command without a traceback."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ def test_one_while_the_event_loop_closes_changes_nothing() -> None:
     async def pressed_at_the_end() -> AsyncIterator[None]:
         try:
             yield
-        finally:  # the loop ends what is left of generators as it closes
+        finally:  # the loop closes remaining generators
             os.kill(os.getpid(), signal.SIGINT)
             reached.append(True)
 

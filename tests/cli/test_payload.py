@@ -1,4 +1,4 @@
-"""What `asyncinvoke invoke` says of a payload that is not JSON."""
+"""What `asyncinvoke invoke` says about a payload that is not JSON."""
 
 from pathlib import Path
 

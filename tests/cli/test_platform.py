@@ -1,4 +1,4 @@
-"""What the command needs of the machine, and what it says where that is not there."""
+"""What the command requires of the platform, and its messages if that is missing."""
 
 import resource
 import subprocess
@@ -87,7 +87,7 @@ def test_without_awss_runtime_it_is_one_line_and_status_2(tmp_path: Path) -> Non
 
 
 def limited(soft: int, hard: int, program: str) -> str:
-    """What a program prints in a process that may open so many files."""
+    """Return the output of a program in a process with a limit of open files."""
     ended = subprocess.run(
         [
             sys.executable,

@@ -204,7 +204,7 @@ def test_what_processes_leave_behind_is_put_together() -> None:
     assert said.left(processes=2) == Remaining(without_outcome=0, may_have_run=0, last_line=0)
     left = {"without_outcome": 5, "may_have_run": 2, "last_line": 40, "not_written": 1}
     said.add(1, {"in_flight": 0, "left": left})
-    said.add(2, {"in_flight": 3})  # killed before its last message
+    said.add(2, {"in_flight": 3})  # one process was one process was killed before its last message
     together = Remaining(without_outcome=8, may_have_run=5, last_line=None, not_written=1)
     assert said.left(processes=2) == together
     batches = said.left(processes=2, batch=10)
@@ -214,7 +214,7 @@ def test_what_processes_leave_behind_is_put_together() -> None:
     said.add(2, {"in_flight": 0, "left": None, "may_have_run": 1})
     assert said.left(processes=2) is None
     assert said.tally().in_doubt == 3
-    # What one has sent is not denied because another was killed before it read a line.
+    # The requests of one process count even if another was killed before it read a line.
     assert said.left(processes=3) == Remaining(without_outcome=0, may_have_run=0, last_line=None)
 
 
@@ -282,7 +282,7 @@ async def test_processes_import_what_their_parent_does_and_nothing_of_the_curren
             # `-P` as with the installed command: the current directory is not on the path.
             [sys.executable, "-P", "-m", "asyncinvoke", *command],
             cwd=tmp_path,
-            # Settings are passed as bytes, whatever a terminal reads.
+            # Settings are passed as bytes, whatever the terminal's encoding.
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-16"},
             check=False,
         )
@@ -345,7 +345,7 @@ async def test_what_processes_have_written_is_the_output_of_the_run(
         return [json.loads(line)["index"] for line in output.read_text().splitlines()]
 
     assert await indexes(*command, status=1) == list(range(20))
-    output.write_text("")  # whatever has become of it, it is written again
+    output.write_text("")  # it is written again, whatever state it is in
     assert await indexes(*command, status=1) == list(range(20))
     is_broken = False
     assert await indexes("runs", "redrive", "a.run", status=0) == [*range(20), 7]
@@ -358,7 +358,7 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
 ) -> None:
     release, began = anyio.Event(), anyio.Event()
     seen: list[int] = []
-    pace = 0.05  # what a process begins before the signal reaches it is not the whole input
+    pace = 0.05  # the items started before the signal arrives are only part of the input
 
     async def held(event: Any, context: Any) -> Any:
         seen.append(event["n"])
@@ -420,12 +420,12 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
     async with started(*command, cwd=tmp_path) as process:
         await began.wait()
         assert len(running_parts(str(journal))) == 2
-        # One command controls them, and one shows them.
+        # One command controls all processes, and one shows them.
         paused = await run("runs", "pause", str(journal))
         assert (paused.status, paused.out) == (0, "paused\n")
         shown = await run("runs", "show", str(journal))
         assert shown.out.startswith("held, 40 items of in.jsonl, ")
-        # What would run the whole does not run their items again.
+        # Running all of the input does not run their items again.
         for whole in (("runs", "redrive", str(journal)), (*command[:3], *command[7:])):
             refused = await run(*whole)
             assert refused.status == 2, (whole, refused)
@@ -471,14 +471,14 @@ async def test_ctrl_c_after_one_has_stopped_lets_the_others_end_what_is_in_fligh
             await began.wait()
             while is_running(part_of(str(journal), Shard(1, of=2))) is not False:
                 await anyio.sleep(0.05)
-            # Here, or a moment later, the other one is told to stop: that was its first signal.
+            # At about this time the other process is told to stop, which is its first signal.
             await anyio.sleep(0.3)
             process.send_signal(signal.SIGINT)
             said = b""
             assert process.stderr is not None
             while b"in flight;" not in said:
                 said += await process.stderr.receive()
-            await anyio.sleep(0.3)  # a second one would have had it leave by now
+            await anyio.sleep(0.3)  # a second signal would have ended it by now
             release.set()
             async for chunk in process.stderr:
                 said += chunk
@@ -507,7 +507,7 @@ if "asyncinvoke.cli.processes.part" in sys.orig_argv and os.path.exists("alive")
 
 
 def starting(folder: Path, program: str) -> str:
-    """Have Python run a program when it starts; return the path of modules for it."""
+    """Make Python run a program at its start; return the module path for that."""
     (folder / "sitecustomize.py").write_text(program)
     return os.pathsep.join([str(folder), str(ROOT)])
 
@@ -522,7 +522,7 @@ async def test_ctrl_c_while_the_processes_start_prints_no_traceback(tmp_path: Pa
             [*COMMAND, *command], cwd=tmp_path, env=environment
         ) as process:
             assert process.stderr is not None
-            said = await process.stderr.receive()  # of its progress: both are started
+            said = await process.stderr.receive()  # lines of progress: both have started
             process.send_signal(signal.SIGINT)
             async for chunk in process.stderr:
                 said += chunk
@@ -563,5 +563,7 @@ async def test_a_process_that_is_killed_before_it_sends_leaves_nothing_in_doubt(
     killed = await run(*command, *to, PYTHONPATH=starting(tmp_path, FIRST_IS_KILLED))
     assert killed.status == 3, killed.err
     assert "was killed by signal 9" in killed.err
-    assert "a.run: 4 succeeded, 0 failed, in 1 session" in killed.err  # and of the others no word
+    assert (
+        "a.run: 4 succeeded, 0 failed, in 1 session" in killed.err
+    )  # and nothing about the others
     assert "unfinished: the same command continues it" in killed.err

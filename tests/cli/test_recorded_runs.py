@@ -1,4 +1,4 @@
-"""Recorded runs as users have them: real processes that are stopped, killed, continued and controlled_journals."""
+"""Recorded runs in real processes that are stopped, killed, continued and controlled."""
 
 import contextlib
 import hashlib
@@ -31,7 +31,7 @@ SOON = 60.0
 
 
 class Orders:
-    """A function that charges orders: the test lets them go, and counts who came how often."""
+    """A function that charges orders when the test releases them, and counts each of them."""
 
     def __init__(self) -> None:
         self.seen: Counter[int] = Counter()
@@ -87,13 +87,13 @@ def summary() -> RunSummary:
 
 
 def has_recorded(number: int) -> bool:
-    with contextlib.suppress(JournalError):  # it is being made
+    with contextlib.suppress(JournalError):  # the journal is being created
         return summary().ended >= number
     return False
 
 
 def written(path: str = "out.jsonl") -> list[dict[str, Any]]:
-    """Return the lines of the output; a torn one would not be JSON."""
+    """Return the lines of the output; a truncated one would not be JSON."""
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
@@ -109,7 +109,7 @@ async def said(process: Process) -> str:
 
 
 async def runs(*words: str) -> int:
-    """Run a command that shows or controls a run, in a thread: a process would do the same for longer."""
+    """Run a command that shows or controls a run in a thread, which is faster than a process."""
     return await to_thread.run_sync(command, ["runs", *words])
 
 
@@ -128,7 +128,7 @@ async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
     function, url = orders
     write_orders(40, bad=range(3))
 
-    # Ctrl-C: what is in flight ends, nothing else begins, and a line says so.
+    # Ctrl-C: items in flight end, nothing else starts, and a line says so.
     async with mapping(url, "--concurrency", "4") as process:
         function.release(10)
         await until(lambda: has_recorded(10) and len(function.waiting) == 4)
@@ -140,7 +140,7 @@ async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
     assert summary().ended == len(written()) == 14
     assert summary().may_have_run == 0
 
-    # kill -9: exactly those are in doubt that the endpoint has and the journal has not.
+    # kill -9: exactly the items that the endpoint has and the journal has not are in doubt.
     async with mapping(url, "--concurrency", "4") as process:
         function.release(6)
         await until(lambda: has_recorded(20) and len(function.waiting) == 4)
@@ -151,7 +151,7 @@ async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
     with open_run("o.run") as recorded:
         assert [item.position for item in recorded.unknown()] == in_doubt
 
-    # The same command goes on, and runs nothing twice.
+    # The same command continues, and runs nothing twice.
     function.open()
     async with mapping(url, "--concurrency", "4") as process:
         words = await said(process)
@@ -161,11 +161,11 @@ async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
     assert sorted(line["index"] for line in written()) == list(range(40))
     assert {line["index"] for line in written() if not line["ok"]} == {0, 1, 2, *in_doubt}
 
-    # What a person finds out.
+    # A person settles an item.
     ran, did_not, *_ = in_doubt
     assert await runs("settle", "o.run", "--item", str(ran), "--ran") == 0
     assert await runs("settle", "o.run", "--item", str(did_not), "--did-not-run") == 0
-    assert await runs("redrive", "o.run", "--may-have-run") == 2  # nobody is there to be asked
+    assert await runs("redrive", "o.run", "--may-have-run") == 2  # no one can be asked
     assert "2 items may have run. Run them again?" in capfd.readouterr().err
     assert (summary().succeeded, summary().settled, summary().may_have_run) == (33, 1, 2)
 
@@ -178,7 +178,7 @@ async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
     ]
     assert await runs("export", "o.run", "parts", "--split") == 0
     manifest = json.loads(Path("parts/manifest.json").read_text())
-    # What was settled has run, and there is no response of it.
+    # The settled item has run, and there is no response.
     counts = {"succeeded": 33, "failed": 3, "may_have_run": 2, "settled": 1, "pending": 1}
     assert manifest["counts"] == counts
     for part in manifest["files"]:
@@ -199,13 +199,13 @@ async def test_the_output_has_each_line_once_and_whole_however_often_the_run_is_
         process.kill()
         await process.wait()
     with Path("out.jsonl").open("ab") as file:
-        file.write(b'{"index": 5')  # what a page of the disk may still hold of a torn line
+        file.write(b'{"index": 5')  # leftovers of a truncated line, as a disk page may hold them
     async with mapping(url, *options) as process:
         await said(process)
         assert await process.wait() in (0, 4)
     lines = written()
     assert all(line["line"] == line["index"] + 1 for line in lines if "line" in line)
-    # None ran twice, and none is missing but of those that may have run.
+    # No item ran twice, and only items that may have run are missing.
     assert set(function.seen.values()) == {1}
     lost = {line["index"] for line in lines if line.get("code") == "ProcessLost"}
     assert set(range(600)) - set(function.seen) <= lost
@@ -219,14 +219,14 @@ async def test_a_run_is_controlled_from_another_terminal(
     write_orders(500)
     async with mapping(url, "--concurrency", "2", "--grace", "1h") as process:
         await until(lambda: len(function.waiting) == 2)
-        # At once: the run replies to the later one only, which is a reply to both.
+        # At the same time: the run replies only to the later request, which counts for both.
         async with anyio.create_task_group() as group:
             for setting in (("--concurrency", "7"), ("--tolerate", "3%")):
                 group.start_soon(succeed, "set", "o.run", *setting)
         await until(lambda: len(function.waiting) == 7)
         function.release(7)
         await until(lambda: has_recorded(7) and len(function.waiting) == 7)
-        # Another process is refused, and told whom it would meet.
+        # Another process is refused, with the process that runs already.
         assert await runs("redrive", "o.run") == 2
         assert await runs("stop", "o.run") == 0
         function.release(7)
@@ -240,7 +240,7 @@ async def test_a_run_is_controlled_from_another_terminal(
     assert sorted(sent) == ["concurrency 7", "tolerated: 3%"]
     assert stopped == "stopping when calls in flight have finished"
     assert await runs("stop", "o.run") == 2  # it has stopped
-    # What was sent holds for the next session, the stop does not; a second SIGTERM leaves.
+    # Settings hold for the next session, the stop does not; a second SIGTERM abandons calls.
     async with mapping(url, "--concurrency", "2") as process:
         await until(lambda: len(function.waiting) == 7)
         process.send_signal(signal.SIGTERM)
@@ -270,7 +270,7 @@ async def test_another_input_is_refused_in_one_line_and_nothing_is_sent(
         "asyncinvoke: error: o.run: the input is not that of the run: item 2 is not what it was\n"
     )
     assert function.seen.total() == 5
-    # By a pipe as well, which can be read once only; and nothing of either is noted.
+    # Also by a pipe, which can only be read once; and no notes of either are stored.
     before = summary()
     with open("in.jsonl", "rb") as file:
         piped = await run(

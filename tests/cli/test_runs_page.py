@@ -42,7 +42,7 @@ async def test_every_command_of_the_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("orders.jsonl").write_text("".join(f"{n}\n" for n in range(40)))
-    # A session before, which has left something to look for.
+    # An earlier session, which left items in doubt.
     await FakeService(failing=[3], lost=IN_DOUBT).map(Path("orders.run"), list(range(20)), "charge")
     statuses = []
     async with LocalLambda() as local:
@@ -57,7 +57,7 @@ async def test_every_command_of_the_page_runs(
                 statuses.append(await to_thread.run_sync(command, words))
         executions = local.statistics().executions
     assert statuses == [4] + [0] * 7 + [4, 4] + [0] * 3 + [1, 0]
-    # Twenty were left; one failed, and was redriven twice; two ran after people had looked.
+    # Twenty were left; one failed, and was redriven twice; two ran after they had been settled.
     assert executions == 20 + 2 + 2
     with open_run("orders.run") as recorded:
         summary = recorded.summary()

@@ -1,4 +1,4 @@
-"""`docs/scaling.md`: its example runs, and its command lines are ones that there are."""
+"""`docs/scaling.md`: its example runs, and its command lines are valid."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Standard streams that are full, closed or unread, and too few files: how a command ends then."""
+"""How a command ends if standard streams are full, closed or unread, or files are too few."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ def test_an_output_that_is_full_is_one_line_that_says_which(words: str) -> None:
 
 @pytest.mark.parametrize("words", SAYS_MUCH)
 def test_an_output_that_nobody_reads_is_status_141_and_silent(words: str) -> None:
-    # The reader is gone before the command begins.
+    # The reader has closed before the command starts.
     reads, writes = os.pipe()
     os.close(reads)
     try:
@@ -54,7 +54,7 @@ def test_an_output_that_nobody_reads_is_status_141_and_silent(words: str) -> Non
 async def test_an_error_stream_that_cannot_be_written_changes_nothing(
     kind: str, endpoint: LocalLambda, tmp_path: Path
 ) -> None:
-    # A run must not end in its middle because the disk of its log is full.
+    # A run must not be aborted because the disk of its log is full.
     (tmp_path / "in.jsonl").write_text("{}\n" * 50)
     words = f"map echo in.jsonl --progress json -o out.jsonl -u {endpoint.url}"
     if kind == "full" and not Path("/dev/full").exists():
@@ -89,8 +89,8 @@ def test_only_a_fault_of_ours_is_shown_whole_under_dev_mode() -> None:
 
 
 def test_a_python_without_one_of_its_modules_is_one_line() -> None:
-    """As one that was built where SQLite was not."""
-    # Coverage, if it measures this process too, has imported it.
+    """Simulates a Python that was built without SQLite."""
+    # Coverage has imported it, if it measures this process too.
     without = "sys.modules |= dict.fromkeys(('sqlite3', '_sqlite3'))"
     program = f"import sys; {without}; import asyncinvoke.cli as c; c.main()"
     ended = subprocess.run(
@@ -114,7 +114,7 @@ def test_a_current_directory_that_was_deleted_is_one_line() -> None:
 def test_an_output_that_does_not_block_is_waited_for() -> None:
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
-    # Full but for a little: the rest has to wait for the reader.
+    # Almost full: the rest has to wait for the reader.
     while True:
         try:
             os.write(writes, b"-" * 1000)

@@ -1,4 +1,4 @@
-"""What is written, and what is said of it where that fails."""
+"""Writing output, and the messages when that fails."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 def filling_up(room: int) -> object:
-    """os.write on a disk with so many bytes left, two at a time."""
+    """Return an `os.write` for a disk with a number of bytes left, which writes two at a time."""
     write = os.write
     left = room
 
@@ -94,6 +94,6 @@ async def test_a_pipe_with_a_name_is_opened_once_somebody_reads_it_and_a_signal_
         async with awaited_output(str(path)) as output:
             await output.write(b"one\n")
             assert os.read(reader, 9) == b"one\n"
-        assert os.read(reader, 9) == b""  # nobody writes to it any more
+        assert os.read(reader, 9) == b""  # no one writes to it any more
     finally:
         os.close(reader)

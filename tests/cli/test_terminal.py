@@ -1,4 +1,4 @@
-"""JSON for a terminal: the same JSON, to the letter of each number and string."""
+"""JSON for a terminal: every number and string is unchanged."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Numbers and times on the command line: which are taken, and what is said of the others."""
+"""Numbers and durations on the command line: which are accepted, and the errors for others."""
 
 import contextlib
 from collections.abc import Callable
@@ -120,7 +120,7 @@ def test_any_text_is_a_finite_number_or_is_refused(text: str) -> None:
 
 
 def test_no_option_takes_the_numbers_that_click_takes() -> None:
-    # They let `nan` through every range, and say "0 is not in the range x>=1".
+    # They accept `nan` in every range, and say "0 is not in the range x>=1".
     for command in all_commands(app):
         for parameter in command.params:
             assert not isinstance(parameter.type, IntParamType | FloatParamType), (

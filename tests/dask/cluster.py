@@ -1,4 +1,4 @@
-"""The example of `docs/scaling.md` on a cluster of two processes: what the test of it runs."""
+"""The example of `docs/scaling.md` on a cluster of two processes, run by its test."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def main(folder: Path) -> dict[str, Any]:
 
 
 def said_of(client: Any, source: Any, directory: Path, **options: Any) -> str:
-    """Return the error of a map that cannot be."""
+    """Return the error of an invalid map."""
     try:
         with asyncinvoke.dask.map(client, "f", source, directory=directory, **options) as run:
             run.result()

@@ -67,9 +67,9 @@ def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_pat
         "closed": "ConfigurationError: the client must be connected to a cluster, and is closed",
     }
     assert said.pop("read_only").startswith("ConfigurationError: /proc")
-    # Of a run that could not be submitted, nothing is left on the workers or in its directory.
+    # A run that could not be submitted leaves nothing on the workers or in its directory.
     assert said.pop("unsubmitted") == [0, ["control.json"]]
-    # Items whose keys are no text; and of an input with keys of its own, one twice and one without.
+    # Items whose keys are not text; and an input with keys, one of them twice and one missing.
     assert said.pop("unnamed") == [0, 9, 9, 2, 2]
     assert said == {
         "items": 103,
@@ -106,7 +106,7 @@ def test_the_first_shards_of_all_workers_begin_together(
     plan = plan_in(tmp_path)
     slept: list[float] = []
 
-    def sleep(seconds: float) -> None:  # the other one comes meanwhile
+    def sleep(seconds: float) -> None:  # the other one arrives meanwhile
         slept.append(seconds)
         plan.token.write_bytes(b"..")
 
@@ -122,7 +122,7 @@ def test_the_first_shards_of_all_workers_begin_together(
         thread.close()
     late = working.InvokerThread({"region_name": "us-east-1"})
     try:
-        late.arrive(plan)  # as of a worker in the place of one that died
+        late.arrive(plan)  # as by a worker that replaces one that died
         plan.token.unlink()
         assert len(slept) == 1
     finally:
@@ -164,7 +164,7 @@ def test_a_plan_shows_nothing_of_the_input() -> None:
 
 
 class Client:
-    """What `map` needs of Dask's client; its shards never begin."""
+    """The part of Dask's client that `map` needs; its shards never start."""
 
     asynchronous = False
     status = "running"
@@ -226,13 +226,13 @@ async def test_what_is_requested_of_a_run_reaches_its_maps(
             assert await obeyed.receive() == "resume"  # as it was submitted
             run.pause()
             assert await obeyed.receive() == "pause"
-            run.set_concurrency(20)  # of four at the same time; and it stays paused
+            run.set_concurrency(20)  # for four at the same time; and it stays paused
             assert [await obeyed.receive(), await obeyed.receive()] == [5, "pause"]
             run.resume()
             assert [await obeyed.receive(), await obeyed.receive()] == [5, "resume"]
             with pytest.raises(InvalidRequestError, match="concurrency 0"):
                 run.set_concurrency(0)
-            run.close()  # nothing more is begun, wherever it still runs
+            run.close()  # nothing more is started, wherever it still runs
             assert [await obeyed.receive(), await obeyed.receive()] == [5, "stop"]
             group.cancel_scope.cancel()
 

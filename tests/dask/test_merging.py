@@ -124,7 +124,7 @@ def test_what_was_recorded_after_the_merge_is_not_merged_away(plan: Plan) -> Non
 
 
 class Cluster:
-    """A client whose shards end as they are told, without running; it may lose its connection."""
+    """A client whose shards end as given, without running; it may lose its connection."""
 
     asynchronous = False
 
@@ -166,7 +166,7 @@ def test_a_cluster_that_is_lost_is_one_error_of_ours_and_workers_stop(plan: Plan
         ):
             run.result()
     assert read_control(plan.control) == Control(stopped=True)
-    with open_run(plan.merged) as recorded:  # what is recorded is merged all the same
+    with open_run(plan.merged) as recorded:  # what is recorded is merged nevertheless
         assert recorded.summary().succeeded == 40
 
 

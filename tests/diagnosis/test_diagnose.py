@@ -1,4 +1,4 @@
-"""`diagnose` against real sockets: what is wrong is found, named, and nothing secret is told."""
+"""`diagnose` against real sockets: problems are found and named, and no secrets are shown."""
 
 import json
 import math
@@ -119,7 +119,7 @@ async def test_credentials_that_never_come_are_told_within_the_timeout(
     async def hang(session: object) -> None:
         await anyio.sleep_forever()
 
-    # Whoever waits for them a second time waits for ever, too.
+    # A second wait for them would also never end.
     monkeypatch.setattr(AioSession, "get_credentials", hang)
     with anyio.fail_after(60):
         diagnosis = await asyncinvoke.diagnose(endpoint_url="http://127.0.0.1:1", timeout=0.1)
@@ -132,7 +132,7 @@ async def test_credentials_that_never_come_are_told_within_the_timeout(
 async def test_a_region_that_is_misspelt_is_told_where_it_decides_the_endpoint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Nothing leaves this machine: the way is through a proxy that is not there.
+    # Nothing leaves this machine: requests go through a proxy that does not exist.
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{closed_port()}")
     diagnosis = await asyncinvoke.diagnose(region_name="eu-wset-1", timeout=5)
     assert diagnosis["region"].status == "note"
@@ -209,7 +209,7 @@ async def test_a_bundle_that_cannot_be_used_is_told_by_its_path(
 
 
 class Answering(LoopbackServer):
-    """Answers one request after the other with a `Date` of the test's."""
+    """Answers requests with a given `Date`."""
 
     date: str | None = None  # now
 

@@ -1,4 +1,4 @@
-"""What each fact means: a table, since the judges are functions of values."""
+"""The meaning of each fact: a table, because checks are functions of values."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

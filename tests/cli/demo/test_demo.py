@@ -1,4 +1,4 @@
-"""`asyncinvoke demo`, on the first modules of the standard library."""
+"""`asyncinvoke demo`, on some modules of the standard library."""
 
 import fcntl
 import gc
@@ -49,7 +49,7 @@ async def test_the_demo_survives_throttles_and_its_totals_agree() -> None:
     assert "the same command again: it continues, and repeats none of them" in ended.err
     _, _, suggested = ended.out.partition("Try next\n")
     assert "asyncinvoke doctor" in suggested
-    # Its standard input is a terminal of 120 columns, which is none of its business.
+    # Its standard input is a terminal of 120 columns, which it must ignore.
     lines = ended.out.splitlines()
     assert max(map(len, ended.out.partition("Try next")[0].splitlines())) <= 80
     assert lines == [line.rstrip() for line in lines]
@@ -109,7 +109,7 @@ def test_a_reader_that_goes_away_ends_the_demo_quietly() -> None:
         [*pipeline, *COMMAND, "demo", "--head", "2"], capture_output=True, text=True, timeout=60
     )
     assert ended.stdout.count("\n") == 1
-    # What progress there was is a matter of how fast the machine is.
+    # The progress until then depends on the speed of the machine.
     assert ended.stderr.splitlines()[-1] == "status 141"
     assert "rror" not in ended.stderr
 
@@ -161,12 +161,12 @@ def test_the_picture_is_at_most_sixty_columns_and_shows_what_is_most() -> None:
 
 
 def test_modules_are_measured_in_several_threads_at_once() -> None:
-    # Without a lock around the parser, Python 3.11 fails here with a SystemError of its own.
+    # Without a lock around the parser, Python 3.11 fails here with a SystemError.
     sources = {name: path.read_text("utf-8", "replace") for name, path in find_modules(30).items()}
     alone = [measure(name, source) for name, source in sources.items()]
 
     def switch(phase: str, info: object) -> None:
-        time.sleep(0)  # as a finalizer does that runs Python: another thread has its turn
+        time.sleep(0)  # as a finalizer that runs Python does: another thread is scheduled
 
     gc.callbacks.append(switch)
     try:

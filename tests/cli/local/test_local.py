@@ -213,7 +213,7 @@ async def test_it_is_set_by_options_and_a_file_and_shows_events(handlers: Path) 
         process.send_signal(signal.SIGINT)
     for run, end in ((1, "again in 0.0 s"), (2, "again in 0.0 s"), (3, "ended: RetriesExhausted")):
         assert f"Event, run {run}: KeyError: 'no'; {end}" in said
-    assert "| red \\x1b]0;title\\x07" in said  # its colours are for terminals alone
+    assert "| red \\x1b]0;title\\x07" in said  # colours are for terminals only
     assert "429 " in said
     assert "(fault: Answer)" in said
 

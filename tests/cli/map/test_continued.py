@@ -1,6 +1,6 @@
-"""The output of a recorded run through crashes at any moment: each outcome is in it once, and whole.
+"""The output of a recorded run that crashes at any moment has each outcome once, and complete.
 
-A journal and a file are played: what is committed stays, what is written stays in part.
+Simulates a journal, whose commits persist, and a file, whose writes persist in part.
 """
 
 import json
@@ -39,7 +39,7 @@ STEPS = ["end", "take", "commit"] * 90
 
 
 class Journal:
-    """What is committed: the ends of items in their order, and notes, which go with a later commit."""
+    """A simulated journal: outcomes of items in order, and notes, which a later commit stores."""
 
     def __init__(self) -> None:
         self.ended: list[Outcome] = []
@@ -70,7 +70,7 @@ def continued(
     ordered: bool = False,
     keyed: bool = False,
 ) -> tuple[Output, ContinuedWriter]:
-    """Open an output where the journal says, as a session does; the caller closes it."""
+    """Open an output at the recorded offset, as a session does; the caller closes it."""
     output, place = open_output(
         str(path), OutputState.from_note(journal.notes.get(NOTE), str(path))
     )
@@ -95,7 +95,7 @@ def outcome(index: int, take: int = 1) -> Outcome:
 
 @st.composite
 def sessions(draw: st.DrawFn) -> list[list[str]]:
-    """Draw what happens in each session, up to its crash."""
+    """Generate what happens in each session, up to its crash."""
     step = st.sampled_from(["end", "end", "end", "commit", "take", "take"])
     return draw(st.lists(st.lists(step, max_size=25), min_size=1, max_size=6))
 
@@ -133,16 +133,17 @@ async def play_all(
     ordered: bool,
     torn: int,
 ) -> None:
-    """Play sessions until the last of them is complete."""
+    """Run sessions until the last of them is complete."""
     for steps in crashed:
         lost = []
         done = {each.index for each in journal.ended}
         left = [index for index in range(items) if index not in done]
         if not ordered:
             shuffle.shuffle(left)
-            # A redrive: what has ended ends again, as another take.
+            # A redrive: finished items end again, as another take.
             left += shuffle.sample(sorted(done), min(2, len(done)))
-            # A redrive of what was in progress at the kill, which is recorded as lost first.
+            # A redrive of items that were in progress at the kill, which are recorded as lost
+            # first.
             lost = shuffle.sample(left, min(2, len(left)))
         await play(path, journal, steps, left, shuffle if ordered else None, lost)
         if steps is not crashed[-1]:
@@ -158,16 +159,17 @@ async def play(
     shuffle: Any,
     lost: list[int],
 ) -> None:
-    """Play a session: items end, commits hand their outcomes out, and they are taken.
+    """Run a session: items end, commits release their outcomes, and they are taken.
 
     Args:
         path: The output.
         journal: The journal.
-        steps: What happens.
-        left: The items that run, in their order.
-        shuffle: Has them end in any order, though they are handed out in their own; `None` where
-            they are handed out as they end.
-        lost: Items that end once more before that, which is not handed out.
+        steps: The steps of the session.
+        left: The items that run, in order.
+        shuffle: Makes them end in any order, though they are released in input order; `None` if
+            they are
+        released as they end.
+        lost: Items that end once more before that, without a released outcome.
     """
     due = list(left)
     journal.waiting = {}
@@ -181,7 +183,7 @@ async def play(
         early: dict[int, Outcome] = {}
         for step in steps:
             if step == "end" and left:
-                # Some of those that are in flight; the first is not always the first to end.
+                # Some of the items in flight; the first to start is not always the first to end.
                 first = 0 if shuffle is None else shuffle.randrange(min(3, len(left)))
                 index = left.pop(first)
                 if index in lost:
@@ -216,7 +218,7 @@ async def play(
 async def test_what_runs_again_is_in_an_ordered_output_once_however_the_session_ends(
     is_stopped: bool, tmp_path: Path
 ) -> None:
-    """A line that was repaired, or an item that did not run after all: all around it is written."""
+    """A line that was repaired, or an item that turned out not to have run, amid written lines."""
     path = tmp_path / "out.jsonl"
     journal = Journal()
     for again in ([outcome(index) for index in range(4)], [outcome(1, take=2)], []):
@@ -224,7 +226,7 @@ async def test_what_runs_again_is_in_an_ordered_output_once_however_the_session_
         await writer.catch_up()
         for each in again:
             journal.ended.append(each)
-            journal.commit()  # the note that it is written goes with the next commit
+            journal.commit()  # the note that it was written is in the next commit
             await writer.add(each, is_stopped=is_stopped and each.take > 1)
         if [each.take for each in again] == [2] and not is_stopped:
             journal.waiting = {}  # the process is killed
@@ -243,7 +245,7 @@ async def test_an_ordered_output_with_keys_has_each_once_though_a_session_is_kil
     path = tmp_path / "out.jsonl"
     journal = Journal()
     a, b, c = (replace(outcome(index), key=key) for index, key in enumerate("abc"))
-    # The first two have ended in another order than that of the input, in which they are handed out.
+    # The first two have ended in another order than that of the input, in which they are released.
     for ended, handed_out in (([b, a], [a, b]), ([c], [c])):
         output, writer = continued(path, journal, ordered=True, keyed=True)
         await writer.catch_up()

@@ -1,4 +1,4 @@
-"""An input without items: the run says so in one line, for it may be the wrong file or prefix."""
+"""An input without items is reported in one line, because it may be the wrong file or prefix."""
 
 from pathlib import Path
 

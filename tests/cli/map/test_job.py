@@ -1,4 +1,4 @@
-"""How a run ends: what is written, what is said, and the exit status."""
+"""How a run ends: its output, its messages, and the exit status."""
 
 import json
 import os
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Run:
-    """A run that gives what it is told to, and then raises."""
+    """A run that yields the given outcomes, and then raises."""
 
     def __init__(self, outcomes: list[Outcome], raises: Exception | None = None) -> None:
         self.outcomes = outcomes
@@ -95,7 +95,7 @@ def lost() -> TransportError:
 
 
 async def work(run: Run, tmp_path: Path, *, ordered: bool = False) -> tuple[int, list[Any]]:
-    """Have a run worked off as the command does; give its status and the lines written."""
+    """Process a run as the command does; return its status and the lines written."""
     (tmp_path / "in.jsonl").write_text("1\n2\n3\n4\n")
     source = read(tmp_path / "in.jsonl")
     with (tmp_path / "out").open("wb", buffering=0) as file:
@@ -139,7 +139,7 @@ async def interrupt(
     is_time: Callable[[InvokerStatistics, MapStatistics], bool],
     **options: Any,
 ) -> list[Any]:
-    """Interrupt an idempotent run of these lines when it is time; return the lines that it wrote."""
+    """Interrupt an idempotent run of lines once a condition holds; return the lines written."""
     (folder / "in.jsonl").write_text(lines)
     signals = Interrupt()
     async with Invoker(transport=transport) as invoker:
@@ -180,8 +180,8 @@ async def test_an_interrupted_idempotent_run_knows_which_items_may_have_run(
                 await anyio.sleep_forever()
             return await super().send(parameters, payload, progress)
 
-    # The first two may have run, and wait for another attempt; the third surely did not; the last
-    # is under way.
+    # The first two may have run, and wait for another attempt; the third did not run; the last is
+    # in progress.
     answers = {1: LOST, 2: LOST, 3: REFUSED}
     hour = Backoff(wait=wait_fixed(3600), stop=stop_never)
     written = await interrupt(
@@ -200,7 +200,7 @@ async def test_an_interrupted_idempotent_run_knows_which_items_may_have_run(
 async def test_an_interrupted_run_does_not_wait_for_workers_that_are_all_busy(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Items are read ahead of 16 workers, each of which has a call that does not end.
+    # Items are read ahead for 16 workers, each with a call that does not end.
     monkeypatch.setattr(jobs, "LAST_WRITES", 3600.0)
 
     class Transport(Function):

@@ -1,4 +1,4 @@
-"""What rich draws: one width where there is no terminal, and nothing cut at 60 columns."""
+"""Output by rich: a fixed width without a terminal, and nothing cut at 60 columns."""
 
 import io
 import os

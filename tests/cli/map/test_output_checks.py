@@ -1,4 +1,4 @@
-"""Outputs that would destroy what is read or recorded, or cannot be written: refused first."""
+"""Outputs that would overwrite an input or a journal, or cannot be written, are refused first."""
 
 import contextlib
 import gzip
@@ -45,7 +45,7 @@ SAME = (
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with an input, whose commands run in this process, and send nothing."""
+    """A folder with an input; its commands run in this process, and send nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(open_files, "raise_open_files", lambda: None)
     (tmp_path / "in.jsonl").write_text("1\n2\n")
@@ -91,7 +91,7 @@ def test_no_command_writes_over_the_journal_that_it_reads(
 def test_nor_over_the_journal_of_another_run(
     output: str, here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # Such as one of the processes of the same run: s.run has s.run.1of2 beside it.
+    # Such as the journal of a process of the same run: s.run.1of2 beside s.run.
     for path in ("e.run", "other.run"):
         anyio.run(record, here / path)
     Path("link.run").symlink_to("other.run")
@@ -211,7 +211,7 @@ async def test_a_file_that_somebody_takes_away_meanwhile_is_told_and_is_no_wrong
     words = ("map", "takes", "in.jsonl", "-o", "out.jsonl", "-j", "e.run", "-c", "1")
     ended = await run(*words, "--endpoint-url", endpoint.url)
     assert says in ended.err
-    assert "outcomes in " in ended.err  # and what came of it
+    assert "outcomes in " in ended.err  # and its outcome
     assert ended.status == 1
     if what == "output is emptied":
         assert output.read_bytes() == b""  # no hole

@@ -1,4 +1,4 @@
-"""What commands keep of what was there, and what of a URL they show."""
+"""What commands preserve of existing files, and what they show of a URL."""
 
 import json
 from pathlib import Path

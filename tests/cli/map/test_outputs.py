@@ -1,4 +1,5 @@
-"""`map --output` of what is written whole: once the run is complete, or, without a journal, ends."""
+"""`map --output` of formats that are written at once: when the run is complete or, without a
+journal, ends."""
 
 import gzip
 import json

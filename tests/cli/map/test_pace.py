@@ -1,4 +1,4 @@
-"""How fast a run goes, what is left of it, and what holds it back: from moments that were seen."""
+"""The rate of a run, what is left, and what holds it back, computed from samples."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -121,7 +121,7 @@ def said(moments: list[RunState]) -> list[tuple[float, str]]:
 
 
 def refused(since: float, until: float, *, done: int = 0) -> list[RunState]:
-    """Looks at a run of which each attempt is throttled at once."""
+    """Yield samples of a run whose attempts are all throttled at once."""
     steps = range(int(since / INTERVAL), int(until / INTERVAL))
     return [moment(n * INTERVAL, attempts=n, throttles={RESERVED: n}, done=done) for n in steps]
 
@@ -178,7 +178,7 @@ def test_without_a_throttle_it_says_what_is_known() -> None:
     paused = "function resize has a limit of 1 and pauses"
     pausing = [moment(n * INTERVAL, pause=5.0, waiting_for=paused) for n in range(20)]
     assert f"3 s: {paused};" in said(pausing)[0][1]
-    for known in (None, "the limit is 20"):  # which is what was asked for
+    for known in (None, "the limit is 20"):  # which is the requested concurrency
         idle = [moment(n * INTERVAL, waiting_for=known) for n in range(20)]
         assert "3 s: every line is waiting for its next attempt;" in said(idle)[0][1]
 
@@ -187,7 +187,7 @@ REFUSES = "https://example.com refuses connections"
 
 
 def test_an_endpoint_that_cannot_be_reached_is_all_that_is_said() -> None:
-    # Known between two probes only; and there were throttles before.
+    # It is known between two probes only, and there were throttles before.
     looks = [
         moment(
             n * INTERVAL,

@@ -1,4 +1,4 @@
-"""REPORT lines of a share of the items, and what they add up to."""
+"""REPORT lines of a fraction of the items, and their totals."""
 
 import json
 
@@ -19,7 +19,7 @@ from asyncinvoke.cli.map.sampling import (
     share_option,
 )
 
-# As Lambda's runtimes and its documentation write it.
+# As Lambda's runtimes and documentation write it.
 REPORT = (
     "START RequestId: 6f6c Version: $LATEST\nEND RequestId: 6f6c\n"
     "REPORT RequestId: 6f6c\tDuration: 89.59 ms\tBilled Duration: {billed} ms\t"

@@ -1,4 +1,4 @@
-"""The first lines of an input, and so many a second: with a clock of the test's."""
+"""`--head` and `--rate`, with a simulated clock."""
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -20,7 +20,7 @@ SPEC = ItemSpec(None, None, is_json=False)
 
 
 class EndlessLines(ItemSource):
-    """An endless input, which counts what was read of it."""
+    """An endless input that counts the lines read."""
 
     def __init__(self) -> None:
         self.given = 0
@@ -77,7 +77,7 @@ def no_key(payload: object) -> str:
 
 
 async def mapped(path: Path, *, again: bool = True) -> FakeLambda:
-    """Map over a file by key, and give what was sent."""
+    """Map over a file by key, and return what was sent."""
     fake = FakeLambda({"charge": lambda event, context: event})
     opened: list[Input] = []
 

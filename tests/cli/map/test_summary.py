@@ -1,4 +1,4 @@
-"""What a run says last, and while it is under way."""
+"""The summary and the progress of a run."""
 
 import json
 import math
@@ -201,7 +201,7 @@ def test_the_time_that_is_left_follows_from_the_rate() -> None:
         pace=2.0,
     )
     assert progressed(seen) == ["500/1,000", "3/s", "1:02:05", "ETA 4:10"]
-    # What earlier sessions have done is part of how far it is, and no part of how fast.
+    # The work of earlier sessions counts towards the progress, but not towards the rate.
     continued = replace(seen, succeeded=100, earlier=400)
     assert progressed(continued) == progressed(seen)
     assert continued.done == 100

@@ -64,7 +64,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_item_has_the_cause_that_is_listed_by_that_number(tmp_path: Path) -> None:
     def fail(event: int, context: object) -> int:
-        raise KeyError if event >= 10 else ValueError  # the first causes are the rarer ones
+        raise KeyError if event >= 10 else ValueError  # the first causes are the rare ones
 
     path = tmp_path / "a.run"
     for number in (1, 2, 3):
@@ -191,7 +191,7 @@ def test_parts_at_work_are_not_taken_for_those_that_compare_their_input(journal:
             causes = run.causes()
         _, who, *rest = summary_lines(summary, causes, sample=None, now=63.0, width=80)
         assert who.startswith("3 sessions; running for 1 min 0 s in process 3 on ")
-        # It would be refused, and the causes have other numbers once the parts are merged.
+        # It would be refused, and causes are renumbered when the parts are merged.
         assert "cause 1" in "".join(rest)
         assert "redrive" not in "".join(rest)
 

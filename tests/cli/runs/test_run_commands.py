@@ -1,4 +1,4 @@
-"""The commands on recorded runs, called in this process: what they show, select, export and refuse."""
+"""The commands for recorded runs, called in this process."""
 
 import json
 import re
@@ -123,7 +123,7 @@ async def test_a_signal_just_after_a_file_was_renamed_leaves_all_files_or_none(
     rename, targets = Path.replace, []
 
     def interrupted(part: Path, target: Path) -> None:
-        remove_abandoned(target)  # as another export does that starts just now
+        remove_abandoned(target)  # as another export does that starts at this moment
         rename(part, target)
         targets.append(target)
         if len(targets) == renamed:
@@ -173,7 +173,7 @@ async def test_in_a_merged_run_each_cause_selects_as_many_items_as_it_counts(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("asyncinvoke._journal.committing.MOST_CAUSES", 3)
-    # Each shard has all kinds, and the first of one are beyond the most causes of the other.
+    # Each shard has all kinds, and the first causes of one exceed the bound in the other.
     kinds = ["A", "E", "B", "D", "C", "C", "D", "B", "E", "A", "X", "Y"]
 
     def fail(event: int, context: Any) -> Any:
@@ -667,7 +667,8 @@ def test_an_output_is_continued_only_where_it_is_what_it_was(
     if size is not None:
         path.write_bytes((b"x" * 9 + b"\n") * (size // 10) + b"x" * (size % 10))
     if says is None:
-        # One that was removed is written anew, and is noted so before it is: that may be broken off.
+        # A removed output is written anew, which is noted first, because writing may be
+        # interrupted.
         beginning = OutputState(path=place.path)
         continued = check_output(str(path), place, force=force)
         assert continued == (place if path.exists() else beginning)
