@@ -1,4 +1,4 @@
-"""`asyncinvoke map --shard` and `runs merge`: each machine runs a part, and parts become one run."""
+"""`asyncinvoke map --shard` and `runs merge`: each machine runs a part, merged into one run."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The independent clients: each makes a call of the matrix in its own way and reads the answer."""
+"""The independent clients: each makes the calls of the matrix and reads the answers."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ REFUSED = 255
 
 
 class Call(Protocol):
-    """What a client needs to know of a case."""
+    """The part of a case that a client needs."""
 
     @property
     def operation(self) -> str:
@@ -41,12 +41,12 @@ class Call(Protocol):
 
     @property
     def members(self) -> Mapping[str, object]:
-        """What is wanted of the answer, if it is no invocation."""
+        """The members of the answer to read, if it is not an invocation."""
         ...
 
 
 class Boto3:
-    """boto3 on urllib3, in worker threads; a block, after which its connections are closed."""
+    """boto3 on urllib3, in worker threads; a context manager that closes its connections."""
 
     def __init__(self) -> None:
         self._clients: dict[str, Any] = {}
@@ -83,7 +83,7 @@ class Boto3:
 
 
 class Aiobotocore:
-    """aiobotocore on aiohttp, with its own `AioEventStream`; a block as `Boto3` is."""
+    """aiobotocore on aiohttp, with its `AioEventStream`; a context manager like `Boto3`."""
 
     def __init__(self) -> None:
         self._session = aiobotocore.session.get_session()
@@ -104,7 +104,7 @@ class Aiobotocore:
             once = AioConfig(retries={"total_max_attempts": 1})
             made = self._session.create_client("lambda", REGION, endpoint_url=url, config=once)
             self._clients[url] = await self._stack.enter_async_context(made)
-        # aiohttp wants a large body as a file.
+        # aiohttp requires a large body to be a file.
         arguments = {
             name: io.BytesIO(value) if isinstance(value, bytes) else value
             for name, value in call.arguments.items()
@@ -125,12 +125,12 @@ class Aiobotocore:
 class Awscli:
     """The `aws` program, a process for each call.
 
-    It shows neither the HTTP status of an error nor a throttle's reason.
+    It shows neither the HTTP status of an error nor the reason of a throttle.
 
     Args:
         program: Where it is.
-        folder: Where its files go.
-        attempts: How often it tries, at most.
+        folder: The folder for its files.
+        attempts: The maximum number of attempts.
     """
 
     hides = frozenset({"status", "reason"})

@@ -11,13 +11,13 @@ from . import peers
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """The peers are the subject here; the backends have tests of their own."""
+    """The peers are tested here; event loops have other tests."""
     return "asyncio"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Hide the AWS settings of whoever runs the tests, also from what lives as long as a module."""
+    """Hide the machine's AWS settings, also from fixtures of module scope."""
     folder = tmp_path_factory.mktemp("aws")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -35,7 +35,7 @@ def aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def aws_command() -> Path:
-    """The `aws` program of PyPI's awscli."""
+    """The `aws` program of awscli on PyPI."""
     return _program(peers.AWSCLI)
 
 
@@ -47,7 +47,7 @@ def ministack_command() -> Path:
 
 @pytest.fixture(scope="session")
 def published_command() -> Path:
-    """The `pytest` that runs the tests which moto and aiobotocore publish."""
+    """The `pytest` that runs the published tests of moto and aiobotocore."""
     return _program(peers.PUBLISHED)
 
 

@@ -1,4 +1,4 @@
-"""The functions of `lambda_functions.py`, set up on a server by code that knows nothing but boto3."""
+"""Sets up the functions of `lambda_functions.py` on a server, using only boto3."""
 
 import contextlib
 import io
@@ -43,7 +43,7 @@ def client_of(url: str, *, attempts: int = 1) -> Iterator[Any]:
 
 
 def deploy(url: str) -> None:
-    """Create all functions, wait until they are active, publish and limit what is to be."""
+    """Create all functions, wait until they are active, publish versions and set limits."""
     code = package()
     with client_of(url) as client:
         for name, handler in HANDLERS.items():

@@ -1,7 +1,7 @@
-"""Where MiniStack and the local endpoint are known to differ, fact by fact, and why ours is right.
+"""The known differences between MiniStack and the local endpoint, and why the endpoint is right.
 
-What was recorded from AWS decides; the dates say when. A difference that goes away fails the test as
-one that is new does.
+Recordings of AWS decide; the dates say when they were made. A difference that disappears fails the
+test, as a new one does.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .script import Facts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One fact of one call."""
+    """A difference in one fact of one call."""
 
     ministack: object
     """What it is on MiniStack; None if the call gives no such fact there."""
@@ -27,7 +27,7 @@ KNOWN: dict[tuple[str, str], Difference] = {}
 
 
 def _differ(*calls: str, ministack: Facts, local: Facts, reason: str) -> None:
-    """Write down what differs in the same way in each of these calls."""
+    """Declare a difference that several calls have in common."""
     for call in calls:
         for fact in {**ministack, **local}:
             KNOWN[call, fact] = Difference(
@@ -37,7 +37,7 @@ def _differ(*calls: str, ministack: Facts, local: Facts, reason: str) -> None:
 
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function"
 
-# What a success and a refused, throttled or failed call have that the others have not.
+# Facts that only successful, refused, throttled or failed calls have.
 SUCCESS: Facts = {"status": 200, "executed_version": "$LATEST", "request_id": True, "attempts": 1}
 FAILURE: Facts = {
     "error": "FunctionError",

@@ -1,8 +1,7 @@
-"""Runs MiniStack, a Lambda server that shares no code with ours, for as long as a block lasts.
+"""Runs MiniStack, an independent Lambda server, for the duration of a block.
 
-Called by the fixtures in `conftest.py`. It listens on loopback only, keeps its files in the folder
-that it is given, and leaves no process behind: not when the block fails, and not when the test
-process is killed.
+Called by the fixtures in `conftest.py`. It listens on loopback only, keeps its files in a given
+folder, and leaves no process behind, even if the block fails or the test process is killed.
 """
 
 import contextlib
@@ -15,16 +14,16 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-# The shell leads a process group that holds MiniStack and its workers. It waits for the end of its
-# standard input, which comes when the test process closes it or dies in any way, and then kills the
-# group. It does not ask politely: MiniStack would first wait for the functions that still run.
+# The shell leads a process group that holds MiniStack and its workers. It waits for the
+# end of its standard input, when the test process closes it or dies, and then kills the group by
+# SIGKILL, because on SIGTERM MiniStack would first wait for running functions.
 GUARD = '"$0" </dev/null & read -r _; kill -KILL $!; wait $!; kill -KILL 0'
 START_SECONDS = 60.0
 
 
 @contextlib.contextmanager
 def running(program: Path, folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
-    """Start MiniStack with `settings` in its environment; give its endpoint URL."""
+    """Start MiniStack with `settings` in its environment; yield its endpoint URL."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     log = folder / "ministack.log"
@@ -49,7 +48,7 @@ def running(program: Path, folder: Path, settings: Mapping[str, str]) -> Iterato
         ) as guard,
     ):
         assert guard.stdin is not None
-        # Closed on the way out of the block, however that happens: the guard then ends the group.
+        # Closed at the end of the block, however it ends; the guard then kills the group.
         with guard.stdin:
             _wait_until_healthy(url, log)
             yield url

@@ -1,4 +1,4 @@
-"""The endpoints that the matrix is read from: one where all is well, others where nothing fits in."""
+"""The endpoints of the matrix: one without limits, others that refuse calls."""
 
 import base64
 import contextlib
@@ -28,7 +28,7 @@ NOTHING = 1e-9
 
 @contextlib.asynccontextmanager
 async def opened() -> AsyncIterator[dict[str, str]]:
-    """Open them all; give their URLs by the names that the matrix uses."""
+    """Open all endpoints; yield their URLs by the names that the matrix uses."""
     endpoints = {
         "plain": LocalLambda(account_id=ACCOUNT),
         "managed": LocalLambda(account_id=ACCOUNT),
@@ -47,7 +47,7 @@ async def opened() -> AsyncIterator[dict[str, str]]:
     managed.alias("live", managed.publish_version())
     endpoints["settling"].function("updating", echo)
     async with contextlib.AsyncExitStack() as stack:
-        # Ten for each unit of concurrency is what a slow machine never reaches.
+        # A slow machine never reaches ten for each unit of concurrency.
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr("asyncinvoke.local.limits.rates.REQUESTS_PER_CONCURRENCY", NOTHING)
         for endpoint in endpoints.values():
@@ -110,28 +110,28 @@ async def nothing(event: Any, context: Any) -> None:
 
 
 async def context(event: Any, context: Any) -> Any:
-    """Answer with what the client context holds for the function."""
+    """Return the client context's `custom` part."""
     return context.client_context.custom
 
 
 async def tenant(event: Any, context: Any) -> Any:
-    """Answer with the tenant id."""
+    """Return the tenant ID."""
     return context.tenant_id
 
 
 async def tell(event: Any, context: Any) -> str:
-    """Answer with the ARN by which it was invoked."""
+    """Return the ARN by which it was invoked."""
     arn: str = context.invoked_function_arn
     return arn
 
 
 async def letters(event: int, context: Any) -> str:
-    """Answer with so many letters."""
+    """Return a number of letters."""
     return "x" * event
 
 
 async def fail(event: Any, context: Any) -> None:
-    """Fail as a function of a user fails."""
+    """Raise an exception."""
     raise LookupError(f"no {event}")
 
 
@@ -146,13 +146,13 @@ async def unserializable(event: Any, context: Any) -> Any:
 
 
 async def count(event: int, context: Any) -> AsyncIterator[str]:
-    """Yield so many lines."""
+    """Yield a number of lines."""
     for number in range(event):
         yield f"{number + 1}\n"
 
 
 async def chunks(event: Any, context: Any) -> AsyncIterator[bytes]:
-    """Yield the matrix's chunks."""
+    """Yield the chunks of the matrix."""
     for chunk in CHUNKS:
         yield chunk
 

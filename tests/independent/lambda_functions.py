@@ -1,4 +1,4 @@
-"""The functions that the servers run, as they stand; so they need nothing but the standard library."""
+"""The functions that the servers run; they need only the standard library."""
 
 import json
 import os
@@ -11,20 +11,20 @@ HOLD_SECONDS = 30.0
 
 
 def echo(event: Any, context: Any) -> Any:
-    """Answer with the event, having printed a line to the log."""
+    """Print a line to the log, and return the event."""
     print(f"echo saw {event}")  # noqa: T201
     return event
 
 
 def fail(event: Any, context: Any) -> Any:
-    """Fail as a function of a user fails."""
+    """Raise an exception."""
     raise ValueError(f"cannot use {event}")
 
 
 def record(event: Any, context: Any) -> Any:
-    """Leave one file for each time that it runs, so that a test can count; answer with the item."""
+    """Create a file for each run, so that a test can count them; return the item."""
     path = pathlib.Path(event["folder"]) / f"{uuid.uuid4()}.json"
-    # Whole as soon as it is there: the test may look at any time.
+    # Created atomically, because the test may read it at any time.
     written = path.with_suffix(".part")
     written.write_text(json.dumps(event["item"]))
     written.rename(path)
@@ -32,7 +32,7 @@ def record(event: Any, context: Any) -> Any:
 
 
 def hold(event: Any, context: Any) -> None:
-    """Say by a file that it runs, then keep its place until the test lets go by another file."""
+    """Signal by a file that it runs, then run until the test creates another file."""
     pathlib.Path(event["started"]).touch()
     give_up = time.monotonic() + HOLD_SECONDS
     while not pathlib.Path(event["release"]).exists() and time.monotonic() < give_up:
@@ -45,7 +45,7 @@ def leave(event: Any, context: Any) -> None:
 
 
 def devour(event: Any, context: Any) -> int:
-    """Use so many MB of memory, each byte of them."""
+    """Use a number of MB of memory."""
     return len(b"x" * (event << 20))
 
 
@@ -54,7 +54,7 @@ def nothing(event: Any, context: Any) -> None:
 
 
 def tell(event: Any, context: Any) -> Any:
-    """Answer with what the context says of the invocation."""
+    """Return the attributes of the context."""
     return {
         "arn": context.invoked_function_arn,
         "version": context.function_version,
@@ -66,7 +66,7 @@ def tell(event: Any, context: Any) -> Any:
 
 
 def custom(event: Any, context: Any) -> Any:
-    """Answer with what the client context holds for the function."""
+    """Return the client context's `custom` part."""
     return context.client_context.custom
 
 
@@ -76,7 +76,7 @@ def sleep(event: Any, context: Any) -> None:
 
 
 def letters(event: Any, context: Any) -> str:
-    """Answer with so many letters."""
+    """Return a number of letters."""
     return "x" * int(event)
 
 
@@ -86,5 +86,5 @@ def unserializable(event: Any, context: Any) -> Any:
 
 
 def trace(event: Any, context: Any) -> str | None:
-    """Answer with the trace that the invocation belongs to."""
+    """Return the trace header of the invocation."""
     return os.environ.get("_X_AMZN_TRACE_ID")

@@ -19,12 +19,12 @@ BOTO3, AIOBOTOCORE, AWSCLI = "boto3", "aiobotocore", "awscli"
 JAVASCRIPT, GO = "JavaScript", "Go"
 CLIENTS = (BOTO3, AIOBOTOCORE, AWSCLI, JAVASCRIPT, GO)
 
-# Why awscli is left out.
+# Reasons why awscli is left out.
 NO_COMMAND = "version 1 has no command for streams"
 SAME_PARSER = "a process for each call takes a second; its parser has been shown by another case"
 SHOWN_ONLY_BY_REASON = "it shows no Reason, by which alone this differs from another case"
 
-# Why Go is left out: Debian's package of its SDK is of 2022.
+# Reasons why Go is left out: Debian's package of its SDK is of 2022.
 BEFORE_STREAMS = "its version is older than streams"
 BEFORE_TENANTS = "its version is older than tenants"
 A_READER = "it takes InvokeArgs as a reader, which no JSON holds"
@@ -36,7 +36,7 @@ BUSY = "The operation cannot be performed at this time. "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One kind of answer."""
+    """A kind of answer."""
 
     name: str
     """What it shows."""
@@ -53,7 +53,7 @@ class Case:
 
     @property
     def members(self) -> Mapping[str, object]:
-        """What is wanted of the answer, if it is no invocation."""
+        """The members of the answer to read, if it is not an invocation."""
         return self.reading
 
 
@@ -63,11 +63,11 @@ def _invoke(
     """Write a case of `Invoke`.
 
     Args:
-        name: What it shows.
+        name: The name of the case.
         function: The function's name.
-        reading: How every client must read the answer.
-        cli: Why awscli is left out; None runs it.
-        **more: The endpoint, why Go is left out, and further arguments of the call.
+        reading: The reading expected of every client.
+        cli: The reason why awscli is left out, or None.
+        **more: The endpoint, the reason why Go is left out, and further arguments of the call.
     """
     endpoint = more.pop("endpoint", "plain")
     without = {AWSCLI: cli, GO: more.pop("go", None)}
@@ -418,7 +418,7 @@ def _manage(operation: str, reading: Reading, cli: str | None = None, **argument
     )
 
 
-# None of these changes anything for another, in whatever order they come.
+# These cases are independent of each other, in any order.
 MANAGEMENT = [
     _manage(
         "GetFunction",

@@ -1,8 +1,8 @@
-"""The environments of the independent programs that the tests talk to.
+"""The environments of the independent programs that the tests use.
 
 `python -m tests.independent.peers` (`make peers`) creates what is missing; the fixtures in
-`conftest.py` ask it where a program is. Each program has an environment of its own, because each pins a
-botocore of its own.
+`conftest.py` ask it where a program is. Each program has a separate environment, because each pins
+another botocore.
 """
 
 import subprocess
@@ -21,7 +21,7 @@ CHECKOUT = HERE.parents[1]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """One independent program in a virtual environment of its own."""
+    """An independent program in a separate virtual environment."""
 
     name: str
     """What it is called in messages: mostly the distribution's name on PyPI."""
@@ -38,12 +38,12 @@ class Peer:
 
     @property
     def command(self) -> Path:
-        """Where the program is once the environment exists."""
+        """The path of the program in the environment."""
         return self.environment / "bin" / self.program
 
     @property
     def tests(self) -> Path:
-        """Where the tests of the source distributions are, each below its name and version."""
+        """The folder with the tests of the source distributions, by name and version."""
         return self.environment / "tests"
 
     @property
@@ -54,10 +54,10 @@ class Peer:
         )
 
     def install(self) -> None:
-        """Make the environment anew.
+        """Recreate the environment.
 
         Raises:
-            subprocess.CalledProcessError: pip failed; it has said why on stderr.
+            subprocess.CalledProcessError: pip failed, and wrote the reason to stderr.
         """
         venv.create(self.environment, clear=True, with_pip=True)
         python = str(self.environment / "bin" / "python")
@@ -117,7 +117,7 @@ PUBLISHED = Peer(
     requirements=HERE / "requirements-published.txt",
     sources=HERE / "sources-published.txt",
 )
-# All in one, as each is loaded only by the script that it is for, and they agree on a botocore.
+# All in one environment, because each is only imported by its script, and they agree on a botocore.
 TRACERS = Peer(
     name="tracers",
     program="python",
@@ -128,7 +128,7 @@ TRACERS = Peer(
 
 
 def main() -> int:
-    """Install every peer that is not there yet; the exit status is 1 when one cannot be."""
+    """Install every missing peer; the exit status is 1 if one cannot be installed."""
     for peer in (AWSCLI, MINISTACK, PUBLISHED, TRACERS):
         if peer.installed:
             print(f"{peer.name}: already installed in {peer.environment.name}")  # noqa: T201

@@ -1,4 +1,4 @@
-"""What a client makes of an answer, reduced to facts that clients can be compared by."""
+"""How a client reads an answer, reduced to facts that can be compared between clients."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 @dataclass(frozen=True, slots=True)
 class StartsWith:
-    """Equals every text that begins so: what follows is not Lambda's word, or differs each time."""
+    """Equals every text with this prefix; the rest is not Lambda's, or differs each time."""
 
     text: str
     """The beginning."""
@@ -28,7 +28,7 @@ def of_invoke(answer: Mapping[str, Any], payload: bytes) -> Reading:
     """Read the answer of `Invoke`.
 
     Args:
-        answer: Its members, as the client gives them.
+        answer: Its members, as the client returns them.
         payload: The payload, read to its end.
     """
     reading: Reading = {"status": answer["StatusCode"]}
@@ -47,7 +47,7 @@ def of_stream(answer: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) ->
     """Read the answer of `InvokeWithResponseStream`.
 
     Args:
-        answer: Its members, as the client gives them.
+        answer: Its members, as the client returns them.
         events: Every event of the stream.
     """
     chunks: list[bytes] = []
@@ -82,11 +82,11 @@ def of_error(response: Mapping[str, Any]) -> Reading:
 
 
 def of_members(answer: Mapping[str, Any], shows: Mapping[str, object]) -> Reading:
-    """Read those members of another operation's answer that a case wants to see.
+    """Read the members of another operation's answer that a case selects.
 
     Args:
-        answer: Its members, as the client gives them.
-        shows: The members that are wanted, by their path with dots; a number is a place in a list.
+        answer: Its members, as the client returns them.
+        shows: The members to read, as dotted paths; a number is an index into a list.
     """
     reading: Reading = {}
     for path in shows:

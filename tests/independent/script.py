@@ -1,4 +1,4 @@
-"""A script of calls through our invoker, each reduced to facts that two servers can be compared by."""
+"""A script of calls through an invoker, each reduced to facts that can be compared."""
 
 import json
 import re
@@ -34,7 +34,7 @@ _MANY = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """One server, and what a call needs to reach it."""
+    """A server, and what is needed to call it."""
 
     url: str
     """Its endpoint URL."""
@@ -58,7 +58,7 @@ def _call(function: Call) -> Call:
 
 
 def _invoke(name: str, function: str, payload: object = None, **options: Any) -> None:
-    """Add a call that is nothing but `invoker.invoke`."""
+    """Add a call that is just `invoker.invoke`."""
     CALLS[name] = lambda site: facts_of(site.invoker.invoke(function, payload, **options))
 
 
@@ -82,7 +82,7 @@ def of_response(response: Response) -> Facts:
 
 
 def of_error(error: Exception) -> Facts:
-    """Reduce an error, to what a caller could act on."""
+    """Reduce an error to what a caller can act on."""
     facts: Facts = {"error": type(error).__name__}
     for name in ("status_code", "code", "reason", "scope", "delivery", "gave_up", "retry_after"):
         if hasattr(error, name):
@@ -140,7 +140,7 @@ CALLS["partial ARN"] = partial(_tell, function=f"{deployed.ACCOUNT}:function:tel
 
 @_call
 async def log_tail(site: Site) -> Facts:
-    """The log is asked for."""
+    """Request the log."""
     response = await site.invoker.invoke("echo", "hello", log_type="Tail")
     lines = (response.log_result or "").splitlines()
     return {
@@ -206,7 +206,7 @@ CALLS["stream to a reserve of zero"] = partial(_stream, function="closed")
 
 
 async def _crowd(site: Site, function: str, folder: Path) -> Facts:
-    """Let more call at once than there is room for, and hold those that got in until all are told."""
+    """Make more concurrent calls than allowed, and block the admitted ones until the others are done."""
     started, release = folder / "started", folder / "release"
     started.mkdir(parents=True)
     outcomes: list[Facts] = []
@@ -239,13 +239,13 @@ async def _crowd(site: Site, function: str, folder: Path) -> Facts:
 
 @_call
 async def more_callers_than_the_account_has_room_for(site: Site) -> Facts:
-    """The account's concurrency is met."""
+    """Reach the account's concurrency."""
     return await _crowd(site, "hold", site.folder)
 
 
 @_call
 async def more_callers_than_a_reserve_has_room_for(site: Site) -> Facts:
-    """A function's own concurrency is met; others go on; without its reserve it has more."""
+    """Reach a function's reserved concurrency; others continue; without the reserve it has more."""
     with deployed.client_of(site.url) as sdk:
         reserve = partial(sdk.put_function_concurrency, ReservedConcurrentExecutions=2)
         await anyio.to_thread.run_sync(partial(reserve, FunctionName="narrow"))
@@ -265,7 +265,7 @@ async def more_callers_than_a_reserve_has_room_for(site: Site) -> Facts:
 
 @_call
 async def fan_out_over_the_limit(site: Site) -> Facts:
-    """More payloads than there is room for, and at first none: each is run and answered once."""
+    """Map more payloads than the limit allows, at first none: each is run and answered once."""
     ran, started = site.folder / "ran", site.folder / "started"
     release = site.folder / "release"
     ran.mkdir()
@@ -311,7 +311,7 @@ def _throttles(invoker: Invoker) -> int:
 
 @_call
 async def new_code_and_old_version(site: Site) -> Facts:
-    """New code replaces `$LATEST`; a version that was published before stays as it is."""
+    """New code replaces `$LATEST`; a version published before is unchanged."""
     with deployed.client_of(site.url) as sdk:
 
         def change() -> tuple[Any, ...]:
@@ -332,19 +332,19 @@ async def new_code_and_old_version(site: Site) -> Facts:
 
 
 async def until_files(folder: Path, count: int) -> None:
-    """Wait until a folder holds so many files."""
+    """Wait until a folder holds a number of files."""
     with anyio.fail_after(WAIT_SECONDS):
         while len(items_in(folder)) < count:
             await anyio.sleep(0.02)
 
 
 def items_in(folder: Path) -> list[Path]:
-    """The files of a folder that are whole."""
+    """Return the complete files of a folder."""
     return [path for path in folder.iterdir() if path.suffix != ".part"]
 
 
 def items(folder: Path) -> list[Any]:
-    """What the files of a folder hold."""
+    """Return the contents of the files of a folder."""
     return [json.loads(path.read_text()) for path in items_in(folder)]
 
 
@@ -353,5 +353,5 @@ def _json(payload: bytes) -> object:
         value = json.loads(payload) if payload else payload
     except ValueError:
         return payload
-    # What is too large to be shown is told by its size.
+    # A value that is too large is represented by its size.
     return len(value) if isinstance(value, str) and len(value) > 1000 else value

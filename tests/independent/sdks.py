@@ -1,7 +1,7 @@
-"""AWS's SDKs for JavaScript and Go: where they are, and what they make of many calls.
+"""AWS's SDKs for JavaScript and Go: their installation, and how they read many calls.
 
-Neither comes with Python: `unavailable` says what a machine lacks, and the tests are then left out for that
-reason. A process makes all calls of a test, since each takes long to start.
+Neither comes with Python: if `unavailable` names something that a machine lacks, the tests are
+skipped for that reason. One process makes all calls of a test, because starting it takes long.
 """
 
 import base64
@@ -43,22 +43,22 @@ class JavaScript:
     folder = CHECKOUT / ".env-javascript"
 
     def unavailable(self) -> str | None:
-        """Say what this machine lacks for it; None if nothing."""
+        """Return what this machine lacks for it, or None."""
         if shutil.which("npm") is None or (version := _version_of_node()) is None:
             return "there is no Node.js with npm here"
         return None if version >= NODE else f"it needs Node.js {NODE}; here is {version}"
 
     @property
     def installed(self) -> bool:
-        """Whether it is there, as the lock file pins it."""
+        """Whether it is installed as the lock file pins it."""
         stamp = self.folder / "installed.txt"
         return stamp.exists() and stamp.read_bytes() == self._lock.read_bytes()
 
     def install(self) -> None:
-        """Install it anew.
+        """Reinstall it.
 
         Raises:
-            subprocess.CalledProcessError: npm failed; it has said why on stderr.
+            subprocess.CalledProcessError: npm failed, and wrote the reason to stderr.
         """
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
@@ -70,7 +70,7 @@ class JavaScript:
         shutil.copy(self._lock, self.folder / "installed.txt")
 
     def command(self, script: str = "calls.cjs") -> list[str]:
-        """Return the command that runs a script of ours with it."""
+        """Return the command that runs a script with it."""
         return ["node", str(HERE / "javascript" / script), str(self.folder)]
 
     @property
@@ -79,13 +79,13 @@ class JavaScript:
 
 
 class Go:
-    """`aws-sdk-go-v2`, as Debian packages it: no registry of modules is asked."""
+    """`aws-sdk-go-v2`, as Debian packages it, without the module proxy."""
 
     name = "the SDK for Go"
     folder = CHECKOUT / ".env-go"
 
     def unavailable(self) -> str | None:
-        """Say what this machine lacks for it; None if nothing."""
+        """Return what this machine lacks for it, or None."""
         if shutil.which("go") is None:
             return f"there is no Go here (on Debian: apt-get install {DEBIAN})"
         if not (GOCODE / "src/github.com/aws/aws-sdk-go-v2/service/lambda").is_dir():
@@ -94,7 +94,7 @@ class Go:
 
     @property
     def installed(self) -> bool:
-        """Whether the program is built of the source that is here."""
+        """Whether the program is built from the current source."""
         stamp = self.folder / "built.txt"
         return stamp.exists() and stamp.read_bytes() == self._source.read_bytes()
 
@@ -102,7 +102,7 @@ class Go:
         """Build the program.
 
         Raises:
-            subprocess.CalledProcessError: The compiler failed; it has said why on stderr.
+            subprocess.CalledProcessError: The compiler failed, and wrote the reason to stderr.
         """
         self.folder.mkdir(exist_ok=True)
         cache = self.folder / "cache"
@@ -122,7 +122,7 @@ class Go:
 
 
 def read_all(command: Sequence[str], urls: Sequence[str], calls: Sequence["Call"]) -> list[Reading]:
-    """Make calls one after the other, each to its URL, in one process; read the answers."""
+    """Make calls in sequence, each to its URL, in one process; read the answers."""
     asked = [
         {
             "url": url,

@@ -1,4 +1,4 @@
-"""`aws lambda invoke` repeats what is throttled, and the endpoint counts each try."""
+"""`aws lambda invoke` retries throttles, and the endpoint counts each attempt."""
 
 from pathlib import Path
 from typing import Any

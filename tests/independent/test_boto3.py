@@ -1,6 +1,6 @@
-"""boto3 against the local endpoint, where one answer is not enough: what the function saw and did.
+"""boto3 against the local endpoint: tests that also look at what the function received and did.
 
-How boto3 reads each kind of answer stands in `matrix.py`.
+`matrix.py` has the tests of how boto3 reads each kind of answer.
 """
 
 import base64
@@ -30,7 +30,7 @@ WAIT_SECONDS = 30.0
 
 @pytest.fixture
 async def local() -> AsyncIterator[LocalLambda]:
-    """A local endpoint with room for one execution, and a function that answers with its event."""
+    """A local endpoint with a concurrency of one, and a function that returns its event."""
     async with LocalLambda(account_concurrency=1, region_name=REGION, account_id=ACCOUNT) as local:
         local.function("echo", echo)
         yield local
@@ -203,13 +203,13 @@ async def echo(event: Any, context: Any) -> Any:
 
 
 def connect(local: LocalLambda, *, attempts: int) -> Any:
-    """Make a boto3 client that makes as many attempts, the first included."""
+    """Return a boto3 client with a maximum number of attempts."""
     config = Config(retries={"total_max_attempts": attempts})
     return boto3.client("lambda", REGION, endpoint_url=local.url, config=config)
 
 
 async def call(client: Any, **arguments: Any) -> dict[str, Any]:
-    """Invoke in a worker thread, since boto3 blocks; the payload of the answer is read."""
+    """Invoke in a worker thread, because boto3 blocks; read the payload of the answer."""
 
     def blocking() -> dict[str, Any]:
         answer: dict[str, Any] = client.invoke(**arguments)
@@ -220,13 +220,13 @@ async def call(client: Any, **arguments: Any) -> dict[str, Any]:
 
 
 async def invoke(client: Any, name: str, event: Any, **options: Any) -> dict[str, Any]:
-    """Invoke with an event that is sent as JSON."""
+    """Invoke with an event, sent as JSON."""
     return await call(client, FunctionName=name, Payload=json.dumps(event).encode(), **options)
 
 
 @contextlib.asynccontextmanager
 async def held(local: LocalLambda, client: Any, name: str, **options: Any) -> AsyncIterator[None]:
-    """Keep one execution of a new function in flight for as long as the block lasts."""
+    """Keep one execution of a new function in flight during the block."""
     started, release = anyio.Event(), anyio.Event()
 
     async def hold(event: Any, context: Any) -> None:

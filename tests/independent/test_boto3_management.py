@@ -64,7 +64,7 @@ def hold(event, context):
 
 
 def package(word: str, **others: str) -> bytes:
-    """Zip a module whose functions say a word; others are modules beside it."""
+    """Zip a module whose functions return a word, with other modules beside it."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
         bundle.writestr("app.py", CODE.format(word=word))
@@ -74,7 +74,7 @@ def package(word: str, **others: str) -> bytes:
 
 
 class Sdk:
-    """A boto3 client whose calls, which block, are made in worker threads."""
+    """A boto3 client whose blocking calls run in worker threads."""
 
     def __init__(self, url: str) -> None:
         once = Config(retries={"total_max_attempts": 1})
@@ -88,7 +88,7 @@ class Sdk:
         return call
 
     async def create(self, name: str = "tell", **options: Any) -> Any:
-        """`CreateFunction` with what it needs at least."""
+        """Call `CreateFunction` with the minimum of parameters."""
         needed = {"Runtime": "python3.13", "Role": ROLE, "Handler": f"app.{name}"}
         code = {"ZipFile": package("old")}
         return await self.create_function(
@@ -101,13 +101,13 @@ class Sdk:
         await anyio.to_thread.run_sync(partial(wait, FunctionName=name))
 
     async def answer(self, name: str = "tell", **options: Any) -> Any:
-        """`Invoke`, and what the function returned."""
+        """Call `Invoke`, and return the function's result."""
         answer = await self.invoke(FunctionName=name, **options)
         with contextlib.closing(answer["Payload"]) as body:
             return json.loads(body.read())
 
     async def refusal(self, operation: str, **arguments: Any) -> tuple[int, str, str]:
-        """The status, code and text with which an operation is refused."""
+        """Return the status, code and message with which an operation is refused."""
         with pytest.raises(ClientError) as caught:
             await getattr(self, operation)(**arguments)
         error: Any = caught.value.response
@@ -221,7 +221,7 @@ async def test_an_event_in_the_middle_of_an_update_is_run_with_the_new_code(tmp_
 
 async def test_versions_keep_their_code_and_aliases_move_between_them(sdk: Sdk) -> None:
     created = await sdk.create(Publish=True)
-    # As LocalStack has it from AWS: only an update that publishes tells the ARN of the version.
+    # As LocalStack recorded from AWS: only an update that publishes returns the ARN of the version.
     assert (created["Version"], created["FunctionArn"]) == ("1", ARN)
     same = await sdk.publish_version(FunctionName="tell")
     assert same["Version"] == "1"
@@ -374,7 +374,7 @@ async def test_code_goes_when_nothing_runs_it_any_longer(tmp_path: Path) -> None
 
 
 def lying(claimed: int) -> bytes:
-    """A zip of a megabyte that claims to be of another size."""
+    """Return a zip of a megabyte that claims to be of another size."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
         bundle.writestr("app.py", "#" * 1_000_000)
@@ -382,7 +382,7 @@ def lying(claimed: int) -> bytes:
 
 
 def entries(*names: str) -> bytes:
-    """A zip of files with these names."""
+    """Return a zip of files with these names."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as bundle:
         for name in names:

@@ -1,4 +1,4 @@
-"""Every kind of answer, read by every independent client: all come to the reading in `matrix.py`."""
+"""Every kind of answer, read by every independent client as `matrix.py` says."""
 
 import os
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def aiobotocore() -> AsyncIterator[clients.Aiobotocore]:
 
 
 def cases_for(client: str) -> list[Case]:
-    """The cases that a client is not left out of."""
+    """Return the cases that include a client."""
     return [case for case in matrix.CASES if client not in case.without]
 
 
@@ -53,7 +53,7 @@ async def test_aiobotocore_reads(
 
 
 async def test_awscli_reads(urls: dict[str, str], aws_command: Path, tmp_path: Path) -> None:
-    """All at once, as many as there are cores: each call is a process that takes long to start."""
+    """In parallel on all cores, because each call is a process that takes long to start."""
     client = clients.Awscli(aws_command, tmp_path)
     cores = anyio.CapacityLimiter(os.cpu_count() or 1)
     read: dict[str, Reading] = {}

@@ -1,6 +1,6 @@
-"""MiniStack, which shares no code with ours, and the local endpoint: a call means the same on both.
+"""The same calls have the same results on MiniStack, an independent server, and on the endpoint.
 
-`script.py` holds the calls and `differences.py` what is known to differ, with AWS's word on it.
+`script.py` has the calls, and `differences.py` the known differences, with recordings of AWS.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ Sites = dict[str, tuple[str, asyncinvoke.Invoker]]
 
 @pytest.fixture(scope="module")
 def ministack(ministack_command: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A MiniStack that has the functions; its endpoint URL."""
+    """The URL of a MiniStack that has the functions."""
     settings = {"LAMBDA_ACCOUNT_CONCURRENCY": str(script.ACCOUNT_CONCURRENCY)}
     with emulator.running(ministack_command, tmp_path_factory.mktemp("ministack"), settings) as url:
         deployed.deploy(url)
@@ -38,7 +38,7 @@ def ministack(ministack_command: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 async def sites(ministack: str) -> AsyncIterator[Sites]:
-    """Both servers; the local endpoint has the functions by the same code."""
+    """Both servers, with functions created by the same code."""
     open_invoker = partial(
         asyncinvoke.Invoker,
         region_name=deployed.REGION,

@@ -1,7 +1,7 @@
-"""What moto and aiobotocore test of Lambda's Invoke, by their own files, against the local endpoint.
+"""The tests of Lambda's Invoke that moto and aiobotocore publish, against the local endpoint.
 
 The files are those of their source distributions, unmodified; only the URL of their Lambda clients
-is ours. What passes is listed here and what does not too, with the reason.
+is changed. Passing tests are listed here, and failing ones with the reason.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from . import peers
 
 pytestmark = pytest.mark.anyio
 
-# In a folder of its own, which is all that the other pytest may import from.
+# In a separate folder, the only one from which the other pytest may import.
 PLUGIN = Path(__file__).parent / "published" / "lambda_endpoint.py"
 PAGE = Path(__file__).parents[2] / "docs" / "fidelity.md"
 
-# Where the published tests have their functions.
+# Where the published tests define their functions.
 REGIONS = ("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ap-southeast-1")
 
 ROUTING = "gives a share of an alias of `$LATEST` to a version; AWS was recorded to refuse it"
@@ -33,7 +33,7 @@ EVENT_PAYLOAD = "wants an Event's answer to hold what the function returned; AWS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """Published files, and how their tests end."""
+    """Published files, and the results of their tests."""
 
     distribution: str
     """The source distribution."""

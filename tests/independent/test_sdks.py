@@ -17,7 +17,7 @@ from .matrix import Case
 
 
 def ready(sdk: sdks.JavaScript | sdks.Go) -> None:
-    """Leave the test out, and say why, where the SDK cannot be; else it must be there in CI."""
+    """Skip the test with a reason if the SDK cannot be installed; otherwise it must be in CI."""
     if reason := sdk.unavailable():
         pytest.skip(f"{sdk.name}: {reason}")
     if not sdk.installed:
@@ -36,7 +36,7 @@ def urls() -> Iterator[dict[str, str]]:
 
 
 def cases_for(client: str) -> list[Case]:
-    """The cases that a client is not left out of."""
+    """Return the cases that include a client."""
     return [case for case in matrix.CASES if client not in case.without]
 
 

@@ -1,6 +1,6 @@
-"""OpenTelemetry, aws-xray-sdk, Sentry and ddtrace see each call of ours, once, and nothing else.
+"""OpenTelemetry, aws-xray-sdk, Sentry and ddtrace see each call once, and nothing else.
 
-The scripts in `tracing/` run each in a process of its own, since what they patch stays patched.
+Each script in `tracing/` runs in a separate process, because patches remain.
 """
 
 import json
@@ -23,7 +23,7 @@ REGION = "us-east-1"
 Facts = dict[str, Any]
 Trace = Callable[..., Any]
 
-# Seven calls, of which one is throttled once.
+# Seven calls, one of which is throttled once.
 ATTEMPTS = 8
 
 SETTINGS = {
@@ -38,7 +38,7 @@ SETTINGS = {
 
 @pytest.fixture
 async def function_url() -> AsyncIterator[str]:
-    """An endpoint that runs the function `trace` as AWS does, in a process of its own."""
+    """An endpoint that runs the function `trace` in a worker process, as AWS does."""
     async with LocalLambda(region_name=REGION) as local:
         local.function("trace", "lambda_functions:trace", directory=HERE, timeout=30)
         yield local.url
@@ -46,7 +46,7 @@ async def function_url() -> AsyncIterator[str]:
 
 @pytest.fixture
 def facts_of(tracers_command: Path, tmp_path: Path) -> Trace:
-    """Run a script and read what it has found out."""
+    """Run a script and return its facts."""
 
     async def run(script: str, *arguments: str, **settings: str) -> Facts:
         written = tmp_path / "facts.json"
@@ -75,7 +75,7 @@ async def test_opentelemetry_has_a_span_for_each_attempt_and_its_header_names_th
             ("Lambda.Invoke", "CLIENT")
         }
         assert_statuses(during)
-        # What shows a request for a template by an exception would be seen here.
+        # A request for a template that is reported as an exception would be seen here.
         assert Counter(map(str, (span["events"] for span in during["spans"]))) == {
             "[]": ATTEMPTS - 1,
             "['exception']": 1,
@@ -104,7 +104,7 @@ async def test_our_own_hook_counts_nothing_twice_where_an_instrumentation_is_act
         assert {span["scope"] for span in found["spans"]} == {"asyncinvoke"}
         names = Counter(span["name"] for span in found["spans"])
         assert names == {"Lambda.Invoke": ATTEMPTS - 1, "attempt 1": 1, "attempt 2": 1}
-        # Each request names the span of its call; the one that was repeated does so twice.
+        # Each request names the span of its call; a retried one does so twice.
         calls = [span for span in found["spans"] if span["name"] == "Lambda.Invoke"]
         sent = Counter(headers["x-amzn-trace-id"] for headers in found["requests"])
         assert sorted(sent.values()) == [1] * (ATTEMPTS - 2) + [2]
@@ -147,7 +147,7 @@ async def test_ddtrace_has_a_span_for_each_attempt_and_its_headers_name_it(
         assert {span["resource"] for span in during["spans"]} == {"lambda.invoke"}
         assert sum(span["error"] for span in during["spans"]) == 1
         assert_one_header_a_span(during, "x-datadog-parent-id", lambda span: span["span_id"])
-    # It leaves a handler on a client that it has seen, which does nothing any more.
+    # It leaves an inactive handler on a client that it has seen.
     assert facts["after"]["found"] == (
         f"{module}._aiobotocore_before_sign_handler listens to before-sign"
     )
@@ -163,7 +163,8 @@ async def test_sentry_listens_to_each_attempt_unless_it_is_told_not_to(facts_of:
 
     during = by_default["during"]
     assert len(during["spans"]) == len(during["requests"]) == ATTEMPTS
-    # Of each attempt its handlers leave a crumb without an answer, and aiohttp's the other one.
+    # For each attempt its handlers leave a breadcrumb without an answer, and aiohttp's the other
+    # one.
     assert Counter("aws.request.url" in crumb for crumb in during["crumbs"]) == {
         True: ATTEMPTS,
         False: ATTEMPTS,
@@ -178,7 +179,7 @@ async def test_sentry_listens_to_each_attempt_unless_it_is_told_not_to(facts_of:
         " request-created; sentry_sdk.init(disabled_integrations=[Boto3Integration()])"
         " keeps it away"
     )
-    # What that advice leads to.
+    # The effect of following that advice.
     assert without["during"]["found"] is None
     assert without["said"] == []
     assert len(without["during"]["requests"]) == ATTEMPTS
@@ -200,25 +201,25 @@ def signed_headers(headers: dict[str, str]) -> list[str]:
 
 
 def assert_statuses(facts: Facts) -> None:
-    """Assert that the tracer has seen each answer that there was, and no other."""
+    """Assert that the tracer has seen each answer, and no other."""
     assert Counter(span["http_status"] for span in facts["spans"]) == {200: ATTEMPTS - 1, 429: 1}
 
 
 def assert_one_header_a_span(facts: Facts, header: str, pattern_of: Callable[[Facts], str]) -> None:
-    """Assert that each request that was sent names one span, and each span is named by one."""
+    """Assert that each sent request names one span, and each span is named by one request."""
     sent = [headers[header] for headers in facts["requests"]]
     assert len(sent) == len(set(sent)) == ATTEMPTS
     assert_matched(sent, [pattern_of(span) for span in facts["spans"]])
 
 
 def assert_matched(values: list[str], patterns: list[str]) -> None:
-    """Assert that each pattern matches one value, and all values are matched."""
+    """Assert that each pattern matches one value, and every value is matched."""
     assert len(values) == len(patterns)
     assert all(sum(bool(re.fullmatch(each, value)) for value in values) == 1 for each in patterns)
 
 
 def assert_direct(facts: Facts) -> None:
-    """Assert that nobody saw the calls and nothing was added to them."""
+    """Assert that no tracer saw the calls and nothing was added to them."""
     assert facts["found"] is None
     assert facts["spans"] == []
     assert len(facts["requests"]) == ATTEMPTS

@@ -1,4 +1,4 @@
-"""An endpoint for each test, and a plain HTTP client that shares no code with it."""
+"""An endpoint for each test, and an independent plain HTTP client."""
 
 import base64
 import http.client
@@ -124,7 +124,7 @@ async def local() -> AsyncIterator[LocalLambda]:
 
 @pytest.fixture
 def functions(local: LocalLambda) -> None:
-    """Have functions that answer what they are given, and one that streams."""
+    """Register functions that echo their event, and one that streams."""
     local.function("echo", echo)
     local.function("other", echo)
     local.function("words", words)
@@ -177,7 +177,7 @@ def invoke(local: LocalLambda, request_to: Any) -> Callable[..., Awaitable[Reply
 
 @pytest.fixture
 def environments(monkeypatch: pytest.MonkeyPatch) -> list[Environment]:
-    """The execution environments of all invocations in worker processes, in their order."""
+    """The execution environments of all invocations in worker processes, in order."""
     used: list[Environment] = []
     invoke = Environment.invoke
 

@@ -1,4 +1,4 @@
-"""The checks of an Invoke request, without an endpoint: the first that fails is the answer."""
+"""The checks of an Invoke request, without an endpoint: the first that fails decides."""
 
 import json
 from dataclasses import replace
@@ -48,7 +48,7 @@ def test_the_first_check_that_fails_is_the_answer_in_this_order() -> None:
         (0, {"payload": b"1"}, "Client context must be"),
         (0, {"encoded_client_context": None}, "Function not found"),
         (0, {"function_name": "echo", "qualifier": None}, "The operation cannot be performed"),
-        (15, {}, "invoked"),  # with what it was before the update
+        (15, {}, "invoked"),  # with the code before the update
         (25, {}, "invoked"),
     ):
         right |= change

@@ -57,4 +57,4 @@ def test_a_snapshot_pickles_and_converts_to_json_as_an_invokers_does() -> None:
     assert pickle.loads(pickle.dumps(snapshot)) == snapshot
     assert json.loads(json.dumps(asdict(snapshot)))["functions"]["known"]["throttles"]
     counters.throttled("known", ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED)
-    assert sum(snapshot.throttles.values()) == 1  # it stays what it was
+    assert sum(snapshot.throttles.values()) == 1  # the snapshot is unchanged

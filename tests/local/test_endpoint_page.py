@@ -50,7 +50,7 @@ def run(code: str, folder: Path) -> str:
         env={
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
-            "PYTHONPATH": os.pathsep.join(sys.path),  # the package that these tests test
+            "PYTHONPATH": os.pathsep.join(sys.path),  # the package under test
         },
         capture_output=True,
         text=True,
@@ -65,7 +65,7 @@ def test_the_first_example_is_a_whole_script(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
 def test_every_other_example_runs_inside_its_blocks(tmp_path: Path) -> None:
-    # All in one process, for to start one takes as long as most examples.
+    # All in one process, because starting one takes as long as most examples.
     code = BEFORE
     for number, part in enumerate(PARTS):
         code += AROUND.format(part=textwrap.indent(part, " " * 12), number=number)

@@ -1,4 +1,4 @@
-"""`docs/fidelity.md`: it names every guess, and every field of a request that has no effect."""
+"""`docs/fidelity.md` names every guess, and every field of a request that has no effect."""
 
 import base64
 import json
@@ -56,7 +56,7 @@ IN_S3 = {
 
 
 def choices() -> list[str]:
-    """Return the names of all choices: those under the comment, in whatever module."""
+    """Return the names of all choices: constants under the comment, in any module."""
     names = []
     for path in sorted(HOME.rglob("*.py")):
         for block in path.read_text().split("# GUESS: ")[1:]:
@@ -75,7 +75,7 @@ def test_every_choice_that_was_never_recorded_is_on_the_page_and_nothing_else() 
 
 
 def fields(outcome: str) -> set[str]:
-    """Return the fields of the table by what is done with them."""
+    """Return the fields of the table by how they are treated."""
     table = PAGE.partition("| field | in AWS | here |\n|---|---|---|\n")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (\w+)\b[^|]* \|$", table, re.MULTILINE)
     assert len(rows) == len(table.splitlines())
@@ -136,7 +136,7 @@ async def test_the_fields_that_are_ignored_are_those_that_nothing_reads(
     assert [reply.status for reply in (created, *replies)] == [201, 200, 200, 201]
     assert modelled() - read == fields("ignored") & modelled()
     assert not fields("ignored") & read
-    # What the table calls returned is so, and a setting of the test itself is not forgotten.
+    # Fields that the table lists as returned are returned; every setting of the test is in it.
     returned = created.json()
     assert fields("returned") <= EVERYTHING.keys()
     for name in fields("returned") - {"SnapStart"}:

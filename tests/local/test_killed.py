@@ -1,4 +1,4 @@
-"""Whatever ends the endpoint, and whatever a handler starts: no process and no folder is left."""
+"""However the endpoint ends, and whatever a handler starts, no process and no folder is left."""
 
 import fcntl
 import json
@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="worker processes are for Linux"),
 ]
 
-# It starts a process in a session of its own, says who it is, and never ends by itself.
+# It starts a process in a separate session, prints its ID, and never ends by itself.
 HANDLERS = """
 import os, signal, subprocess, sys, time
 
@@ -69,7 +69,7 @@ anyio.run(main)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what processes do, which takes long on a busy machine."""
+    """Wait for a condition on processes, which takes long on a busy machine."""
     with anyio.fail_after(90):
         while not condition():
             await anyio.sleep(0.01)
@@ -165,7 +165,7 @@ def test_what_a_handler_left_is_killed_in_a_process_of_thousands_of_open_files(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 1_100  # above 1,023, where `select` ends
+    wanted = 1_100  # above 1,023, the limit of `select`
     if hard < 2 * wanted:
         pytest.skip("this process may not open so many files")
     opened = os.pidfd_open
@@ -207,7 +207,7 @@ async def test_a_fork_of_the_process_does_not_keep_the_endpoint_from_ending(
             os.close(waker)
             os.read(waiting, 1)
             os._exit(0)
-    # It has ended while the fork, which has a copy of all that was open, goes on.
+    # It has ended while the fork, which has copies of all open files, continues.
     assert os.waitpid(pid, os.WNOHANG) == (0, 0)
     for descriptor in (waker, waiting):
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Numbers set by users: whatever is not one, or out of range, is one error that names the option."""
+"""Numbers set by users: invalid or out of range, they give one error that names the option."""
 
 from collections.abc import Callable
 from typing import Any

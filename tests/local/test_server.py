@@ -1,4 +1,4 @@
-"""Starting, stopping, wrong input, and what is left afterwards."""
+"""Starting, stopping, invalid arguments, and leftovers."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ async def meet(local: LocalLambda, request_to: Any, name: str) -> None:
 async def test_nothing_is_left_after_the_block_even_of_running_calls(
     request_to: Any, handlers: Path
 ) -> None:
-    # The first thread of this test's own client is made before the count.
+    # The first thread of this test's client is created before the count.
     await anyio.to_thread.run_sync(int)
     before, open_before = children(), sockets()
     cancelled = []
@@ -71,11 +71,11 @@ async def test_nothing_is_left_after_the_block_even_of_running_calls(
         await until(lambda: local.statistics().in_flight == 4)
         await until(
             lambda: len(children() - before) == 3
-        )  # one of them clears up should we be killed
+        )  # one of them cleans up if this process is killed
     assert sorted(cancelled) == [20, 21]
     assert local.statistics().in_flight == 0
     assert children() == before
-    # What an earlier test has left may be collected meanwhile.
+    # Objects of earlier tests may be collected meanwhile.
     assert sockets() <= open_before
     assert not [t for t in threading.enumerate() if t.name.startswith("asyncinvoke-local")]
     assert repr(local) == "<LocalLambda closed account_concurrency=1000>"

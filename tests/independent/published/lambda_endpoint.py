@@ -1,7 +1,7 @@
-"""A plugin for the pytest of moto's and aiobotocore's own tests: sends their Lambda clients to us.
+"""A pytest plugin for moto's and aiobotocore's tests: directs their Lambda clients to the endpoint.
 
-`test_published.py` starts that pytest in the environment of `peers.PUBLISHED`, which has none of our
-code but this file. Clients for other services go where they would: to moto.
+`test_published.py` starts that pytest in the environment of `peers.PUBLISHED`, which contains only
+this file of ours. Clients of other services still use moto.
 """
 
 import functools
@@ -22,7 +22,7 @@ outcomes: dict[str, str] = {}
 
 
 def pytest_configure() -> None:
-    """Return each new Lambda client the endpoint of its region."""
+    """Give each new Lambda client the endpoint of its region."""
     for session in (botocore.session.Session, aiobotocore.session.AioSession):
         session.create_client = _to_endpoint(session.create_client)
     # Its server would listen on every address of the machine.
@@ -42,11 +42,11 @@ def _to_endpoint(create_client: Any) -> Any:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep how each test ended: by its worst phase."""
+    """Record the result of each test: that of its worst phase."""
     if report.when == "call" or report.outcome != "passed":
         outcomes[report.nodeid] = report.outcome
 
 
 def pytest_sessionfinish() -> None:
-    """Write it down."""
+    """Write the results."""
     OUTCOMES.write_text(json.dumps(outcomes))

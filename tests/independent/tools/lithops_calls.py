@@ -1,6 +1,6 @@
-"""What `try_all.py` runs in the environment of Lithops: a map, a call that fails, the runtimes, the end.
+"""Run by `try_all.py` in the environment of Lithops: maps, failures, runtimes, clean-up.
 
-Lithops writes Lambda's host into its Invoke by itself, so that this one request is led to the endpoint here.
+Lithops hard-codes Lambda's host in Invoke, so this request is redirected to the endpoint here.
 """
 
 import os
@@ -30,7 +30,7 @@ CONFIG = {
 
 
 def redirected(*, url: str, headers: dict[str, str], **members: Any) -> AWSRequest:
-    """Make a request that goes to the endpoint."""
+    """Redirect a request to the endpoint."""
     others = {name: value for name, value in headers.items() if name != "Host"}
     return AWSRequest(url=url.replace(HARD_CODED, ENDPOINT), headers=others, **members)
 

@@ -1,7 +1,7 @@
-"""Tries the endpoint with tools that deploy: `make peers-all`. Each has an environment of its own.
+"""Tries the endpoint with deployment tools: `make peers-all`.
 
-Chalice takes half a minute to install and to run, and is a step of CI; the others take minutes. All but Lambda is on
-moto.
+Each has a separate environment. Chalice takes half a minute to install and to run, and is a step
+of CI; the others take minutes. All services but Lambda are on moto.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ ANSIBLE = """
 
 
 class Workspace:
-    """A folder to work in, and a way to run commands there against the endpoint and moto."""
+    """A folder to work in, where commands run against the endpoint and moto."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
@@ -80,7 +80,7 @@ class Workspace:
         }
 
     def install(self, *packages: str) -> Path:
-        """Return the folder of the programs of an environment that has these packages."""
+        """Return the `bin` folder of an environment with these packages."""
         environment = ENVIRONMENTS / packages[0].partition("=")[0]
         if not (environment / "done").exists():
             venv.create(environment, clear=True, with_pip=True)
@@ -90,7 +90,7 @@ class Workspace:
         return environment / "bin"
 
     def run(self, *command: object, said: str = "", given: str = "") -> str:
-        """Run a command; it must end well, and say something."""
+        """Run a command, which must succeed and print a text."""
         words = [str(word) for word in command]
         environment = Path(words[0]).parent.parent
         variables = self.variables | {
@@ -149,9 +149,9 @@ def ansible(bench: Workspace) -> None:
 
 
 def lithops(bench: Workspace) -> None:
-    """Builds its layer, deploys, maps twelve calls, hears of a failure, lists and cleans."""
+    """Builds its layer, deploys, maps twelve calls, reports a failure, lists and cleans."""
     python = bench.install("lithops", "boto3") / "python"
-    bench.variables["HOME"] = str(bench.folder)  # where it remembers what it has deployed
+    bench.variables["HOME"] = str(bench.folder)  # where it stores what it has deployed
     bench.run(python, HERE / "lithops_calls.py", said="all well")
 
 
@@ -162,7 +162,7 @@ def say(line: str) -> None:
 
 
 def package() -> bytes:
-    """Return a zip of a function that answers with its event."""
+    """Return a zip of a function that returns its event."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as archive:
         archive.writestr("app.py", "def f(event, context):\n    return event\n")
@@ -198,7 +198,7 @@ TOOLS: list[Callable[[Workspace], None]] = [chalice, zappa, ansible, lithops]
 
 
 def main(wanted: list[str]) -> None:
-    """Try all tools, or those that are named."""
+    """Try all tools, or the named ones."""
     with start_blocking_portal() as portal, moto():
         for tool in TOOLS:
             if wanted and tool.__name__ not in wanted:

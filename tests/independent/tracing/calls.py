@@ -1,7 +1,7 @@
-"""Calls that the scripts beside this file make under a tracer, and what is known of them after.
+"""Calls that the scripts in this folder make under a tracer, and facts about them.
 
-`test_tracing.py` starts these scripts in the environment of `peers.TRACERS`, with the file that the
-facts are to be written to.
+`test_tracing.py` starts these scripts in the environment of `peers.TRACERS`, with the path of the
+file for the facts.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ Span = dict[str, Any]
 
 
 class Site:
-    """A client, an invoker on it, and an endpoint that keeps the headers of what it is sent."""
+    """A client, an invoker on it, and an endpoint that records request headers."""
 
     def __init__(self, endpoint: FaultEndpoint, client: Any, invoker: Invoker) -> None:
         self._endpoint = endpoint
@@ -39,10 +39,10 @@ class Site:
         self._calls = 0
 
     async def call(self, spans: Sequence[Span]) -> Facts:
-        """Call a new function and an old one, one by one and at the same time, and once again.
+        """Call a new and a known function, in sequence and concurrently, and once again.
 
         Args:
-            spans: The spans that the tracer has ended, which it adds to.
+            spans: The list to which the tracer adds ended spans.
         """
         self._calls += 1
         names = ["old", f"new-{self._calls}", "old", f"throttled-{self._calls}"]
@@ -76,13 +76,13 @@ async def opened(**options: Any) -> AsyncIterator[Site]:
 
 
 async def call_function() -> list[str]:
-    """Call the function that answers with the trace it runs in, three times, at a real endpoint."""
+    """Call the function that returns its trace header three times, at a real endpoint."""
     async with Invoker(endpoint_url=os.environ["FUNCTION_URL"]) as invoker:
         return [(await invoker.invoke("trace")).json() for _ in range(3)]
 
 
 def run(script: Callable[[], Coroutine[Any, Any, Facts]]) -> None:
-    """Run a script, and write down its facts and what our logger has said meanwhile."""
+    """Run a script, and write its facts and the log messages of asyncinvoke."""
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(f"{record.levelname} {record.getMessage()}")  # type: ignore[method-assign]
@@ -90,6 +90,6 @@ def run(script: Callable[[], Coroutine[Any, Any, Facts]]) -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     facts = asyncio.run(script())
-    # What it says of limits is not asked here.
+    # Messages about limits are ignored here.
     aside = [line for line in said if "calls go through" in line]
     Path(sys.argv[1]).write_text(json.dumps({**facts, "said": aside}))

@@ -1,4 +1,4 @@
-"""ddtrace's integration of aiobotocore: before, with, and taken off again."""
+"""ddtrace's integration of aiobotocore: before patching, patched, and unpatched again."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ spans: list[calls.Span] = []
 
 
 class SpanRecorder(TraceFilter):
-    """Keeps what would be sent to the agent."""
+    """Records the spans that would be sent to the agent."""
 
     def process_trace(self, trace: list[Any]) -> None:
-        """Keep the spans of a trace."""
+        """Record the spans of a trace."""
         for span in trace:
             spans.append(
                 {
@@ -28,7 +28,7 @@ class SpanRecorder(TraceFilter):
 
 
 async def main() -> calls.Facts:
-    """Patch around a client, and around none."""
+    """Patch with a client in use, and without one."""
     tracer.configure(trace_processors=[SpanRecorder()])
     async with calls.opened() as site:
         before = await site.call(spans)

@@ -1,4 +1,4 @@
-"""OpenTelemetry's instrumentation of aiobotocore: before, with, with a propagator, and after."""
+"""OpenTelemetry's instrumentation of aiobotocore: before, during, with a propagator, and after."""
 
 import calls
 from opentelemetry.instrumentation.botocore import AiobotocoreInstrumentor
@@ -9,10 +9,10 @@ spans: list[calls.Span] = []
 
 
 class SpanRecorder(SpanProcessor):
-    """Keeps what has ended."""
+    """Records ended spans."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Keep a span."""
+        """Record a span."""
         context = span.get_span_context()
         assert context is not None
         spans.append(
@@ -29,7 +29,7 @@ class SpanRecorder(SpanProcessor):
 
 
 async def main() -> calls.Facts:
-    """Instrument around a client, and around none."""
+    """Instrument with a client in use, and without one."""
     provider = TracerProvider()
     provider.add_span_processor(SpanRecorder())
     instrumentor = AiobotocoreInstrumentor()

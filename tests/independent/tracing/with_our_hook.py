@@ -14,10 +14,10 @@ spans: list[calls.Span] = []
 
 
 class SpanRecorder(SpanProcessor):
-    """Keeps what has ended."""
+    """Records ended spans."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Keep a span."""
+        """Record a span."""
         context = span.get_span_context()
         assert context is not None
         spans.append(

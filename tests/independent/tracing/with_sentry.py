@@ -1,4 +1,4 @@
-"""sentry-sdk as `init` sets it up for everybody, or, told so, without its boto3 integration."""
+"""sentry-sdk as `init` sets it up by default, and without its boto3 integration."""
 
 import sys
 from typing import Any
@@ -12,10 +12,10 @@ spans: list[calls.Span] = []
 
 
 class SpanRecorder(Transport):
-    """Keeps what would be sent to Sentry."""
+    """Records the spans that would be sent to Sentry."""
 
     def capture_envelope(self, envelope: Any) -> None:
-        """Keep the spans of a transaction."""
+        """Record the spans of a transaction."""
         transaction = envelope.get_transaction_event()
         for span in (transaction or {}).get("spans", ()):
             spans.append(
@@ -29,7 +29,7 @@ class SpanRecorder(Transport):
 
 
 async def call(site: calls.Site) -> calls.Facts:
-    """Call in a transaction, as a server does that Sentry looks after."""
+    """Call in a transaction, as an instrumented server does."""
     with (
         sentry_sdk.isolation_scope() as scope,
         sentry_sdk.start_transaction(name="caller") as transaction,

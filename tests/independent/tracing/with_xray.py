@@ -1,4 +1,4 @@
-"""aws-xray-sdk's patch of aiobotocore: before, with, and taken off again."""
+"""aws-xray-sdk's patch of aiobotocore: before patching, patched, and unpatched again."""
 
 import json
 from typing import Any
@@ -13,10 +13,10 @@ spans: list[calls.Span] = []
 
 
 class SpanRecorder:
-    """Keeps what the recorder would send to the daemon."""
+    """Records the segments that would be sent to the daemon."""
 
     def send_entity(self, entity: Any) -> None:
-        """Keep the subsegments of a segment."""
+        """Record the subsegments of a segment."""
         _keep(json.loads(entity.serialize()))
 
     def set_daemon_address(self, address: str) -> None:
@@ -38,7 +38,7 @@ def _keep(entity: Any) -> None:
 
 
 async def main() -> calls.Facts:
-    """Patch around a client, and around none."""
+    """Patch with a client in use, and without one."""
     xray_recorder.configure(
         service="caller", sampling=False, context=AsyncContext(), emitter=SpanRecorder()
     )
@@ -62,7 +62,7 @@ async def main() -> calls.Facts:
         async with xray_recorder.in_segment_async("caller"):
             answers = await calls.call_function()
         function = {"answers": answers, "spans": take()}
-        # It has no way back of its own; this is what others do for it.
+        # It cannot be unpatched; others do it in this way.
         kind = aiobotocore.client.AioBaseClient
         kind._make_api_call = kind._make_api_call.__wrapped__
         del aiobotocore.endpoint.AioEndpoint.prepare_request

@@ -1,4 +1,4 @@
-"""Faults on demand: what clients meet on the wire, what the function did, and what is counted."""
+"""Injected faults: what clients receive, what the function did, and what is counted."""
 
 import contextlib
 import http.client

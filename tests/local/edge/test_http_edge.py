@@ -1,4 +1,4 @@
-"""What different HTTP clients send for the same call, on raw sockets, of both operations."""
+"""Requests as different HTTP clients send them, over raw sockets, for both operations."""
 
 import socket
 from collections.abc import Awaitable, Callable
@@ -43,7 +43,7 @@ def path(streams: bool) -> str:
 
 @pytest.fixture
 def send(local: LocalLambda) -> Send:
-    """Send bytes in one write and give so many answers."""
+    """Send bytes in one write, and return a number of answers."""
 
     async def send(sent: bytes, answers: int = 1) -> list[RawAnswer]:
         return await to_thread.run_sync(partial(exchange, local.url, sent, answers))
@@ -53,7 +53,7 @@ def send(local: LocalLambda) -> Send:
 
 @pytest.fixture
 def talk(local: LocalLambda) -> Send:
-    """Send parts, each but the first once an answer has come."""
+    """Send parts, each after the answer to the one before."""
 
     async def talk(*parts: bytes) -> list[RawAnswer]:
         return await to_thread.run_sync(partial(converse, local.url, *parts))
@@ -62,7 +62,7 @@ def talk(local: LocalLambda) -> Send:
 
 
 def said(answer: RawAnswer) -> bytes:
-    """Return what the function answered, out of its frames if there are any."""
+    """Return the function's response, decoded from frames if it was streamed."""
     assert answer.status == 200
     if dict(answer.headers)["Content-Type"] == "application/json":
         return answer.body
@@ -152,7 +152,7 @@ async def test_a_connection_takes_one_call_after_the_other(
 async def test_calls_that_come_in_one_write_are_answered_in_their_order(
     local: LocalLambda, send: Send
 ) -> None:
-    # Each kind stands before each other, and a slow one before all.
+    # Each kind precedes each other, and a slow one precedes all.
     kinds = [("pause", False), ("echo", True), ("echo", False), ("pause", True), ("nope", True)] * 2
     calls = [
         request("POST", invoke_path(name, streams=streams), str(number).encode())

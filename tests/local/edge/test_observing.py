@@ -1,4 +1,4 @@
-"""What a listener is told of each answer, faults included."""
+"""Listeners are notified of each answer, including faults."""
 
 from functools import partial
 
@@ -48,7 +48,7 @@ async def test_a_listener_is_told_what_was_sent() -> None:
     ]
     assert [each.invocation_type for each in told][:2] == ["Event", "RequestResponse"]
     assert told[1].request_id != told[2].request_id
-    # The Event was accepted, though nobody heard of it.
+    # The Event was accepted, though no client received the answer.
     assert local.statistics().executions == 2
 
 

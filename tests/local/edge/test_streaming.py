@@ -154,7 +154,7 @@ async def test_boto3_reads_of_a_failure_in_the_last_event(
             functions.function(called, is_late, timeout=timeout)
         answer = await to_thread.run_sync(read_with_boto3, functions.url, called)
         *chunks, last = answer["EventStream"]
-        if chunks or name != "is_late":  # a busy machine takes its time for the first one
+        if chunks or name != "is_late":  # a busy machine may need time for the first one
             break
     assert len(chunks) == (name != "fails_at_once")
     assert last["InvokeComplete"]["ErrorCode"] == "Unhandled"
@@ -286,7 +286,7 @@ def test_a_handler_writes_no_faster_than_its_chunks_are_taken(backend: str) -> N
                 while before != written:
                     before = written
                     await anyio.sleep(0.3)
-                # What is under way lies in the buffers of two sockets, and nowhere else.
+                # Data in transit is only in the buffers of two sockets.
                 assert written < 200
                 for _ in range(written + 10):
                     await anext(stream)

@@ -1,4 +1,4 @@
-"""No web page can run code here: by raw requests in every spelling, and by a real browser."""
+"""No web page can run code at the endpoint: tested by raw requests, and by a real browser."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ INVOKE = "/2015-03-31/functions/echo/invocations"
 SIGNED = f"Authorization: {SIGNATURE}"
 LOCAL = "Host: 127.0.0.1:9001"
 
-# Each is the head of a request that a page, or a name led here, could send.
+# Each is the head of a request that a web page, or one behind DNS rebinding, could send.
 FOREIGN = [
     [LOCAL, "Origin: https://evil.example"],
     [LOCAL, "origin: https://evil.example"],
@@ -63,7 +63,7 @@ FOREIGN = [
     [LOCAL, "Host: evil.example"],
     [],
 ]
-# These are nobody's page.
+# These are not sent by web pages.
 OWN = [
     [LOCAL],
     ["Host: localhost"],
@@ -84,7 +84,7 @@ def named(lines: list[str]) -> str:
 
 
 async def said(url: str, *lines: str, target: str = CREATE, body: bytes = b"") -> bytes:
-    """Send a head and no more of the body than is given; return what is answered first."""
+    """Send a head and the given part of the body; return the first answer."""
 
     def exchange() -> bytes:
         with connected(url) as sock:
@@ -110,7 +110,7 @@ async def endpoint() -> AsyncIterator[LocalLambda]:
 async def test_what_a_page_may_have_sent_is_refused_before_its_body(
     endpoint: LocalLambda, lines: list[str]
 ) -> None:
-    # None of the body is ever sent: whoever waited for it would not answer.
+    # The body is never sent: a server that waited for it would not answer.
     for target in (CREATE, INVOKE, "/", "/nothing"):
         answer = await said(endpoint.url, *lines, SIGNED, target=target)
         assert answer[8:13] in (b" 403 ", b" 400 "), answer
@@ -217,7 +217,7 @@ def code_of(text: str) -> str:
 
 
 class Site:
-    """A web site that serves one page, and hears how far it came."""
+    """A web site that serves one page, and is notified of its progress."""
 
     def __init__(self) -> None:
         self.page = ""
@@ -226,7 +226,7 @@ class Site:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = await reader.readline()
-        if not line:  # a connection that a browser opens ahead of need
+        if not line:  # a connection that a browser opens speculatively
             writer.close()
             return
         target = line.split()[1].decode()
@@ -270,7 +270,7 @@ def profile(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 async def test_a_real_browser_can_neither_create_nor_invoke_a_function(profile: Path) -> None:
     site, ran = Site(), []
-    # Where signatures are asked for, there is one wall more.
+    # If signatures are required, there is one more barrier.
     async with LocalLambda(allow_unsigned=True) as local:
         local.function("echo", lambda event, context: ran.append(event))
         server = await asyncio.start_server(site.answer, "127.0.0.1", 0)
@@ -283,7 +283,7 @@ async def test_a_real_browser_can_neither_create_nor_invoke_a_function(profile: 
                 "Handler": "app.f",
                 "Code": {"ZipFile": code_of("def f(e, c): pass")},
             }
-            # The second name is the page's own, led to the endpoint meanwhile.
+            # The second name is the page's own, rebound to the endpoint meanwhile.
             endpoint_port = urlsplit(local.url).port
             for target, name in ((local.url, "evil.example"), ("", "127.0.0.1")):
                 site.done.clear()
@@ -301,6 +301,7 @@ async def test_a_real_browser_can_neither_create_nor_invoke_a_function(profile: 
         assert len(site.tried) == 2 * (2 * 6 + 1)
         assert ran == []
         assert local.statistics().invocations == 0
-        # The attack is real: sent by nobody's page, the same body makes a function where it may.
+        # The attack is real: not sent by a web page, the same body creates a function where
+        # allowed.
         answer = await said(local.url, LOCAL, SIGNED, body=json.dumps(body).encode().ljust(1000))
         assert answer.startswith(b"HTTP/1.1 201 "), answer

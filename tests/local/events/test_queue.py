@@ -1,4 +1,4 @@
-"""The Event queue: further runs, destinations and dead letters, over real HTTP."""
+"""The Event queue: retries, destinations and dead letters, over real HTTP."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 
 @pytest.fixture
 async def local() -> AsyncIterator[LocalLambda]:
-    """An endpoint where a minute of the queue takes 60 ms."""
+    """An endpoint on which a minute of the queue takes 60 ms."""
     async with LocalLambda(event_time_scale=0.001) as local_lambda:
         yield local_lambda
 
@@ -87,7 +87,7 @@ async def test_an_answer_that_python_does_not_decode_goes_to_its_destination_as_
     await invoke("odd", b"1", Invocation_Type="Event")
     await until(lambda: bool(records))
     assert records[0]["responsePayload"] == answer.decode()
-    assert (await invoke("odd", b"1")).body == answer  # the endpoint goes on
+    assert (await invoke("odd", b"1")).body == answer  # the endpoint continues
 
 
 async def test_an_event_that_succeeds_at_last_goes_to_the_file_for_successes(

@@ -1,4 +1,4 @@
-"""One run of a handler, without an endpoint: on both event loops, as the fake runs it too."""
+"""One run of a handler without an endpoint, on both event loops, as in the fake."""
 
 import asyncio
 import json
@@ -96,7 +96,7 @@ async def test_a_handler_that_fails_after_a_piece_has_the_error_as_its_result() 
     assert run.has_failed
     body = json.loads(result.payload)
     assert (body["errorType"], body["errorMessage"]) == ("LookupError", "no such thing")
-    # The frames of the endpoint are not the user's.
+    # The trace has no frames of the endpoint.
     assert [frame.split(", ")[0] for frame in body["stackTrace"]] == [f'  File "{__file__}"']
     assert result.log is not None
     assert b"[ERROR] LookupError: no such thing" in result.log

@@ -396,7 +396,7 @@ async def test_nothing_keeps_what_a_sync_handler_raised_or_returned(
 
     local.function("fail", fail)
     local.function("answer", lambda event, context: new(Answer))
-    gc.disable()  # what is in a cycle would be kept until the collector runs
+    gc.disable()  # objects in a cycle would be kept until the collector runs
     try:
         await invoke("fail")
         await invoke("answer")

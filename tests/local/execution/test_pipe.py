@@ -1,4 +1,4 @@
-"""The log of a process: lines as they come, and the lines of an error as the service has them."""
+"""The log of a process: lines as they arrive, and the lines of an error as in the service."""
 
 import os
 
@@ -56,7 +56,7 @@ async def test_a_line_without_end_is_told_in_pieces() -> None:
 
 @pytest.mark.parametrize("by", ["the loop", "take"])
 async def test_what_writes_without_end_does_not_keep_the_loop(by: str) -> None:
-    """Each line that is told has the next one written: the pipe is never empty."""
+    """Each logged line causes the next one to be written, so the pipe is never empty."""
     line, told, most = b"x" * 1000 + b"\n", 0, 5_000
 
     def tell(_: str) -> None:

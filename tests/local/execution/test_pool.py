@@ -1,4 +1,4 @@
-"""The life of worker processes: memory, idleness, tenants and reloading, over real HTTP."""
+"""The life cycle of worker processes: memory, idleness, tenants and reloading, over real HTTP."""
 
 import json
 import os

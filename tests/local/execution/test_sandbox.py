@@ -1,4 +1,4 @@
-"""What AWS's execution environment does not allow, and how it starts and rests."""
+"""The restrictions of AWS's execution environment, and how it starts and is frozen."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def asked(request_to: Any) -> Callable[..., Any]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what processes do, which takes long on a busy machine."""
+    """Wait for a condition on processes, which takes long on a busy machine."""
     with anyio.fail_after(90):
         while not condition():
             await anyio.sleep(0.01)
@@ -186,7 +186,7 @@ async def test_a_start_that_takes_too_long_is_repeated_in_the_functions_own_time
     started = tmp_path / "started"
 
     async def passes(starts: int) -> None:
-        """Let the time of a start pass, once its module is being imported."""
+        """Let the time limit of a start pass while its module is imported."""
         await until(lambda: started.exists() and started.read_text() == "x" * starts)
         environments[-1]._scope.deadline = anyio.current_time()
 

@@ -59,7 +59,7 @@ async def test_the_runtime_sees_what_lambda_would_tell_it(
     assert environ["_HANDLER"] == "handlers.describe"
     assert environ["LAMBDA_TASK_ROOT"] == str(handlers)
     assert "of the caller" not in environ.values()
-    # Recorded of AWS: these are always there. They do for this endpoint.
+    # Recorded from AWS: these are always present.
     assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} < environ.keys()
     assert environ["AWS_ENDPOINT_URL_LAMBDA"] == local.url
     assert environ["AWS_XRAY_CONTEXT_MISSING"] == "LOG_ERROR"

@@ -1,4 +1,4 @@
-"""Which request meets which fault: by function, by count, by chance, in their order."""
+"""Which fault is played for a request: by function, by count, at random, in order."""
 
 import itertools
 import math
@@ -76,7 +76,7 @@ async def test_the_same_seed_chooses_the_same_requests(
 async def test_faults_at_random_lose_nothing_of_an_idempotent_run(
     local: LocalLambda, invoker: Invoker
 ) -> None:
-    # By turns lost before and after the function ran: one in five requests.
+    # One in five requests is lost, alternately before and after the function ran.
     steps: list[Step] = [Reset(), Close()]
     for seed, (step, after_run) in enumerate(itertools.product(steps, [False, True])):
         local.fault(step, probability=0.05, seed=seed, after_run=after_run)
@@ -124,7 +124,7 @@ def test_a_fault_that_makes_no_sense_is_refused_by_name(
 
 
 async def code(invoker: Invoker, name: str) -> int | None:
-    """Invoke once and give the status."""
+    """Invoke once and return the status."""
     try:
         return (await invoker.invoke(name, 1, retry=RetryPolicy.never())).status_code
     except (ThrottledError, ServiceError) as caught:

@@ -1,4 +1,4 @@
-"""What each step does to a wire, call by call: the one player that every stand-in uses."""
+"""How each step is played on a wire, call by call."""
 
 import math
 from dataclasses import replace
@@ -27,8 +27,8 @@ RAN = {**ID, "X-Amz-Executed-Version": "$LATEST"}
 FRAMES = {**RAN, "Content-Type": "application/vnd.amazon.eventstream"}
 
 
-class Notes:
-    """A wire that only notes what is done to it."""
+class RecordingWire:
+    """A wire that only records the calls made on it."""
 
     def __init__(self) -> None:
         self.done: list[tuple[Any, ...]] = []
@@ -45,7 +45,7 @@ async def played(step: Step, real: Answer | None = None) -> list[tuple[Any, ...]
         assert real is not None
         return real
 
-    notes = Notes()
+    notes = RecordingWire()
     answer = await player.answer_of(step, "some-id", run=None if real is None else run)
     await player.play(step, answer, notes)
     return notes.done
@@ -60,7 +60,7 @@ CASES: list[tuple[Step, list[tuple[Any, ...]]]] = [
         ("answer", Answer(headers={**RAN, "x-amzn-RequestId": "own"}))
     ]),
     (Truncated(answer=TEN, sent=3), [("begin", TEN, 10), ("write", b"012"), ("close",)]),
-    # What is cut behind its end promises one byte that never comes.
+    # A body that is cut behind its end announces one byte that never arrives.
     (Truncated(answer=TEN, sent=10), [("begin", TEN, 11), ("write", b"0123456789"), ("close",)]),
     (Reset(), [("reset",)]),
     (Reset(read=False), [("reset",)]),

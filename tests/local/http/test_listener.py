@@ -36,7 +36,7 @@ def received(
             connection.sendall(sent)
             then(connection)
             return connection.makefile("rb").read()
-        except ConnectionError:  # what was sent meanwhile is not read any more
+        except ConnectionError:  # data sent meanwhile is no longer read
             return b""
 
 
@@ -80,7 +80,7 @@ async def test_an_idle_connection_is_ended_after_its_answer() -> None:
         limits = Limits(silence=silence, body=silence, lingering=0.1)
         async with listen(answer, open_socket(), limits=limits) as port:
             got = await to_thread.run_sync(received, port, HEAD + b"Content-Length: 1\r\n\r\n1")
-        if got:  # a busy machine is silent, too
+        if got:  # a busy machine may be silent, too
             break
     assert got.startswith(b"HTTP/1.1 200 ")
     assert got.endswith(b"\r\n\r\n1")

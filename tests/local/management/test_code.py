@@ -1,4 +1,4 @@
-"""Packages: unpacked beside everything else, with their links, and never outside."""
+"""Packages are unpacked without blocking others, with links, and never outside their folder."""
 
 import base64
 import errno
@@ -56,7 +56,7 @@ def creation(name: str, content: bytes, **others: Any) -> bytes:
 
 @pytest.fixture
 def unpacking(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
-    """Have packages unpacked slowly; return whether that has begun, and whether it may go on."""
+    """Slow down unpacking; return events for its start and for its continuation."""
     has_begun, may_go_on = threading.Event(), threading.Event()
     extract = code._extract
 
@@ -87,7 +87,7 @@ async def test_functions_run_while_a_package_is_unpacked(
         tasks.start_soon(create)
         await to_thread.run_sync(has_begun.wait, 60)
         assert (await invoke("echo", b"1")).json() == 1
-        # Nobody else's request deletes what is being unpacked, nor takes its name unnoticed.
+        # No other request deletes what is being unpacked, or takes its name unnoticed.
         again = await request_to(local.url, f"{CREATE}/echo", method="DELETE")
         assert again.status == 204
         may_go_on.set()

@@ -1,4 +1,4 @@
-"""Requests for the operations that no SDK would send: each gets one clear answer, never a 500."""
+"""Management requests that no SDK would send: each gets one clear answer, never a 500."""
 
 import json
 from typing import Any

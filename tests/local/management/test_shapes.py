@@ -1,4 +1,4 @@
-"""What is set is held to the service's model, and what is told is read by it: botocore is the judge."""
+"""Requests are validated against botocore's service model, and responses conform to it."""
 
 import base64
 import io
@@ -30,7 +30,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "map": (dict,),
 }
 VALUES: tuple[Any, ...] = (7, 1.5, True, "x", [1], [None], {"a": 1})
-# Read by nothing here: they would only choose between things of which there is one.
+# Ignored: they would only choose between things of which there is one.
 UNREAD = {
     "ImageConfig",
     "ImageUri",
@@ -87,7 +87,7 @@ def is_of(value: Any, shape: Shape) -> bool:
 
 
 def breaking(shape: Any) -> Iterator[Any]:
-    """Give a value for each constraint that the model has of texts."""
+    """Yield a value that violates each constraint of the model on strings."""
     if shape.type_name != "string":
         return
     most = shape.metadata.get("max", 10_000)
@@ -97,7 +97,7 @@ def breaking(shape: Any) -> Iterator[Any]:
         yield ""
     if shape.metadata.get("pattern", ".*") != ".*":
         yield "not \N{SNOWMAN} this"
-    if shape.enum and shape.name != "Runtime":  # a layer may be for one that came later
+    if shape.enum and shape.name != "Runtime":  # a layer may be for a newer one
         yield "NOT_ONE"
 
 
@@ -117,7 +117,7 @@ async def test_what_breaks_the_model_is_refused_by_every_operation_and_is_no_fau
 ) -> None:
     method, path, body = REQUESTS[operation]
     wrong = []
-    # `$LATEST` is settled at once: what is accepted by mistake must not hide what comes after.
+    # `$LATEST` is active at once: a request accepted by mistake must not affect later ones.
     async with LocalLambda(settling_time=0.0, allow_unsigned=True) as local:
         created = {**CREATE, "FunctionName": "f"}
         await request_to(local.url, FUNCTIONS, json.dumps(created))

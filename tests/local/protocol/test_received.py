@@ -1,4 +1,4 @@
-"""The requests that are kept: as they were asked, the latest ones."""
+"""The recorded requests: as they were made, and only the latest."""
 
 import json
 

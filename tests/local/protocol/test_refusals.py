@@ -1,4 +1,4 @@
-"""Which requests are understood, which are refused, and what neither runs, over real HTTP."""
+"""Which requests are accepted, rejected, or run nothing, over real HTTP."""
 
 import base64
 from typing import Any
