@@ -1,4 +1,4 @@
-"""The folders are the architecture: who may import whom, held as data."""
+"""The architecture as data: which folder may import which."""
 
 import ast
 import sys
@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "asyncinvoke"
 
-# Bottom to top. A room imports from its own floor and from those below.
+# From bottom to top. A room imports from its own floor and from those below.
 FLOORS = [
     ("_model", "_recent"),
     ("errors",),
@@ -23,14 +23,14 @@ FLOORS = [
     ("local", "testing", "cli", "dask", "__main__"),
 ]
 
-# Rooms that see less than their floor would let them.
+# Rooms that may import less than their floor allows.
 SEES_ONLY = {
     "local": {"local", "_model"},
     "cli": {"cli", "local", "inputs", "_inputs", "_outputs", "runs", "_report", "__init__"},
     "__main__": {"cli"},
 }
 
-# The endpoint's own rooms, in the same way; here a room sees itself and what is strictly below.
+# The rooms of the endpoint; here a room may only import itself and floors strictly below.
 FLOORS_OF_LOCAL = [
     ("protocol", "http", "counters", "numbers"),
     ("limits",),
@@ -45,7 +45,7 @@ FLOORS_OF_LOCAL = [
     ("__init__",),
 ]
 
-# What decides and does not act: no I/O, no clock, no event loop, nothing at random.
+# Files that only make decisions: no I/O, no clock, no event loop, no random numbers.
 DECIDES = [
     "asyncinvoke._batches",
     "asyncinvoke._diagnosis.checks",
@@ -111,9 +111,9 @@ ACTS = {
 }
 ACTS |= {"tempfile", "time", "uuid"}
 
-# Foreign libraries, each with the rooms that may know it.
+# Foreign libraries, each with the rooms that may import it.
 FOREIGN = {
-    "distributed": {"dask"},  # seen by type checkers alone: workers run what they are given
+    "distributed": {"dask"},  # imported for type checkers only: workers run what they are given
     "aiobotocore": {"_transport", "testing"},
     "aiohttp": {"_transport", "local"},
     "anyio": {
@@ -131,7 +131,7 @@ FOREIGN = {
     "asyncio": {"_transport", "local"},
     "botocore": {"_transport"},
     "click": {"cli"},
-    "cloudpickle": {"_dask"},  # what Dask pickles with
+    "cloudpickle": {"_dask"},  # Dask's pickler
     "httptools": {"_transport"},
     "fsspec": {"_inputs"},
     "isal": {"_transport"},
@@ -146,7 +146,7 @@ FOREIGN = {
     "rich": {"cli"},
     "tenacity": {"_retries"},
     "trio": {"_transport"},
-    "typing_extensions": {"_model", "_request", "_function"},  # seen by type checkers alone
+    "typing_extensions": {"_model", "_request", "_function"},  # imported for type checkers only
     "yarl": {"_transport"},
     "zstandard": {"_inputs", "_outputs"},
 }
@@ -171,7 +171,7 @@ def floor_of(room: str) -> int:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """Every imported module, also those inside functions and those that only types see."""
+    """Return all imported modules, also those inside functions and those for type checkers only."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -229,7 +229,7 @@ def test_what_says_that_it_only_decides_is_held_to_it() -> None:
         claims = any(
             claim in said for claim in ("on values", "no I/O", "no clock", "pure function")
         )
-        if claims and room_of(name_of(path)) != "cli":  # where text is made with `time.strftime`
+        if claims and room_of(name_of(path)) != "cli":  # formats text with `time.strftime`
             held = any(f"{name_of(path)}.".startswith(f"{prefix}.") for prefix in DECIDES)
             assert held, f"{name_of(path)} is not in DECIDES: {said}"
 
@@ -255,7 +255,7 @@ def test_every_room_that_may_know_a_library_uses_it() -> None:
 
 
 def graph_of(node_of: Callable[[str], str]) -> dict[str, set[str]]:
-    """What imports what of ours, by module or by room."""
+    """Return the imports within the package, by module or by room."""
     graph: dict[str, set[str]] = {}
     for path in modules():
         node = node_of(name_of(path))

@@ -1,4 +1,4 @@
-"""The benchmarks run and say what they found; how fast anything is is not tested here."""
+"""The benchmarks run and print their results; speed is not tested here."""
 
 import copy
 import functools
@@ -364,7 +364,7 @@ def test_what_it_knows_of_is_there() -> None:
     for page, results in stale.SHOWN.items():
         text = (stale.ROOT / page).read_text()
         for name in results:
-            # Beside a figure stands the command that measures it, or a link to the result.
+            # Next to a figure is the command that measures it, or a link to the result.
             command = collected[name].command
             assert command in " ".join(text.split()) or f"results/{name}.md)" in text, (page, name)
 

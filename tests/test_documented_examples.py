@@ -1,4 +1,4 @@
-"""Every example of the pages for users runs, in the order of its page, against a local endpoint."""
+"""Every example of the user documentation runs, in page order, against a local endpoint."""
 
 import ast
 import asyncio
@@ -76,20 +76,20 @@ def test_the_examples_of_a_page_run_one_after_the_other(
     names: dict[str, Any] = {"__name__": "example"}
 
     async def run_all() -> None:
-        # One event loop for the page, as in a notebook.
+        # One event loop for each page, as in a notebook.
         for example in PYTHON.findall(page(name)):
             code = compile(example, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             if code.co_flags & inspect.CO_COROUTINE:
                 await eval(code, names)
             else:
-                # Sync examples may block, or open loops of their own.
+                # Sync examples may block, or start their own event loops.
                 await asyncio.to_thread(exec, code, names)
 
     asyncio.run(run_all())
 
 
 def commands(text: str) -> list[list[str]]:
-    """The words of each `asyncinvoke` that a page shows."""
+    """Return the words of each `asyncinvoke` command that a page shows."""
     lines = "\n".join(SHELL.findall(text)).splitlines()
     shown = [shlex.split(line, comments=True) for line in lines if line.startswith("asyncinvoke ")]
     ends = [[*(n for n, word in enumerate(words) if word in OPERATORS), None][0] for words in shown]
@@ -101,7 +101,7 @@ def test_the_commands_of_a_page_are_commands_with_such_options(name: str) -> Non
     for command, *words in commands(page(name)):
         found = app.get_command(click.Context(app), command)
         assert found is not None
-        # Parses them, and asks for nothing that is not given.
+        # Only parse them, with all required arguments.
         found.make_context(command, list(words), resilient_parsing=False)
 
 

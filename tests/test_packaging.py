@@ -1,4 +1,4 @@
-"""What is installed, and what is published: typed, complete, and enough to build itself from."""
+"""The published distributions are typed, complete, and sufficient to build from."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def metadata(built: Path) -> Message:
-    """What the wheel says of itself."""
+    """The metadata of the wheel."""
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
@@ -40,7 +40,7 @@ def metadata(built: Path) -> Message:
 
 @pytest.fixture(scope="module")
 def unpacked(built: Path) -> Path:
-    """The source distribution as somebody unpacks it."""
+    """The unpacked source distribution."""
     (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as bundle:
         bundle.extractall(built, filter="data")
@@ -87,7 +87,7 @@ def test_the_wheel_holds_every_module_and_its_types(built: Path) -> None:
 def test_each_target_finds_what_it_needs_in_the_source_distribution(
     unpacked: Path, target: str
 ) -> None:
-    # Without make's own variables: this may be run by make, which is not that one's caller.
+    # Without make's variables, because this test may itself be run by make.
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     planned = subprocess.run(
         ["make", "--dry-run", target],

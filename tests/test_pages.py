@@ -1,4 +1,4 @@
-"""The pages for developers: their tables are the code's, their links and paths lead somewhere."""
+"""The developer pages: their tables match the code, and their links and paths exist."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def name_of(path: Path) -> str:
 
 
 def anchors(page: str) -> set[str]:
-    """The anchors of a page's headings, as Markdown viewers make them."""
+    """Return the anchors of a page's headings, as Markdown viewers create them."""
     headings = re.findall(r"^#+ (.+)$", BLOCKS.sub("", page), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -71,7 +71,7 @@ def test_the_floors_of_the_page_are_those_that_are_held() -> None:
 
 @pytest.mark.parametrize("text", [ARCHITECTURE, CONTRIBUTING], ids=["architecture", "contributing"])
 def test_every_file_that_a_page_names_is_there(text: str) -> None:
-    # In a table of files the room is in the row above, so only names with a folder are looked up.
+    # In a table of files the room is in the row above, so only names with a folder are checked.
     named = set(re.findall(r"(?<![\w/.])((?:[\w.-]+/)+(?:[\w-]+\.(?:py|md|txt)\b|(?=\W)))", text))
     places = [ROOT, ROOT / "asyncinvoke", ROOT / "docs"]
     missing = {name for name in named if not any((place / name).exists() for place in places)}
@@ -86,7 +86,7 @@ def test_drawings_and_commands_fit_into_a_hundred_columns(text: str) -> None:
 
 
 def targets_in(page: str) -> set[str]:
-    """The targets of every `make` that a page shows, at the start of a line or between quotes."""
+    """Return the targets of every `make` that a page shows, at the start of a line or in quotes."""
     shown = re.findall(r"^make ((?:[a-z-]+ ?)+)", "\n".join(BLOCKS.findall(page)), re.MULTILINE)
     shown += re.findall(r"`make ([a-z-]+)", page)
     return {target for targets in shown for target in targets.split()}

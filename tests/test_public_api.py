@@ -35,7 +35,7 @@ def test_every_public_class_and_method_has_a_docstring() -> None:
     for name in asyncinvoke.__all__:
         thing = getattr(asyncinvoke, name)
         if not inspect.isclass(thing):
-            continue  # an alias keeps its docstring in the source only
+            continue  # an alias has a docstring only in the source
         assert inspect.getdoc(thing), name
         for member, value in vars(thing).items():
             if not member.startswith("_") and callable(value):

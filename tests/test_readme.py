@@ -1,4 +1,4 @@
-"""The README and the pages beside it: every example runs, every table is true."""
+"""The README and its pages: every example runs, and every table is correct."""
 
 import importlib
 import os
@@ -55,7 +55,8 @@ async def test_the_first_example_is_short_and_runs_against_the_local_endpoint(
         local.function("resize", resize)
         printed = await run_script(WHOLE, local.url, tmp_path)
         again = await run_script(WHOLE, local.url, tmp_path)
-        # The single call is made again; what the journal has is not, and its outcomes are there.
+        # The single call is made again; recorded items are not sent again, and their outcomes are
+        # yielded.
         assert local.statistics().invocations == 1002
     assert sorted(again.splitlines()) == sorted(printed.splitlines())
     lines = printed.splitlines()
@@ -107,12 +108,12 @@ def test_every_error_of_the_tree_is_in_the_table_of_errors() -> None:
         below = error.__subclasses__()
         return {error.__name__} if not below else set().union(*map(leaves, below))
 
-    # These are loaded by whoever needs them; the test must not depend on who did.
+    # Load them explicitly, so that the test does not depend on earlier imports.
     importlib.import_module("asyncinvoke.inputs")
     page = (ROOT / "docs" / "errors.md").read_text()
     named = set(re.findall(r"^\| `(\w+Error)` \|", page, re.MULTILINE))
     public = {name for name in (*asyncinvoke.__all__, *inputs.__all__) if name.endswith("Error")}
-    # Some are of the command line alone, which says them in a line.
+    # Some are internal to the command line, which prints them in one line.
     assert leaves(asyncinvoke.AsyncInvokeError) & public <= named <= public
 
 

@@ -1,4 +1,4 @@
-"""A memory of two generations: bounded, and what is used is kept."""
+"""A cache of two generations: it is bounded, and used values stay."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What the documentation site is made of beside the pages, and what its check finds."""
+"""The parts of the documentation site other than the pages, and the check of its links."""
 
 import importlib.util
 import re
@@ -16,7 +16,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 @pytest.fixture(scope="module")
 def site() -> ModuleType:
-    """docs/site.py, which is no module of a package."""
+    """docs/site.py, which is not in a package."""
     spec = importlib.util.spec_from_file_location("site_of_docs", DOCS / "site.py")
     assert spec is not None
     assert spec.loader is not None

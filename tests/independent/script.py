@@ -206,7 +206,7 @@ CALLS["stream to a reserve of zero"] = partial(_stream, function="closed")
 
 
 async def _crowd(site: Site, function: str, folder: Path) -> Facts:
-    """Make more concurrent calls than allowed, and block the admitted ones until the others are done."""
+    """Make more concurrent calls than allowed, and block the admitted ones until all others end."""
     started, release = folder / "started", folder / "release"
     started.mkdir(parents=True)
     outcomes: list[Facts] = []

@@ -1,4 +1,4 @@
-"""Feeds a parser in pieces that a test chooses."""
+"""Feeds a parser with text in given pieces."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -20,6 +20,6 @@ def parsed(parser: Parser, pieces: Iterable[bytes]) -> list[Row]:
 
 
 def pieces_of(data: st.DataObject, text: bytes) -> list[bytes]:
-    """Cut a text anywhere."""
+    """Return a strategy for cutting a text into pieces."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     return [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]

@@ -1,4 +1,4 @@
-"""Parquet files that DuckDB has written, of types that pyarrow does not write."""
+"""Parquet files written by DuckDB, with types that pyarrow does not write."""
 
 import base64
 

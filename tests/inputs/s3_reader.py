@@ -1,6 +1,6 @@
-"""Reads inputs of S3 in a process of its own, on both loops, and prints what it read as JSON.
+"""Reads inputs from S3 in a separate process, on both loops, and prints the results as JSON.
 
-s3fs keeps its connections for as long as its process lives, which is not a matter of other tests.
+s3fs keeps its connections until its process ends, which would affect other tests.
 """
 
 import json
@@ -52,11 +52,11 @@ async def read_what_changes(target: str) -> list[str]:
 
 
 async def write_and_read(target: str) -> list[Any]:
-    """Write an object as a whole, break another one off, and read what is there."""
+    """Write one object, abort another one, and read the results."""
     with files.written(target, {}, "gz") as file:
         file.write(b'{"n": 1}\n')
     in_parts = {"default_block_size": 5_242_880}
-    for size in (100, 6_000_000):  # the second one in parts, one of which is there already
+    for size in (100, 6_000_000):  # the second one as a multipart upload, with one part uploaded
         try:
             with files.written(f"{target}.broken", in_parts, None) as file:
                 file.write(b"x" * size)

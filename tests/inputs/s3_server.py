@@ -1,4 +1,4 @@
-"""moto's S3 over HTTP, in a process of its own: serves what is in a folder, until it is killed.
+"""moto's S3 over HTTP, in a separate process: serves the content of a folder until it is killed.
 
 The folder's subfolders are buckets. The first line that it prints is its URL.
 """
@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
                 client.put_object(Bucket=bucket.name, Key=key, Body=path.read_bytes())
     client.put_object(Bucket="photos", Key="2026/folder/", Body=b"")
     print(url, flush=True)
-    # Until whoever started it goes away.
+    # Until its parent closes standard input.
     sys.stdin.buffer.read()
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""A JSON array: its elements as their own bytes, wherever it is cut."""
+"""The elements of a JSON array keep their bytes, wherever the input is cut."""
 
 import json
 

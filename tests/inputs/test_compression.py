@@ -1,4 +1,4 @@
-"""Compressed inputs, made by other tools; cut, joined, and not what they say."""
+"""Compressed inputs, made by other tools: cut, joined, damaged and mislabelled."""
 
 import gzip
 import shutil
@@ -58,7 +58,7 @@ def test_many_short_streams_in_one_block_are_not_each_as_dear_as_the_block(
     monkeypatch.setattr(of_kind, "_decompress", counted)
     packed = compress(b"{}\n") * 4_000
     assert unpacked(of_kind("in"), [packed]) == b"{}\n" * 4_000
-    # With what follows in the block each time it would be some 2,000 times as many bytes.
+    # If the rest of the block were copied each time, it would be about 2,000 times as many bytes.
     assert given < 4_000 * SLICE
 
 

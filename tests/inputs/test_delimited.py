@@ -1,4 +1,4 @@
-"""CSV and TSV: whatever `csv.writer` writes reads back, wherever it is cut."""
+"""CSV and TSV: all output of `csv.writer` reads back, wherever it is cut."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ def reader(kind: str = "CSV") -> Delimited:
 
 def written(rows: list[list[str]], kind: str, end: str) -> bytes:
     text = io.StringIO(newline="")
-    # The module does not quote a lone carriage return where that is not its line end.
+    # The module does not quote a lone carriage return unless it is the line terminator.
     quoting: Literal[0, 1] = csv.QUOTE_MINIMAL if end == "\r\n" else csv.QUOTE_ALL
     dialect = "excel" if kind == "CSV" else "excel-tab"
     csv.writer(text, dialect=dialect, lineterminator=end, quoting=quoting).writerows(rows)
@@ -154,7 +154,7 @@ def test_a_long_record_is_read_a_few_times_whatever_is_in_its_quotes(
     said = b'""x""\n' * 200_000
     ((line, row, wrong), _) = parsed(lines, [b'a,b\n1,"', said, b'"\n2,3\n'])
     assert (line, json.loads(row)["b"], wrong) == (2, said.decode().replace('""', '"'), None)
-    # Piece by piece, each time from its begin, was 10 times its length; a minute for 15 MB.
+    # Parsing it again from its start for each piece read 10 times its length: a minute for 15 MB.
     assert sum(read) < 3 * 200_000
 
 
@@ -217,7 +217,7 @@ def test_line_ends_of_old_do_not_make_it_hold_everything() -> None:
 
 
 def test_many_columns_are_looked_at_once_each() -> None:
-    # To look for each among all of them took six seconds of twenty thousand.
+    # Comparing each with all others took six seconds for twenty thousand.
     fields: list[str] = [_Counted(f"column {number}") for number in range(500)]
     _Counted.compared = 0
     assert reader()._checked_header(1, fields, None) == fields
@@ -225,7 +225,7 @@ def test_many_columns_are_looked_at_once_each() -> None:
 
 
 class _Counted(str):
-    """A text that counts how often it is compared."""
+    """A string that counts comparisons."""
 
     __slots__ = ()
     compared = 0

@@ -1,4 +1,4 @@
-"""Inputs of any bytes: rows or one error of ours, whatever they are and wherever they are cut."""
+"""Inputs of arbitrary bytes give rows, or one error of this library, wherever they are cut."""
 
 import contextlib
 import gzip
@@ -35,8 +35,8 @@ PACKED: dict[str | None, Callable[[bytes], bytes]] = {
 }
 
 
-class Pieces:
-    """Blocks that are there already."""
+class PreparedBlocks:
+    """An input of prepared blocks."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = iter(piece for piece in pieces if piece)
@@ -49,8 +49,8 @@ class Pieces:
 
 
 async def rows_of(pieces: list[bytes], kind: FormatName, packed: str | None) -> list[str] | str:
-    """What comes of an input: each row, or what is wrong with it; or the error of the whole."""
-    blocks: Blocks = Pieces(pieces)
+    """Return the rows of an input, or their errors; or the error of the input."""
+    blocks: Blocks = PreparedBlocks(pieces)
     if packed == "gz":
         blocks = Unpacked(blocks, Gzip("in"))
     elif packed == "zst":
@@ -94,7 +94,8 @@ def a_parquet_file() -> bytes:
 PARQUET = a_parquet_file()
 
 
-# The same changes each time: what others' code does of wrong bytes is to be no surprise some day.
+# Deterministic changes, because other libraries' behaviour on wrong bytes should not surprise
+# later.
 @settings(derandomize=True, max_examples=60)
 @given(
     changes=st.lists(

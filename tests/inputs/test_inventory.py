@@ -1,4 +1,4 @@
-"""Manifests of an S3 Inventory: what is one, and what is none."""
+"""Manifests of an S3 Inventory: valid and invalid ones."""
 
 import gzip
 import io
@@ -96,9 +96,9 @@ async def test_data_files_are_checked_some_at_a_time_and_the_first_that_is_wrong
 
 
 async def rows_of(lines: bytes, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
-    """The rows of an inventory of one data file, whose manifest names three columns."""
+    """Return the rows of an inventory of one data file, whose manifest names three columns."""
     packed = gzip.compress(lines)
-    entry = {"key": "1.csv.gz", "size": len(packed)}  # and no checksum
+    entry = {"key": "1.csv.gz", "size": len(packed)}  # without a checksum
     manifest = Manifest.parse(json.dumps(GOOD | {"files": [entry]}).encode(), "m")
     monkeypatch.setattr(inventory, "read_manifest", lambda source, options: manifest)
     monkeypatch.setattr(inventory, "open_file", lambda *_, **__: io.BytesIO(packed))

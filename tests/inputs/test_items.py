@@ -1,4 +1,4 @@
-"""Keys by JSON pointers, payloads by templates, and what is wrong with a row."""
+"""Keys by JSON pointers, payloads by templates, and errors of rows."""
 
 import json
 import pickle
@@ -13,7 +13,7 @@ from asyncinvoke._inputs.item import Item, ItemSpec
 from asyncinvoke._inputs.json_text import dump_json, parse_json
 from asyncinvoke._inputs.template import MISSING, PayloadTemplate, Pointer
 
-# RFC 6901, section 5, with the answers that it gives.
+# RFC 6901, section 5, with its results.
 RFC = json.loads(
     r"""{"foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5,
     "k\"l": 6, " ": 7, "m~n": 8}"""
@@ -175,7 +175,7 @@ def test_a_row_that_does_not_fit_the_template_is_wrong(template: str, why: str) 
 
 
 def test_a_row_may_be_nested_too_deeply_to_be_written_again() -> None:
-    deep = b"[" * 900 + b"]" * 900  # what is read in C is written in Python
+    deep = b"[" * 900 + b"]" * 900  # it is parsed in C, and written in Python
     assert item(deep).payload == deep
     with pytest.raises(InvalidRequestError, match="line 7: not JSON: nested too deeply"):
         _ = item(deep, template='{"all": "{}"}').payload

@@ -1,4 +1,4 @@
-"""What `map` makes of an input before it sends anything."""
+"""How `map` reads an input before it sends anything."""
 
 import contextlib
 import gzip
@@ -108,7 +108,7 @@ OTHERS = {
 
 @contextlib.asynccontextmanager
 async def piped(pieces: list[bytes]) -> AsyncIterator[Input]:
-    """An input that is a pipe, into which each piece is written once it has been read so far."""
+    """A pipe as input, into which each piece is written once the previous one has been read."""
     reader, writer = os.pipe()
 
     def write() -> None:
@@ -269,7 +269,7 @@ def test_what_is_refused_has_no_good_line_among_those_looked_at(
         try:
             found = not_lines(head, is_all=not piece, is_json_file=False)
         except NeedsMoreError:
-            # Nothing that could be sent is held back.
+            # No item that could be sent is held back.
             assert not any(map(is_json, first_lines(head, is_all=False)))
             continue
         break

@@ -1,4 +1,4 @@
-"""Lines cut out of whatever pieces the input comes in."""
+"""Splitting an input into lines, whatever its pieces."""
 
 import tracemalloc
 from collections.abc import Iterable

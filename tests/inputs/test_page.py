@@ -1,4 +1,4 @@
-"""The page on inputs: its examples run, and its commands are those of the command line."""
+"""The page on inputs: its examples run, and its commands are valid."""
 
 import gzip
 import re

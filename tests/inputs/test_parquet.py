@@ -1,4 +1,4 @@
-"""Parquet by pyarrow: what JSON makes of each type, and files that are none."""
+"""Parquet by pyarrow: the JSON of each type, and invalid files."""
 
 import base64
 import datetime as dt
@@ -120,7 +120,7 @@ KINDS = st.recursive(
 
 
 def values_of(kind: pa.DataType) -> st.SearchStrategy[Any]:
-    """Values of a type, null among them, and what JSON cannot hold."""
+    """A strategy for values of a type, with null and values that JSON cannot represent."""
     strategies: dict[Any, st.SearchStrategy[Any]] = {
         pa.int64(): st.integers(-(2**63), 2**63 - 1),
         pa.string(): st.text(st.characters(codec="utf-8"), max_size=4),
@@ -141,7 +141,7 @@ def values_of(kind: pa.DataType) -> st.SearchStrategy[Any]:
 def test_whole_columns_say_what_their_values_say_one_by_one(data: st.DataObject) -> None:
     kind = data.draw(KINDS)
     column = pa.array(data.draw(st.lists(values_of(kind), max_size=6)), kind)
-    # Batches are slices of what was decoded.
+    # Batches are slices of decoded columns.
     column = column.slice(*data.draw(st.tuples(st.integers(0, 3), st.integers(0, 5))))
     at_once = [
         NOT_JSON if text is None else json.loads(text)
@@ -154,7 +154,7 @@ NOT_JSON = object()
 
 
 def as_json(value: Any) -> Any:
-    """What a value of Python is in JSON, by the module `json`."""
+    """Return the JSON of a Python value, by the module `json`."""
     try:
         return json.loads(json.dumps(plain(value), allow_nan=False))
     except ValueError:
@@ -249,7 +249,7 @@ INTERVALS = base64.b64decode(
 
 
 class Own(pa.ExtensionType):  # type: ignore[misc]  # pyarrow has no types for mypy
-    """A type of a user's own, as a schema in a file may name it."""
+    """A custom extension type, as the schema of a file may name it."""
 
     def __init__(self, kind: pa.DataType) -> None:
         super().__init__(kind, "own")
@@ -294,7 +294,7 @@ async def test_uuids_and_json_are_texts_with_every_version_of_pyarrow(
 ) -> None:
     opens = pq.ParquetFile
     if version == "old" and "arrow_extensions_enabled" in inspect.signature(opens).parameters:
-        # As a version that has no type for them.
+        # Simulates a version that has no type for them.
         monkeypatch.setattr(pq, "ParquetFile", partial(opens, arrow_extensions_enabled=False))
     path = tmp_path / "in.parquet"
     path.write_bytes(MARKED)

@@ -1,4 +1,4 @@
-"""Reading as a user does: by suffix or told, in a map, with what is missing and what is secret."""
+"""Reading as users do: formats by suffix or option, in a map, with missing extras and secrets."""
 
 import contextlib
 import csv
@@ -176,7 +176,7 @@ async def test_each_message_leads_one_step_nearer_to_the_format(
     path = tmp_path / name
     path.write_bytes(compress(text))
     wanted = None
-    for _ in range(2):  # that it is compressed, and then what is in it
+    for _ in range(2):  # first that it is compressed, then its content
         with pytest.raises(InputError) as raised:
             await read(path, wanted).begin()
         said = re.search(r"--from (\S+) \(format='(\S+)'\) reads it", str(raised.value))
@@ -249,8 +249,8 @@ async def test_any_url_of_fsspec_is_read() -> None:
         await read("nix://x").begin()
 
 
-class Encoded(http.server.BaseHTTPRequestHandler):
-    """Answers `/n/in.jsonl.gz` with a file compressed n times, and the encoding that a query names."""
+class EncodedFileHandler(http.server.BaseHTTPRequestHandler):
+    """Serves `/n/in.jsonl.gz`: a file compressed n times, with the encoding named by the query."""
 
     def do_HEAD(self) -> None:
         path, _, encoding = self.path.partition("?")
@@ -274,7 +274,7 @@ class Encoded(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def encoded() -> Iterator[str]:
     """The URL of a server of `Encoded`."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Encoded) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), EncodedFileHandler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -1,4 +1,4 @@
-"""File systems that fail while a file is read: one error, which quotes nothing that may be secret."""
+"""File systems that fail while a file is read give one error, which quotes no secrets."""
 
 import io
 from collections.abc import Callable
@@ -22,7 +22,7 @@ SECRET = "https://host/in?sig=hunter2"
 
 
 class PayloadError(Exception):
-    """As HTTP libraries have their own, of no kind that pyarrow knows."""
+    """An error as HTTP libraries define it, unknown to pyarrow."""
 
 
 ERRORS: dict[str, tuple[Callable[[], Exception], str]] = {
@@ -44,14 +44,14 @@ ERRORS: dict[str, tuple[Callable[[], Exception], str]] = {
 
 
 def of_seeking() -> Exception:
-    """What fsspec raises of a server without ranges that does not say how long a file is."""
+    """Return the error of fsspec for a server without ranges and without a content length."""
     with pytest.raises(ValueError) as raised:  # noqa: PT011  # whatever it says
         HTTPStreamFile.seek(MagicMock(), 3)
     return raised.value
 
 
-class Failing(io.BytesIO):
-    """A file that can be read so many times."""
+class FailingFile(io.BytesIO):
+    """A file that fails after a number of reads."""
 
     def __init__(self, data: bytes, error: Exception, reads: int) -> None:
         super().__init__(data)
@@ -75,17 +75,17 @@ def parquet() -> bytes:
 DATA = {"jsonl": b'{"n": 1}\n' * 200_000, "parquet": parquet(), "json": b"{}"}
 
 
-class FailingSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+class FailingFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A file system of `failing://ERROR/READS/in.SUFFIX`."""
 
     protocol = "failing"
 
-    def _open(self, path: str, *_: object, **__: object) -> Failing:
+    def _open(self, path: str, *_: object, **__: object) -> FailingFile:
         error, reads, name = path.split("/")
-        return Failing(DATA[name.rpartition(".")[2]], ERRORS[error][0](), int(reads))
+        return FailingFile(DATA[name.rpartition(".")[2]], ERRORS[error][0](), int(reads))
 
 
-fsspec.register_implementation("failing", FailingSystem, clobber=True)
+fsspec.register_implementation("failing", FailingFileSystem, clobber=True)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ async def test_a_library_that_fsspec_does_not_find_is_named(
 
 
 class ResponseError(Exception):
-    """As aiohttp's: an answer with this status."""
+    """An error like aiohttp's, with a status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(SECRET)

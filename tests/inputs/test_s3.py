@@ -67,7 +67,7 @@ def manifest(kind: str, *files: dict[str, Any], partition: str = "aws") -> bytes
 
 
 def named(key: str, data: bytes, **wrong: object) -> dict[str, Any]:
-    """What a manifest says of a data file."""
+    """Return the entry of a data file in a manifest."""
     return {"key": key, "size": len(data), "MD5checksum": etag(data), **wrong}
 
 
@@ -132,7 +132,7 @@ def fill(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What was read of each source, on each loop."""
+    """The items read from each source, on each loop."""
     folder = tmp_path_factory.mktemp("s3")
     keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hunter2"}
     environment = {**os.environ, **keys, "AWS_DEFAULT_REGION": "us-east-1", "no_proxy": "127.0.0.1"}

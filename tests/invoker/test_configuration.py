@@ -1,4 +1,4 @@
-"""An invoker that cannot be built, or used, like this says so in one line."""
+"""An invoker that is configured or used wrongly gives an error of one line."""
 
 import copy
 import pickle
@@ -127,7 +127,7 @@ async def test_a_certificate_file_of_a_callers_own_client_is_named_on_opening(
     anyio_backend: str, tmp_path: Path
 ) -> None:
     if anyio_backend == "trio":
-        return  # there the client itself reads it, when it is made
+        return  # there the client reads it when it is created
     path = files(tmp_path)["missing"]
     config = AioConfig(retries=OFF, client_cert=path)
     async with SESSION.create_client("lambda", region_name="eu-west-1", config=config) as client:
@@ -160,7 +160,7 @@ async def test_a_key_that_no_header_can_carry_is_named_and_not_shown(
 
 
 def printed(more: str) -> str:
-    """A process that prints credentials with one more field."""
+    """Return a credential process that prints credentials with one more field."""
     keys = '"Version": 1, "AccessKeyId": "hidden", "SecretAccessKey": "hidden"'
     return f"echo '{{{keys}, {more}}}'"
 
@@ -306,7 +306,7 @@ async def test_a_configuration_without_retries_is_taken(retries: dict[str, Any])
 
 
 class Client:
-    """As much of a client as is looked at before it is used."""
+    """The part of a client that is inspected before it is used."""
 
     def __init__(self, service: str, **options: Any) -> None:
         self.meta: Any = type("Meta", (), {})()
@@ -487,7 +487,7 @@ async def test_the_file_of_tls_keys_is_named_where_it_cannot_be_written(
         (tmp_path, "Is a directory"),
     ):
         monkeypatch.setenv("SSLKEYLOGFILE", str(path))
-        for session in (AioSession(), SESSION):  # in search of credentials, and without
+        for session in (AioSession(), SESSION):  # while resolving credentials, and without that
             said = await refusal(session=session, endpoint_url="https://lambda.example")
             assert said == f"SSLKEYLOGFILE '{path}' cannot be written: {flaw}"
 
@@ -559,7 +559,7 @@ def test_a_timeout_is_a_number_of_seconds(timeout: Any) -> None:
 
 
 class Transport:
-    """As much of a transport as an invoker looks for."""
+    """The part of a transport that an invoker checks."""
 
     async def send(self, *_: object) -> None: ...
 

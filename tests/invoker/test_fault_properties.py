@@ -1,4 +1,4 @@
-"""Any sequence of faults, and any answer at all: what holds whatever the other end does."""
+"""Invariants for random sequences of faults and arbitrary answers."""
 
 import functools
 import string
@@ -103,13 +103,13 @@ async def check_executions(
     clock = InstantClock()
     async with (
         FaultEndpoint() as endpoint,
-        # One for all, since to open one takes longer than to use it.
+        # One invoker for all, because opening one takes longer than using it.
         Invoker(
             endpoint_url=endpoint.url,
             session=SESSION,
             clock=clock,
             retry=PATIENT,
-            # One that moves would at times wait as well.
+            # An adaptive limit would sometimes wait as well.
             limit=FixedLimit(3),
             transport=transport,
         ) as invoker,
@@ -125,13 +125,13 @@ async def check_executions(
                 ended = await invoker.invoke(
                     name,
                     idempotent=idempotent,
-                    # Seconds that pass only in waits; the endpoint answers at once.
+                    # Simulated time passes only in waits; the endpoint answers at once.
                     timeout=timeout,
                 )
             except InvocationError as failed:
                 ended = failed
 
-            # A deadline that runs out on a busy machine ends the last attempt at any phase.
+            # A deadline that expires on a busy machine may end the last attempt in any phase.
             cut_off = ended.attempts[-1].code == TransportFault.INTERRUPTED
             in_doubt = ended.attempts[-1].delivery is Delivery.UNKNOWN
             answered = len(ended.attempts) - cut_off
@@ -143,7 +143,7 @@ async def check_executions(
             assert ended.attempts[-1].delay is None
             if timeout is not None:
                 assert sum(slept) < timeout
-                # Waits are counted on the clock, and do not cross the deadline.
+                # Waits advance the clock, and do not cross the deadline.
                 assert clock.monotonic() - began - sum(slept) < timeout + 30
             statistics = invoker.statistics()
             assert (statistics.in_flight, statistics.waiting) == (0, 0)

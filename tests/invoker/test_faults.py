@@ -1,4 +1,4 @@
-"""Every fault, on both event loops, idempotent or not: what is raised, and how often it was sent."""
+"""Every fault, on both event loops, idempotent or not: the error raised, and the deliveries."""
 
 import contextlib
 import itertools
@@ -50,7 +50,7 @@ HTML = b"<html><body>Service Unavailable</body></html>"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A fault that is met at every attempt, and what must come of it."""
+    """A fault of every attempt, and the expected result."""
 
     step: Step
     raises: type[InvocationError]
@@ -203,18 +203,18 @@ SHORT = 0.3
 
 @contextlib.asynccontextmanager
 async def open_invoker(
-    url: str, *, silence: float = 60, patience: float = 60, **options: Any
+    url: str, *, silence: float = 60, read_timeout: float = 60, **options: Any
 ) -> AsyncIterator[Invoker]:
-    # A session keeps the service model, which takes longer to read than most of these tests.
+    # A session keeps the service model, which takes longer to load than most of these tests.
     options.setdefault("session", SESSION)
-    # Long where something answers: a busy machine is silent, too.
-    config = AioConfig(read_timeout=silence, connect_timeout=patience)
+    # Long if something answers, because a busy machine may be silent, too.
+    config = AioConfig(read_timeout=silence, connect_timeout=read_timeout)
     async with Invoker(endpoint_url=url, clock=InstantClock(), config=config, **options) as invoker:
         yield invoker
 
 
-def patience(case: Case) -> float:
-    """Return the seconds of silence that end an attempt that meets this case."""
+def read_timeout(case: Case) -> float:
+    """Return the read timeout of attempts of this case."""
     return SHORT if isinstance(case.step, Stall) else 60
 
 
@@ -222,7 +222,7 @@ async def fail(endpoint: FaultEndpoint, invoker: Invoker, case: Case, name: str)
     endpoint.script_forever(name, itertools.repeat(case.step))
     with pytest.raises(InvocationError) as raised:
         await invoker.invoke(name, {"n": 1})
-    # What was written arrives, though a busy machine may be silent for so long.
+    # Written requests arrive, though a busy machine may be silent for that long.
     await until(lambda: endpoint.deliveries(name) >= len(raised.value.attempts))
     return raised.value
 
@@ -237,7 +237,7 @@ async def test_a_call_is_delivered_exactly_as_often_as_its_attempts_say(
     async with (
         FaultEndpoint() as endpoint,
         open_invoker(
-            endpoint.url, transport=transport, idempotent=idempotent, silence=patience(case)
+            endpoint.url, transport=transport, idempotent=idempotent, silence=read_timeout(case)
         ) as invoker,
     ):
         raised = await fail(endpoint, invoker, case, "f")
@@ -254,7 +254,7 @@ async def test_a_call_is_delivered_exactly_as_often_as_its_attempts_say(
         assert (statistics.in_flight, statistics.waiting) == (0, 0)
         assert statistics.attempts == endpoint.deliveries("f")
 
-        # The pool is as good as new.
+        # The pool is still usable.
         assert (await invoker.invoke("g")).status_code == 200
 
 
@@ -311,12 +311,12 @@ def test_asyncio_and_trio_and_both_transports_behave_alike() -> None:
             )
 
         async with FaultEndpoint() as endpoint:
-            # What stalls has the machine to itself: a busy one is silent, too.
+            # Stalls are tested alone, because a busy machine may be silent, too.
             for stalls in (False, True):
                 options: dict[str, Any] = {
                     "silence": SHORT if stalls else 60,
                     "transport": transport,
-                    # One that moves would let those that are throttled slow the others down.
+                    # With an adaptive limit, throttled calls would slow down the others.
                     "limit": FixedLimit(100),
                 }
                 async with (
@@ -364,7 +364,7 @@ async def test_without_a_connection_nothing_was_sent_and_trying_again_is_safe(
             url,
             transport=transport,
             idempotent=idempotent,
-            patience=SHORT if fault == "unanswering" else 60,
+            read_timeout=SHORT if fault == "unanswering" else 60,
         ) as invoker:
             with pytest.raises(TransportError) as raised:
                 await invoker.invoke("f")

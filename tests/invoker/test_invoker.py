@@ -36,7 +36,7 @@ from asyncinvoke.local import Answer, LocalLambda, Stall
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.doubles.waiting import LONGER
 
-SESSION = AioSession()  # keeps the service model, which is slow to read
+SESSION = AioSession()  # keeps the service model, which is slow to load
 SOON = RetryPolicy(throttled=Backoff(wait=wait_random(0.01, 0.05), stop=stop_never))
 
 
@@ -45,7 +45,7 @@ Opened = Callable[..., Invoker]
 
 @pytest.fixture
 def opened(transport: str) -> Opened:
-    """Make an invoker for an endpoint's URL, on each transport in turn."""
+    """Return a factory of invokers for an endpoint's URL, for each transport."""
 
     def make(url: str, **options: Any) -> Invoker:
         return Invoker(session=SESSION, endpoint_url=url, transport=transport, **options)  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 class Gate:
-    """A handler that waits to be let go; the endpoint may run it in another thread's loop."""
+    """A handler that waits until it is opened; the endpoint may run it in another thread's loop."""
 
     def __init__(self) -> None:
         self._open = threading.Event()
@@ -297,7 +297,7 @@ async def test_as_many_attempts_are_in_flight_as_the_limit_says_and_no_more(open
 
 
 def client_sockets(port: int) -> list[socket.socket]:
-    """Find this process's connections to a port, whoever holds them."""
+    """Find all connections of this process to a port."""
     found = []
     for thing in gc.get_objects():
         if type(thing) is socket.socket and thing.fileno() != -1:
@@ -489,7 +489,7 @@ async def test_leaving_a_map_early_leaves_no_permit_and_no_socket_behind(opened:
                 assert len(client_sockets(port)) >= 10
             statistics = invoker.statistics()
             assert (statistics.in_flight, statistics.waiting) == (0, 0)
-            # What was in the middle of an attempt is closed; at most echo's own is kept for reuse.
+            # Connections of unfinished attempts are closed; at most that of echo is kept for reuse.
             await until(lambda: len(client_sockets(port)) <= 1)
             assert (await invoker.invoke("echo", 1)).json() == 1
         gate.open()

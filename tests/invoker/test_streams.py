@@ -1,4 +1,4 @@
-"""Response streams against a scripted endpoint: what is handed out, raised, repeated, given back."""
+"""Response streams against a scripted endpoint: chunks, errors, retries, and released permits."""
 
 import base64
 import contextlib
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.anyio
 ONE = event_stream.payload_chunk(b"one")
 END = event_stream.invoke_complete()
 DAMAGED = ONE[:-6] + bytes([ONE[-6] ^ 1]) + ONE[-5:]
-SESSION = AioSession()  # keeps the service model, which is slow to read
+SESSION = AioSession()  # keeps the service model, which is slow to load
 DETAILS = {"errorType": "Busy", "errorMessage": "come back", "stackTrace": ["line 1"]}
 
 
@@ -225,7 +225,7 @@ async def test_a_stream_that_breaks_off_is_an_error_and_never_repeated(
         assert raised.value.gave_up is GaveUp.NOT_RETRYABLE
         assert raised.value.attempts == response.attempts
         assert len(response.attempts) == 1
-        # Asking again must not look like an end.
+        # Another read must not look like an end.
         with pytest.raises(TransportError):
             await anext(response)
     assert endpoint.deliveries("f") == 1
@@ -353,7 +353,7 @@ async def test_closing_waits_for_streams_that_wait_for_a_chunk_and_for_no_others
                 group.start_soon(wait_for_a_chunk, awaited)
                 await wait_all_tasks_blocked()
             assert invoker.statistics().executions == {"transport": 1}
-            assert anyio.current_time() - began < 30  # where it would wait in vain
+            assert anyio.current_time() - began < 30  # where the wait would never end
             await wait_for_a_chunk(held)
     assert [error.code for error in errors] == ["InvokerClosed"] * 2
     assert invoker.statistics().executions == {"transport": 2}

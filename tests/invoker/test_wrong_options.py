@@ -1,4 +1,4 @@
-"""Options that no method takes: refused by name and rule before anything is sent, whatever they do."""
+"""Options of wrong types are refused by name before anything is sent, whatever they raise."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Raises:
-    """A value whose own ways to be compared, hashed and shown all raise."""
+    """A value that raises when it is compared, hashed or shown."""
 
     def _refuse(self, *_: object) -> NoReturn:
         raise RuntimeError("it does not like to be looked at")
@@ -22,7 +22,7 @@ class Raises:
 
 
 class Array:
-    """Compares as an array does: with an array, which is neither true nor false, and has no hash."""
+    """Compares like an array: with a result that is neither true nor false, and without a hash."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -34,7 +34,7 @@ class Array:
 
 
 class Text(str):
-    """A text whose `repr` raises, as a broken proxy's does."""
+    """A string whose `repr` raises, like that of a broken proxy."""
 
     __slots__ = ()
 

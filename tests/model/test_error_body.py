@@ -1,6 +1,6 @@
-"""The body of a function error: forms that no runtime has, and hostile ones.
+"""The body of a function error: forms that no runtime produces, and hostile ones.
 
-Those that runtimes have are in `tests/vectors`.
+Those of real runtimes are in `tests/vectors`.
 """
 
 import json

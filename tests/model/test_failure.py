@@ -1,4 +1,4 @@
-"""The table from throttle reason to limit, held against the service model and the classifier."""
+"""The table from throttle reason to limit agrees with the service model and the classifier."""
 
 import pytest
 from botocore.session import Session

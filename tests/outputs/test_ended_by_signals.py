@@ -1,4 +1,4 @@
-"""A process that is stopped while it writes an output leaves no part of it behind, at once or later."""
+"""A process that is stopped while it writes an output leaves no temporary file behind."""
 
 import os
 import signal
@@ -55,7 +55,7 @@ def environment() -> dict[str, str]:
 
 
 def end(journal: Path, folder: Path, number: signal.Signals, target: str = "out.gz") -> int:
-    """Export a journal in a process that receives a signal meanwhile; return its status."""
+    """Export a journal in a process that receives a signal during the export; return its status."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, "runs", "export", str(journal), target, str(int(number))],
         cwd=folder,
@@ -86,7 +86,7 @@ def test_what_a_killed_process_left_goes_with_the_next_one(journal: Path, tmp_pa
     target = tmp_path / "out.gz"
     with files.written(str(target), {}, None) as file:
         file.write(b"first")
-        # A concurrent process does not remove the part that is being written.
+        # A concurrent process does not remove the temporary file that is being written.
         with files.written(str(target), {}, None) as second:
             second.write(b"second")
     assert sorted(tmp_path.iterdir()) == sorted([target, *others])

@@ -47,7 +47,7 @@ def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
     removed: list[Path] = []
 
     def late(descriptor: int) -> bool:
-        if not removed:  # another process has taken it for an abandoned one
+        if not removed:  # another process took it for an abandoned one
             (part,) = tmp_path.iterdir()
             part.unlink()
             removed.append(part)
@@ -180,7 +180,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(
         "many = [(line % os.urandom(20).hex()).encode() for _ in range(20_000)]\n"
         "export.outcome_lines = lambda run: many\n"
         "try: main()\n"
-        # Otherwise the coverage data could not be written either.
+        # Otherwise coverage could not write its data either.
         "finally: resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))"
     )
     done = subprocess.run(
@@ -323,7 +323,7 @@ def test_an_error_of_a_target_shows_nothing_secret() -> None:
 
 
 class _Awkward(fsspec.implementations.memory.MemoryFileSystem):  # type: ignore[misc]  # it has no types
-    """A file system whose files raise errors of its own when they are opened, written or closed."""
+    """A file system whose files raise custom errors when they are opened, written or closed."""
 
     protocol = "awkward"
     cachable = False
@@ -331,7 +331,7 @@ class _Awkward(fsspec.implementations.memory.MemoryFileSystem):  # type: ignore[
     def _open(self, path: str, mode: str = "rb", **_options: Any) -> Any:
         if path.endswith("opened"):
             raise LookupError("sekret")
-        file = MagicMock(closed=False)  # it says that it has a path, too, as files of fsspec do
+        file = MagicMock(closed=False)  # it has a path attribute, as files of fsspec do
         file.__enter__.return_value = file
         file.__exit__.side_effect = LookupError("sekret") if path.endswith("closed") else None
         file.write.side_effect = LookupError("sekret") if path.endswith("written") else None

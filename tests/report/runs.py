@@ -1,4 +1,4 @@
-"""Runs for reports, as values that a journal would return."""
+"""Runs for reports, as the values that a journal would return."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""`asyncinvoke runs report` on recorded runs, and the aggregates computed by the database."""
+"""`asyncinvoke runs report` on recorded runs, and the aggregates that the database computes."""
 
 import sqlite3
 from collections import Counter

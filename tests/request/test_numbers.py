@@ -1,4 +1,4 @@
-"""Whole numbers among options: those that nothing can hold are refused where they are given."""
+"""Integer options: values that are too large are refused when they are given."""
 
 from collections.abc import Callable
 

@@ -41,7 +41,7 @@ def test_a_tenant_id_may_be_what_the_service_model_says(tenant_id: str) -> None:
     assert checked("resize", tenant_id=tenant_id).tenant_id == tenant_id
 
 
-# A server takes blanks at the ends of a header away, so that " a" would be another tenant, "a".
+# Servers strip whitespace around header values, so " a" would be another tenant, "a".
 BLANK = [" a", "a ", " a ", " ", "\ta", "a\t", "a\tb", "\u00a0a", "a\r\n", "a\x00", " " * 256]
 
 

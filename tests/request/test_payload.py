@@ -1,4 +1,4 @@
-"""Payloads and client contexts: what is sent, what is refused, and that nothing is quoted."""
+"""Payloads and client contexts: what is sent, what is refused, and that errors quote nothing."""
 
 import base64
 import functools
@@ -146,7 +146,7 @@ def test_a_payload_that_is_too_large_is_not_kept_by_its_error() -> None:
 
 
 def holds_nothing_of_it(error: BaseException) -> bool:
-    """Whether neither an error nor the frames of ours that it came through hold the secret."""
+    """Return whether neither an error nor this package's frames in it hold the secret."""
     told = [str(error), repr(error)]
     seen: BaseException | None = error
     while seen is not None:
@@ -200,7 +200,7 @@ def test_a_coroutine_that_a_codec_returns_is_refused_and_closed() -> None:
     async def encode(value: object) -> bytes:
         return b""
 
-    # One that is not closed would warn, which is an error here.
+    # A coroutine that is not closed would warn, which is an error here.
     with pytest.raises(InvalidRequestError, match="returned coroutine, not bytes"):
         encoded({}, lambda value: encode(value))
     gc.collect()
@@ -255,7 +255,7 @@ def test_a_client_context_is_base64_of_json() -> None:
 
 
 def test_a_client_context_is_bounded_once_encoded() -> None:
-    # Base64 comes in fours, so 3,580 is the longest that fits into 3,583.
+    # The length of base64 is a multiple of four, so 3,580 is the longest that fits into 3,583.
     room = 3_580 // 4 * 3 - len('{"k":""}')
     assert len(encode_client_context({"k": "x" * room})) == 3_580
     with pytest.raises(InvalidRequestError, match=r"3584 bytes once encoded.*at most 3583"):

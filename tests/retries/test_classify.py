@@ -1,4 +1,4 @@
-"""The tables of `classify`, held against the installed service model, and the headers that say when."""
+"""The tables of `classify` agree with the installed service model; and the Retry-After headers."""
 
 import functools
 import math

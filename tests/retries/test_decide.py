@@ -66,7 +66,7 @@ def retries(
 def decisions(
     decider: Retries, *verdicts: Verdict, now: float = STARTED
 ) -> Iterator[float | GaveUp]:
-    """Let time pass as the decisions say."""
+    """Make decisions in sequence, and let time pass accordingly."""
     for each in verdicts:
         decision = decider.decide(each, ERROR, now=now)
         if isinstance(decision, float):
@@ -268,7 +268,7 @@ def test_a_batch_waits_out_an_outage_of_five_minutes() -> None:
 @pytest.mark.parametrize(
     ("failures", "decided"),
     [
-        # When each failure comes, when the outage began, and whether there is another attempt.
+        # The time of each failure, the start of the outage, and whether another attempt is made.
         ([(299.0, 0.0), (300.0, 0.0)], [True, False]),
         ([(299.0, math.inf), (300.0, math.inf), (599.0, math.inf)], [True, True, True]),
         ([(0.0, 0.0), (100.0, 100.0), (200.0, 200.0), (300.0, 300.0)], [True, True, True, False]),
@@ -328,8 +328,8 @@ async def yes(_: object) -> bool:
     return True
 
 
-class Later:
-    """Something to await that is no coroutine, as a future is."""
+class CustomAwaitable:
+    """An awaitable that is no coroutine, like a future."""
 
     def __await__(self) -> Iterator[None]:
         yield
@@ -344,7 +344,7 @@ def test_a_strategy_that_gives_a_coroutine_is_not_taken_for_yes(name: str) -> No
 
 @pytest.mark.parametrize("name", ["when", "stop", "wait"])
 def test_nor_is_one_that_gives_anything_else_to_await(name: str) -> None:
-    policy = every(backoff(**{name: lambda _: Later()}))
+    policy = every(backoff(**{name: lambda _: CustomAwaitable()}))
     with pytest.raises(ConfigurationError, match=rf"Backoff\({name}=...\) gave a Later"):
         list(decisions(retries(policy), verdict()))
 

@@ -94,7 +94,7 @@ async def awaited(state: object) -> float:
 
 
 class Awaited:
-    """Callable, and no better: what it gives must be awaited."""
+    """A callable whose result must be awaited."""
 
     async def __call__(self, *_: object) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""The errors: the tree as its docstring draws it, their text, pickling, and what they never hold."""
+"""The errors: the tree as drawn in the docstring, messages, pickling, and what they never hold."""
 
 import copy
 import inspect
@@ -87,7 +87,7 @@ def one_of_each() -> list[AsyncInvokeError]:
 
 
 def drawn_tree() -> dict[str, set[str]]:
-    """Read the drawing: each class with the names in the brackets and its parent."""
+    """Parse the drawing: each class with the names in brackets, and its parent."""
     tree: dict[str, set[str]] = {}
     parents: list[str] = []
     for line in inspect.getdoc(errors).splitlines():  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""`RetryPolicy(rejected=)`: a refusal that will pass is repeated, where and as long as it is said."""
+"""`RetryPolicy(rejected=)`: a temporary rejection is retried, if and as long as configured."""
 
 import pytest
 from tenacity import stop_after_attempt, wait_fixed

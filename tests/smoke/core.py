@@ -1,7 +1,7 @@
-"""A smoke test of an installation: a script without pytest, for environments that hold nothing else.
+"""A smoke test of an installation: a script without pytest, for environments with nothing else.
 
-`make core` and `make oldest` run it. It takes every event loop that is installed, and a server that
-is none of ours: a few lines that speak as much HTTP as they must.
+`make core` and `make oldest` run it. It uses every installed event loop, and an independent server:
+a few lines with as much HTTP as necessary.
 """
 
 import json
@@ -32,19 +32,19 @@ _T = TypeVar("_T")
 
 
 def equal(found: _T, expected: _T) -> None:
-    """Compare; unlike `assert`, under `python -O` too."""
+    """Compare; unlike `assert`, also under `python -O`."""
     if found != expected:
         sys.exit(f"{found!r} should be {expected!r}")
 
 
 class Server:
-    """Throttles the first request, and sends the payload of each other one back."""
+    """A server that throttles the first request, and echoes the payload of the others."""
 
     def __init__(self) -> None:
         self.deliveries = 0
 
     async def serve(self, stream: SocketStream) -> None:
-        """Answer what comes on one connection until its end."""
+        """Answer requests on one connection until it ends."""
         received = b""
         async with stream:
             try:
@@ -101,7 +101,7 @@ async def use() -> None:
 
 
 def main() -> None:
-    """Try every event loop that is installed, and the command."""
+    """Test every installed event loop, and the command."""
     os.environ.update(AWS_ACCESS_KEY_ID="test-key", AWS_SECRET_ACCESS_KEY="test-secret")
     loops = [name for name in ("asyncio", "trio") if find_spec(name) is not None]
     for name in loops:

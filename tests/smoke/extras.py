@@ -1,8 +1,9 @@
-"""Installs a wheel with each extra alone, in an environment of its own, and uses what the extra is for.
+"""Installs a wheel with each extra alone, in a separate environment, and uses the extra.
 
     .env-dist/bin/python tests/smoke/extras.py dist/asyncinvoke-*.whl
 
-One environment serves all: between two extras it goes back to the core, so that none leans on another.
+One environment is used for all: between two extras it is reset to the core, so that none depends on
+another.
 """
 
 import os
@@ -80,7 +81,7 @@ MISSING = {"cli": "the command line needs click and rich"}
 
 
 def main(wheel: Path) -> None:
-    """Try each extra that the wheel has."""
+    """Test each extra of the wheel."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "handlers.py").write_text(HANDLER)
@@ -126,7 +127,7 @@ def run(place: Path, *words: object) -> str:
 
 
 def finished(place: Path, environment: dict[str, str], *words: object) -> str:
-    """Run a command to its end; end with what it says if it fails."""
+    """Run a command to its end; exit with its output if it fails."""
     done = subprocess.run(
         [str(word) for word in words], cwd=place, env=environment, capture_output=True, text=True
     )
@@ -136,7 +137,7 @@ def finished(place: Path, environment: dict[str, str], *words: object) -> str:
 
 
 def installed(place: Path) -> set[str]:
-    """Return the names of what is installed."""
+    """Return the names of the installed packages."""
     listed = uv(place, "pip", "list", "--format", "freeze")
     return {line.partition("==")[0] for line in listed.splitlines()}
 

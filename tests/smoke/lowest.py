@@ -1,7 +1,7 @@
-"""Prints constraints that hold the package's own dependencies at the lowest versions it declares.
+"""Prints constraints that pin the package's dependencies to the lowest versions it declares.
 
-`make oldest` runs it. Only what `pyproject.toml` names is held: what that needs in turn is its own
-matter, so pip takes the newest that fits.
+`make oldest` runs it. Only direct dependencies are pinned: for transitive ones, pip takes the
+newest that fits.
 """
 
 import re

@@ -10,7 +10,7 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-# An inner run forgets what it imported first, so what is slow to import is imported here.
+# An inner run discards modules that it imported first, so slow modules are imported here.
 for module in ("testing.fixtures", "testing.session", "_transport.session", "_transport.stream"):
     import_module(f"asyncinvoke.{module}")
 assert concurrent.futures.thread
@@ -62,7 +62,7 @@ class Suite:
     def run(self, *parts: str, ini: str = INI, arguments: tuple[str, ...] = ()) -> pytest.RunResult:
         self._pytester.makeini(ini)
         self._pytester.makepyfile("\n".join([START, *parts]))
-        # Hypothesis is imported anew by each run that has it, as those with pytest-trio are.
+        # Each run that uses Hypothesis imports it again, as do those with pytest-trio.
         without = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
         if not self.with_trio:
             without += ["-p", "no:trio"]
@@ -151,7 +151,7 @@ def clock():
 
 @pytest.fixture
 def invoker_options(clock):
-    # A limit that moves would at times wait as well.
+    # An adaptive limit would sometimes wait as well.
     return {"clock": clock, "limit": FixedLimit(10)}
 
 async def test_a_throttled_call_is_repeated_at_once(local_lambda, invoker, clock):

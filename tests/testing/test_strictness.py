@@ -1,4 +1,4 @@
-"""What a strict test may not leave out, of the endpoint and of the fake, and in a user's suite."""
+"""Strict mode for the endpoint, for the fake, and in a user's test suite."""
 
 import pytest
 

@@ -34,7 +34,7 @@ def test_every_example_passes_with_any_warning_an_error(tmp_path: Path) -> None:
         if excerpt_of(block) is None:
             assert "def test_" in block
             (tmp_path / f"test_block_{number}.py").write_text(block)
-    # Hypothesis and the plugins that run nothing here only take time.
+    # Hypothesis and unused plugins only take time.
     without = ["cacheprovider", "hypothesispytest", "asyncio", "trio"]
     done = subprocess.run(
         [

@@ -1,4 +1,4 @@
-"""`no_waits`: the attempts stay and the waits go, for whoever opens an invoker meanwhile."""
+"""`no_waits`: every attempt is made and waits are skipped, for all invokers opened meanwhile."""
 
 import contextlib
 import itertools
@@ -15,7 +15,7 @@ from asyncinvoke.local import throttle
 from asyncinvoke.testing import InstantClock, NoWaits, no_waits
 from tests.doubles.fault_endpoint import FaultEndpoint
 
-# A limit that moves would at times wait as well.
+# An adaptive limit would sometimes wait as well.
 LIMIT = FixedLimit(7)
 LONG = throttle(retry_after="60")
 

@@ -1,4 +1,4 @@
-"""How users' code is seen by a type checker; checked by mypy, never run."""
+"""Users' code as a type checker sees it; checked by mypy, never run."""
 
 from collections.abc import AsyncIterator
 from typing import Any, assert_type

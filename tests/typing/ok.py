@@ -1,6 +1,6 @@
-"""`if outcome.ok` narrows; checked by mypy alone, for pyright does not narrow by that.
+"""`if outcome.ok` narrows; checked by mypy only, because pyright does not narrow by it.
 
-It narrows by `outcome.error is None`, as in `codecs.py`.
+pyright narrows by `outcome.error is None`, as in `codecs.py`.
 """
 
 from typing import Any, assert_type

@@ -1,4 +1,4 @@
-"""The fake against the real transports: the same calls come to the same results."""
+"""The fake against the real transports: the same calls have the same results."""
 
 import contextlib
 import itertools
@@ -60,7 +60,7 @@ def fake(transport: FakeLambda) -> Invoker:
 
 
 def told(ended: InvocationError | Response) -> dict[str, Any]:
-    """All that a result says, but for ids, times and the words of HTTP libraries."""
+    """Return the facts of a result, without IDs, times and messages of HTTP libraries."""
     attempts = [
         (a.number, a.kind, a.delivery, a.status_code, a.code, a.reason) for a in ended.attempts
     ]
@@ -161,7 +161,7 @@ Call = Callable[[Invoker, str], Awaitable[Any]]
 
 
 def set_up(local: LocalLambda | FakeLambda, cases: Mapping[str, Sequence[Step]]) -> dict[str, str]:
-    """Let each case have a function of its own; give their names."""
+    """Create a function for each case; return their names."""
     names = {case: f"f{number}" for number, case in enumerate(cases)}
     for case, steps in cases.items():
         local.function(names[case], echo)
@@ -173,7 +173,7 @@ def set_up(local: LocalLambda | FakeLambda, cases: Mapping[str, Sequence[Step]])
 async def play(
     local: LocalLambda | FakeLambda, invoker: Invoker, names: dict[str, str], call: Call
 ) -> dict[str, Any]:
-    """Make the call of every case, all at once; give what came of it and how often it was sent."""
+    """Make the calls of all cases concurrently; return the results and the deliveries."""
     ended: dict[str, Any] = {}
 
     async def one(case: str) -> None:
@@ -191,7 +191,7 @@ async def play(
 async def compare(
     cases: Mapping[str, Sequence[Step]], call: Call, *, read_timeout: float = 60
 ) -> dict[str, Any]:
-    """Play steps for a call over each transport; give what all of them came to."""
+    """Play steps for a call over each transport; return their common result."""
     stand_in = FakeLambda(read_timeout=read_timeout)
     names = set_up(stand_in, cases)
     async with fake(stand_in) as invoker:
@@ -283,7 +283,8 @@ async def test_each_stream_comes_to_the_same(idempotent: bool) -> None:
 
 async def test_each_stall_comes_to_the_same() -> None:
     async def call(invoker: Invoker, name: str) -> Any:
-        # The stream meets the first of two stalls; the other call the second, and then an answer.
+        # The stream gets the first of two stalls; the other call gets the second, and then an
+        # answer.
         return [
             await streamed(invoker, name),
             await invoked(invoker, name, idempotent=True),
@@ -291,7 +292,7 @@ async def test_each_stall_comes_to_the_same() -> None:
 
     cases = {case: [step] * 2 for case, step in STALLS.items()}
     for patience in LONGER[:2]:
-        with contextlib.suppress(AssertionError):  # a busy machine is silent, too
+        with contextlib.suppress(AssertionError):  # a busy machine may be silent, too
             await compare(cases, call, read_timeout=patience)
             return
     await compare(cases, call, read_timeout=LONGER[2])

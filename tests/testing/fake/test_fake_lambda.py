@@ -1,4 +1,4 @@
-"""The fake as users meet it: what it takes, what it counts, and what it does not load."""
+"""The fake as users see it: its arguments, its counts, and what it does not import."""
 
 import subprocess
 import sys

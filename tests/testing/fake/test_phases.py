@@ -1,4 +1,4 @@
-"""How far an attempt at the fake came, whoever ends it: what `delivery` then follows from."""
+"""The phase of an attempt at the fake, however it ends, which determines `delivery`."""
 
 import contextlib
 import math
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Spy:
-    """A transport that keeps the progress of its attempts, and what came of them."""
+    """A transport that records the progress and the results of attempts."""
 
     def __init__(self, fake: FakeLambda) -> None:
         self.fake = fake
@@ -52,7 +52,7 @@ STEPS: dict[str, tuple[Step, Phase]] = {
     "answer": (Answer(), Phase.BODY_READ),
     "error": (error(500, "ServiceException"), Phase.BODY_READ),
     "reset": (Reset(), Phase.WRITTEN),
-    # Its head was read by the other side, so that all of it may have been.
+    # Its head was read by the other side, so all of it may have been read.
     "reset, not read": (Reset(read=False), Phase.WRITTEN),
     "close": (Close(), Phase.WRITTEN),
     "garbage": (Raw(), Phase.WRITTEN),
