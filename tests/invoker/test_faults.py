@@ -203,17 +203,17 @@ SHORT = 0.3
 
 @contextlib.asynccontextmanager
 async def open_invoker(
-    url: str, *, silence: float = 60, read_timeout: float = 60, **options: Any
+    url: str, *, read_timeout: float = 60, connect_timeout: float = 60, **options: Any
 ) -> AsyncIterator[Invoker]:
     # A session keeps the service model, which takes longer to load than most of these tests.
     options.setdefault("session", SESSION)
     # Long if something answers, because a busy machine may be silent, too.
-    config = AioConfig(read_timeout=silence, connect_timeout=read_timeout)
+    config = AioConfig(read_timeout=read_timeout, connect_timeout=connect_timeout)
     async with Invoker(endpoint_url=url, clock=InstantClock(), config=config, **options) as invoker:
         yield invoker
 
 
-def read_timeout(case: Case) -> float:
+def read_timeout_of(case: Case) -> float:
     """Return the read timeout of attempts of this case."""
     return SHORT if isinstance(case.step, Stall) else 60
 
@@ -237,7 +237,10 @@ async def test_a_call_is_delivered_exactly_as_often_as_its_attempts_say(
     async with (
         FaultEndpoint() as endpoint,
         open_invoker(
-            endpoint.url, transport=transport, idempotent=idempotent, silence=read_timeout(case)
+            endpoint.url,
+            transport=transport,
+            idempotent=idempotent,
+            read_timeout=read_timeout_of(case),
         ) as invoker,
     ):
         raised = await fail(endpoint, invoker, case, "f")
@@ -271,7 +274,7 @@ async def test_what_may_have_run_is_not_run_again_unless_the_caller_allows_it(
 
     async with (
         FaultEndpoint() as endpoint,
-        open_invoker(endpoint.url, transport=transport, silence=SHORT) as hasty,
+        open_invoker(endpoint.url, transport=transport, read_timeout=SHORT) as hasty,
         open_invoker(endpoint.url, transport=transport) as invoker,
     ):
         async with anyio.create_task_group() as tasks:
@@ -364,7 +367,7 @@ async def test_without_a_connection_nothing_was_sent_and_trying_again_is_safe(
             url,
             transport=transport,
             idempotent=idempotent,
-            read_timeout=SHORT if fault == "unanswering" else 60,
+            connect_timeout=SHORT if fault == "unanswering" else 60,
         ) as invoker:
             with pytest.raises(TransportError) as raised:
                 await invoker.invoke("f")

@@ -1,4 +1,4 @@
-"""What the tests of the transport share."""
+"""Shared fixtures of the tests of transports."""
 
 import botocore.session
 import pytest
@@ -8,5 +8,5 @@ LOADER = botocore.session.get_session().get_component("data_loader")
 
 @pytest.fixture(autouse=True)
 def _quick_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let new sessions share the service models, which take half a second to read."""
+    """Let new sessions share the service models, which take half a second to load."""
     monkeypatch.setattr("botocore.session.create_loader", lambda *_: LOADER)

@@ -1,4 +1,4 @@
-"""Answers: read as botocore reads them where they are well formed, and by their status where not."""
+"""Well-formed answers are read as botocore reads them, and others by their status."""
 
 import functools
 import json
@@ -120,7 +120,7 @@ def test_whatever_the_body_is_the_status_decides(
     assert (verdict.kind, verdict.delivery) == (kind, delivery)
     assert (read.fault, read.code, read.status_code) == (None, str(status), status)
     assert (read.request_id, verdict.retry_after) == ("1-2-3", 2.0)
-    read.message.encode()  # every terminal and every file takes it
+    read.message.encode()  # it can be printed and written everywhere
     (read.reason or "").encode()
 
 

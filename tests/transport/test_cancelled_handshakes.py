@@ -1,4 +1,4 @@
-"""A TLS handshake that is cancelled in a caller's own httpx session leaves no connection behind."""
+"""A TLS handshake that is cancelled in a custom httpx session leaves no connection behind."""
 
 import contextlib
 import gc
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.anyio
 
 
 class OwnSession(HttpxSession):  # type: ignore[misc]  # aiobotocore is not typed
-    """A class of the caller's, so that its requests go through it."""
+    """A custom class, so that requests go through it."""
 
 
 @pytest.fixture
 def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector from closing what was left open."""
+    """Disable the garbage collector, which would close leaked connections."""
     gc.disable()
     yield
     gc.enable()
@@ -44,7 +44,7 @@ async def test_the_connection_of_a_cancelled_handshake_is_closed(
                 wire.received += wire.receive(1)
             wire.received.clear()
             wire.send(b"HTTP/1.1 200 Connected\r\n\r\n")
-        wire.receive(1)  # of TLS's first words
+        wire.receive(1)  # of the TLS ClientHello
         greeted.append(wire.number)
         with contextlib.suppress(EndError):
             wire.wait_end()

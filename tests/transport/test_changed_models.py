@@ -1,4 +1,4 @@
-"""A client whose service model was changed still sends what aiobotocore would send, or leaves it to it."""
+"""A client with a changed service model sends what aiobotocore would send, or falls back to it."""
 
 import base64
 import copy
@@ -89,7 +89,7 @@ def change(client: Any, by: Callable[[Any, Any], None]) -> None:
 
 
 class ByReference:
-    """Stands for aiobotocore's own way: what goes through it is what it sends."""
+    """The reference transport, which sends what aiobotocore sends."""
 
     async def send(self, *_: Any) -> Any:
         return None
@@ -121,7 +121,7 @@ async def same(
         expected = await reference(client, INVOKE, parameters, payload)
         answer: Any = await transport.send(parameters, payload, Progress())
     if not recorder.url:
-        assert answer is None  # it went through aiobotocore
+        assert answer is None  # it was sent by aiobotocore
         return
     recorder.headers.pop(PER_CALL)
     expected[2].pop(PER_CALL)

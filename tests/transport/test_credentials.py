@@ -1,4 +1,4 @@
-"""Credentials are a step of their own: what goes wrong there was not sent, and is nobody's throttle."""
+"""Credentials are a separate step: its failures were not sent, and are not throttles."""
 
 import asyncio
 import contextlib
@@ -82,8 +82,8 @@ def always(answer: tuple[str, str] | None) -> Callable[[int], tuple[str, str] | 
     return lambda _: answer
 
 
-class Sts:
-    """A security token service that answers what it is told, and counts."""
+class SecurityTokenServer:
+    """A security token service with scripted answers, which counts requests."""
 
     def __init__(self) -> None:
         self.answer: Callable[[int], tuple[str, str] | None] = granted
@@ -111,8 +111,10 @@ class Sts:
 
 
 @contextlib.asynccontextmanager
-async def open_sts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sts]:
-    sts = Sts()
+async def open_sts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[SecurityTokenServer]:
+    sts = SecurityTokenServer()
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -134,7 +136,7 @@ async def open_sts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIter
 @contextlib.asynccontextmanager
 async def open_all(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: Any
-) -> AsyncIterator[tuple[Sts, FaultEndpoint, Invoker]]:
+) -> AsyncIterator[tuple[SecurityTokenServer, FaultEndpoint, Invoker]]:
     async with (
         open_sts(monkeypatch, tmp_path) as sts,
         FaultEndpoint() as endpoint,
@@ -176,12 +178,14 @@ async def test_whatever_the_token_service_says_was_not_sent_and_is_no_throttle_o
                 await invoker.invoke("f")
             check_not_sent(raised.value, endpoint, attempts=2)
             assert sts.asked == 2 * number
-            assert said in str(raised.value) or answer is HANGS_UP  # each backend has its words
+            assert (
+                said in str(raised.value) or answer is HANGS_UP
+            )  # each backend has another message
             assert "hidden" not in str(raised.value)
             statistics = invoker.statistics()
             assert statistics.throttles == {}
             assert (statistics.in_flight, statistics.waiting) == (0, 0)
-        # Once it grants them, all is well.
+        # Once it grants them, calls succeed.
         sts.answer = granted
         assert (await invoker.invoke("f")).status_code == 200
 
@@ -215,7 +219,7 @@ async def test_a_deadline_that_passes_while_credentials_hang_finds_that_nothing_
                 await anyio.sleep(0.001)
             group.cancel_scope.cancel()
         assert progress.phase is Phase.CREDENTIALS
-        # Whoever asks next is not held up by the one who was cancelled.
+        # The next call is not held up by the cancelled one.
         sts.stalls = False
         assert (await invoker.invoke("f")).status_code == 200
 
@@ -246,7 +250,7 @@ async def test_many_calls_ask_the_token_service_once_and_share_what_it_says(
 
 
 class Source:
-    """Credentials that are renewed, as a client holds them, and that count who asks."""
+    """Refreshable credentials, as a client holds them, which count requests."""
 
     def __init__(self, *, lifetime: float) -> None:
         self.asked = 0
@@ -265,7 +269,7 @@ class Source:
 
 
 class Signer:
-    """Where a client holds its credentials."""
+    """The part of a client that holds its credentials."""
 
     def __init__(self, source: Any) -> None:
         self._credentials = source
@@ -303,15 +307,15 @@ async def test_credentials_are_asked_for_at_once_when_they_have_run_out_or_were_
     await kept.fetch()
     assert kept.kept() is not None
     now += 0.6
-    assert kept.kept() is None  # they have run out
+    assert kept.kept() is None  # they have expired
     source._expiry_time = dt.datetime.fromtimestamp(now + 500, dt.UTC)
     await kept.fetch()
     assert kept.kept() is not None
     source._expiry_time = dt.datetime.fromtimestamp(now + 900, dt.UTC)
-    assert kept.kept() is None  # somebody else has renewed them
+    assert kept.kept() is None  # other code has renewed them
     await kept.fetch()
     signer._credentials = Source(lifetime=900)
-    assert kept.kept() is None  # the client has got others
+    assert kept.kept() is None  # the client has other ones
 
 
 @pytest.mark.parametrize(("left", "waits"), [(700.0, False), (300.0, True)])
@@ -384,8 +388,8 @@ async def test_credentials_that_are_replaced_while_the_old_ones_are_fetched_are_
         await anyio.wait_all_tasks_blocked()
         old.gate.set()
         await anyio.wait_all_tasks_blocked()
-        assert kept.kept() is None  # what came is that of the old ones
-        group.start_soon(fetch)  # waits for those that are under way
+        assert kept.kept() is None  # the result belongs to the old ones
+        group.start_soon(fetch)  # waits for those in progress
         await anyio.wait_all_tasks_blocked()
         new.gate.set()
     assert (old.asked, new.asked) == (1, 11)
@@ -431,8 +435,8 @@ async def test_renewed_credentials_that_no_header_can_carry_are_refused_for_good
     assert len(raised.value.attempts) == 1
 
 
-class Giving:
-    """A source of the caller's own, which gives or raises what a test says."""
+class GivenCredentials:
+    """A custom credential source that returns or raises a given value."""
 
     method = "custom"
 
@@ -486,7 +490,7 @@ async def test_whatever_a_source_gives_or_raises_is_a_failure_that_was_not_sent(
         ) as invoker,
     ):
         sends: Any = transport_of(invoker)
-        sends._client._request_signer._credentials = Giving(given)
+        sends._client._request_signer._credentials = GivenCredentials(given)
         for call in (invoker.invoke("f"), invoker.send_event("f")):
             with pytest.raises(InvocationError) as raised:
                 await call
@@ -494,7 +498,7 @@ async def test_whatever_a_source_gives_or_raises_is_a_failure_that_was_not_sent(
             assert said in str(raised.value)
             assert "AKID" not in str(raised.value)
         assert endpoint.deliveries("f") == 0
-        sends._client._request_signer._credentials = Giving(frozen("AKID", "secret"))
+        sends._client._request_signer._credentials = GivenCredentials(frozen("AKID", "secret"))
         assert (await invoker.invoke("f")).status_code == 200
 
 
@@ -511,26 +515,28 @@ async def test_a_source_whose_own_task_was_cancelled_cancels_no_call(
     ):
         sends: Any = transport_of(invoker)
         good = sends._client._request_signer._credentials
-        source = sends._client._request_signer._credentials = Giving(asyncio.CancelledError())
+        source = sends._client._request_signer._credentials = GivenCredentials(
+            asyncio.CancelledError()
+        )
         with pytest.raises(InvocationError) as raised:
             await invoker.invoke("f")
         assert (raised.value.code, raised.value.delivery) == (
             "CredentialsUnavailable",
             Delivery.NOT_SENT,
         )
-        # A map loses nothing by it but the items that met it, and the next call asks anew.
+        # A map loses only the items concerned, and the next call asks again.
         async with invoker.map("f", range(3), retry=RetryPolicy.never()) as run:
             assert [outcome.ok async for outcome in run] == [False] * 3
         source._given = await good.get_frozen_credentials()
         assert (await invoker.invoke("f")).status_code == 200
-        # The caller's own cancellation is one, wherever it comes.
-        sends._client._request_signer._credentials = Hanging()
+        # A cancellation by the caller cancels the call, wherever it comes.
+        sends._client._request_signer._credentials = HangingCredentials()
         for cancel in (native_cancellation, scope_cancellation):
             assert await cancel(invoker), "it was swallowed"
         assert endpoint.deliveries("f") == 1
 
 
-class Hanging:
+class HangingCredentials:
     async def get_frozen_credentials(self) -> None:
         await anyio.sleep_forever()
 
@@ -575,7 +581,7 @@ async def test_a_process_that_is_waited_for_ends_with_the_wait(
     alive = tmp_path / "alive"
     os.mkfifo(alive)
     (tmp_path / "hang").write_text(
-        # It writes more than pipes and buffers hold, so it is being read when it says so.
+        # It writes more than pipes and buffers hold, so it is being read when it signals.
         f"exec 3> {alive}; head -c 1000000 /dev/zero; echo >&3; exec sleep 300\n"
     )
     own = f"[profile own]\ncredential_process = sh {tmp_path / 'hang'}\n"

@@ -1,4 +1,4 @@
-"""Frames of a response stream: however they are cut, and whatever bit is wrong."""
+"""Frames of a response stream, however they are cut, and with any wrong bit."""
 
 import itertools
 import json
@@ -65,7 +65,7 @@ def test_a_wrong_bit_never_changes_a_chunk_and_never_passes_for_an_end(
     whole = [piece for piece in given_out if isinstance(piece, bytes)]
     assert whole == [*filter(None, pieces)][: len(whole)]
     assert not any(isinstance(piece, StreamEnd) for piece in given_out)
-    # A length that became larger leaves the reader waiting; anything else is told at once.
+    # A length that became larger leaves the reader waiting; any other damage is reported at once.
     assert [f.fault for f in given_out if isinstance(f, Failure)] in (
         [],
         [TransportFault.CHECKSUM],
@@ -161,7 +161,7 @@ def test_frames_are_read_as_botocore_reads_them_whatever_bytes_are_wrong(
 
 
 CHUNK = {":message-type": "event", ":event-type": "PayloadChunk"}
-# What frames may have for headers, the strangest of them none; only CHUNK makes a chunk.
+# Headers of frames, including none; only those with CHUNK make a chunk.
 kinds = st.sampled_from([CHUNK, {}, {":event-type": "PayloadChunk"}, {":message-type": "event"}])
 
 
@@ -173,7 +173,7 @@ def test_only_a_frame_that_says_to_be_a_chunk_is_one_whatever_came_before_it(
     chunks = [piece for piece in given_out if isinstance(piece, bytes)]
     said = [payload for headers, payload in frames if headers is CHUNK]
     assert chunks == said[: len(chunks)]
-    # The others are damage, which ends the reading, or events that nobody knows.
+    # The others are damage, which ends reading, or unknown events.
     assert chunks == said or any(isinstance(piece, Failure) for piece in given_out)
 
 
@@ -185,7 +185,7 @@ def test_a_frame_that_comes_byte_by_byte_is_put_together_once() -> None:
         given = reader.feed([frame[at : at + 1]])
         joined += len(reader._pieces) < held + 1
     assert given == [bytes(100_000)]
-    assert joined == 2  # for its lengths, and when it was there
+    assert joined == 2  # for its lengths, and when it is complete
 
 
 def test_after_an_end_or_a_failure_nothing_is_read_however_it_comes() -> None:

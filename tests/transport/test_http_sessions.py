@@ -1,4 +1,4 @@
-"""TCP keep-alive: every platform's name for it, on every connection of an invoker's own client."""
+"""TCP keep-alive: the option names of every platform, on all connections of an invoker's client."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Whoever wraps or listens to the SDK's Invoke is found, named, and missed when they have left."""
+"""Code that wraps or listens to the SDK's Invoke is found and named, until it is removed."""
 
 import contextlib
 import functools
@@ -49,7 +49,7 @@ async def opened(endpoint_url: str = NOWHERE, **config: Any) -> AsyncIterator[An
 
 
 def owner_of(client: Any, part: str) -> Any:
-    """Return the object that takes a step."""
+    """Return the object that performs a step of the call."""
     return {
         "client": client,
         "endpoint": client._endpoint,
@@ -110,7 +110,7 @@ async def test_nor_of_the_client_that_an_invoker_opens(monkeypatch: pytest.Monke
         assert Interception(client).found() is None
 
 
-# Wrappers, as the tracers and the tests out there write them.
+# Wrappers, as tracers and tests write them.
 
 
 def by_wrapt(kind: type, name: str) -> Install:
@@ -135,7 +135,7 @@ def passing_on(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 def by_functools(kind: type, name: str) -> Install:
-    """As a decorator that passes the function's names on."""
+    """As a decorator that copies the function's metadata."""
     original = getattr(kind, name)
 
     @functools.wraps(original)
@@ -156,7 +156,7 @@ def by_replacement(kind: type, name: str) -> Install:
 
 
 def by_a_decorator_of_the_sdk(kind: type, name: str) -> Install:
-    """Plain, of the SDK's own module; what is inside it is not."""
+    """A plain function of the SDK's module that wraps another one."""
     original = getattr(kind, name)
 
     @aiobotocore.context.with_current_context()  # type: ignore[untyped-decorator]
@@ -221,7 +221,7 @@ async def test_each_step_of_a_call_is_watched_on_its_class_and_on_its_object(
         place = owner if on == "object" else type(owner)
         interception = Interception(client)
         assert interception.found() is None
-        # Twice, as an object has one attribute more only the first time.
+        # Twice, because only the first time adds an attribute to the object.
         for _ in range(2):
             with mock.patch.object(place, name, listener):
                 found = interception.found()
@@ -313,7 +313,7 @@ async def test_another_part_put_in_later_is_found_until_the_first_is_back(
     async with opened() as client:
         interception = Interception(client)
         assert interception.found() is None
-        # A proxy that says to be the part that it stands for is not believed either.
+        # A proxy that imitates the part that it replaces is not believed either.
         for other in (mock.Mock(), wrapt.ObjectProxy(getattr(owner_of(client, holder), name))):
             kind = f"{type(other).__module__}.{type(other).__qualname__}"
             with mock.patch.object(owner_of(client, holder), name, other):
@@ -417,11 +417,11 @@ async def test_nothing_is_looked_at_again_while_nothing_has_changed(
 
 
 def listener(**_: object) -> None:
-    """Listens."""
+    """Do nothing."""
 
 
 class Listening:
-    """Listens in two ways."""
+    """A listener with two callables."""
 
     def __call__(self, **_: object) -> None: ...
 
@@ -493,7 +493,7 @@ async def test_the_sdks_own_stub_answers_instead_of_the_service() -> None:
         assert interception.found() is None
 
 
-# The way down.
+# The original function below wrappers.
 
 
 @pytest.mark.parametrize("wrap", [by_wrapt, by_functools, by_replacement, by_a_mock])
@@ -510,7 +510,7 @@ async def test_the_sdks_own_stub_answers_instead_of_the_service() -> None:
 def test_the_sdks_function_is_found_below_whoever_stands_before_it(
     wrap: Callable[[type, str], Install], kind: type, name: str, original: object
 ) -> None:
-    # Clients are of a class that is made for each of them, and so may the others be.
+    # Each client has its own class, and so may others.
     owner = type("Made", (AioEndpoint if kind is Endpoint else kind,), {})
     assert sdk_function(owner, name) is original
     with wrap(kind, name)(None), wrap(kind, name)(None):

@@ -1,4 +1,4 @@
-"""TCP keep-alive is on for an invoker's own client, unless its configuration says that it is off."""
+"""TCP keep-alive is on for an invoker's client, unless its configuration disables it."""
 
 import contextlib
 import socket
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @contextlib.asynccontextmanager
 async def made_sockets(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
-    """The values that sockets of this process were given for `SO_KEEPALIVE`."""
+    """The values of `SO_KEEPALIVE` that were set on sockets of this process."""
     found: list[int] = []
     setsockopt = socket.socket.setsockopt
 

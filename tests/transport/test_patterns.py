@@ -1,4 +1,4 @@
-"""Many functions cost aiobotocore two requests in all, and each is sent what it would send."""
+"""For many functions aiobotocore builds two requests, and each call is sent as it would send it."""
 
 import contextlib
 import datetime as dt
@@ -57,7 +57,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def in_partition(text: str, qualifier: str | None = None) -> Target:
-    """Return a target whose ARN contains a text: a partition may have any length."""
+    """Return a target whose ARN contains a text, in its partition, which may have any length."""
     return Target.parse(f"arn:aws{text}:lambda:eu-west-1:123456789012:function:f", qualifier)
 
 
@@ -194,7 +194,7 @@ def test_where_functions_differ_in_more_than_their_names_each_is_built_by_itself
 
     anyio.run(call_all)
     assert [name for name in built if len(name) == 1] == ["a", "b", "c", "z", "d"]
-    assert len(built) == 7  # it was tried once
+    assert len(built) == 7  # it was attempted once
 
 
 def test_a_pattern_made_while_somebody_listened_is_forgotten_and_made_again(

@@ -1,4 +1,4 @@
-"""How far an attempt came is noted as it goes, on every way, and tells what may have run."""
+"""The phase of an attempt is recorded in every variant, and determines what may have run."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ from asyncinvoke._transport.session import open_transport
 from tests.doubles.waiting import LONGER, until
 from tests.transport.http.conftest import request
 from tests.transport.http.peers import OK, Peer, Script, Wire, answering
-from tests.transport.ways import every_way, open_client, open_way
+from tests.transport.variants import every_variant, open_client, open_variant
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +56,7 @@ def read_and_reset(wire: Wire) -> None:
 
 @contextlib.contextmanager
 def full_port() -> Iterator[int]:
-    """A port whose queue of connections is full, so that connecting to it takes for ever."""
+    """A port whose queue of connections is full, so that connecting to it never completes."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -85,8 +85,8 @@ def told(ended: Any) -> tuple[TransportFault | None, Phase]:
     return ended.fault, ended.phase
 
 
-@every_way
-async def test_a_deadline_finds_the_phase_in_which_it_passes(way: str) -> None:
+@every_variant
+async def test_a_deadline_finds_the_phase_in_which_it_passes(variant: str) -> None:
     interrupted = TransportFault.INTERRUPTED
     with full_port() as port, Peer(say_nothing) as silent, Peer(read_and_say_nothing) as reading:
         for url, phase in (
@@ -94,29 +94,29 @@ async def test_a_deadline_finds_the_phase_in_which_it_passes(way: str) -> None:
             (f"https://127.0.0.1:{silent.port}", Phase.CONNECTING),
             (f"http://127.0.0.1:{reading.port}", Phase.WRITTEN),
         ):
-            async with open_way(url, way, verify=False) as transport:
+            async with open_variant(url, variant, verify=False) as transport:
                 for within in LONGER:
                     found = told(await send(transport, within=within))
                     assert found[0] is interrupted
                     assert found[1] <= phase
-                    if found[1] is phase:  # a busy machine takes its time to come so far
+                    if found[1] is phase:  # a busy machine needs time to get there
                         break
                 assert found[1] is phase
         url = f"http://127.0.0.1:{reading.port}"
-        async with open_way(url, way) as transport:
+        async with open_variant(url, variant) as transport:
             assert told(await send(transport, within=-1))[1] < Phase.CONNECTED
 
 
-@every_way
-async def test_a_cancellation_finds_the_phase_in_which_it_comes(way: str) -> None:
+@every_variant
+async def test_a_cancellation_finds_the_phase_in_which_it_comes(variant: str) -> None:
     with Peer(read_and_say_nothing) as reading, full_port() as port:
-        async with open_way(f"http://127.0.0.1:{port}", way) as transport:
+        async with open_variant(f"http://127.0.0.1:{port}", variant) as transport:
             connecting = Progress()
             async with anyio.create_task_group() as group:
                 group.start_soon(transport.send, PARAMETERS, b"1", connecting)
                 await until(lambda: connecting.phase is Phase.CONNECTING)
                 group.cancel_scope.cancel()
-        async with open_way(f"http://127.0.0.1:{reading.port}", way) as transport:
+        async with open_variant(f"http://127.0.0.1:{reading.port}", variant) as transport:
             written = Progress()
             async with anyio.create_task_group() as group:
                 group.start_soon(transport.send, PARAMETERS, b"1", written)
@@ -126,27 +126,27 @@ async def test_a_cancellation_finds_the_phase_in_which_it_comes(way: str) -> Non
     assert (connecting.phase, written.phase) == (Phase.CONNECTING, Phase.WRITTEN)
 
 
-@every_way
-async def test_what_was_not_written_as_a_whole_was_not_sent(way: str) -> None:
+@every_variant
+async def test_what_was_not_written_as_a_whole_was_not_sent(variant: str) -> None:
     with Peer(read_a_part_and_reset, receive_buffer=4096) as peer:
-        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+        async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
             fault, phase = told(await send(transport, LARGE))
     assert phase is Phase.WRITTEN_IN_PART
     assert not phase.delivery.may_have_run
     assert fault is TransportFault.CUT_SHORT
 
 
-@every_way
-async def test_what_was_written_as_a_whole_may_have_run(way: str) -> None:
+@every_variant
+async def test_what_was_written_as_a_whole_may_have_run(variant: str) -> None:
     with Peer(read_and_reset) as peer:
-        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+        async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
             for payload in (b"", b"1"):
                 fault, phase = told(await send(transport, payload))
                 assert (fault, phase) == (TransportFault.CONNECTION_LOST, Phase.WRITTEN)
 
 
 def close_after(count: int) -> Script:
-    """Close a connection after so many answers, without a word."""
+    """Close a connection after a number of answers, without announcing it."""
 
     def script(wire: Wire) -> None:
         for _ in range(count):
@@ -165,52 +165,52 @@ def speak_unasked(wire: Wire) -> None:
     wire.peer.released.wait(10)
 
 
-@every_way
-async def test_a_connection_whose_end_has_arrived_is_not_used_again(way: str) -> None:
+@every_variant
+async def test_a_connection_whose_end_has_arrived_is_not_used_again(variant: str) -> None:
     with Peer(close_after(2)) as peer:
-        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+        async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
             for number in range(20):
                 assert isinstance(await send(transport), Reply)
                 if number % 2:
-                    peer.wait_closed()  # the event loop stands still, and sees nothing of it
+                    peer.wait_closed()  # the event loop is blocked, and does not notice it
         assert peer.connections == 10
 
 
-@every_way
-async def test_an_answer_that_nobody_asked_for_is_nobodys(way: str) -> None:
+@every_variant
+async def test_an_answer_that_nobody_asked_for_is_nobodys(variant: str) -> None:
     with Peer(speak_unasked) as peer:
-        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+        async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
             for _ in range(2):
                 answer = await send(transport)
                 assert isinstance(answer, Reply)
                 assert answer.payload == b"hi"
                 peer.answered.set()
-                assert peer.ended.wait(10)  # the event loop stands still, and sees nothing of it
+                assert peer.ended.wait(10)  # the event loop is blocked, and does not notice it
                 peer.ended.clear()
                 peer.answered.clear()
 
 
-@every_way
-async def test_a_proxy_that_hangs_up_on_connect_has_let_nothing_through(way: str) -> None:
+@every_variant
+async def test_a_proxy_that_hangs_up_on_connect_has_let_nothing_through(variant: str) -> None:
     def hang_up(wire: Wire) -> None:
         wire.receive(7)
 
     with Peer(hang_up) as proxy:
         proxies = {"https": f"http://127.0.0.1:{proxy.port}"}
         url = "https://lambda.example"
-        async with open_way(url, way, config={"proxies": proxies}) as transport:
+        async with open_variant(url, variant, config={"proxies": proxies}) as transport:
             _, phase = told(await send(transport))
         assert phase <= Phase.CONNECTING
         assert proxy.connections == 1
 
 
-@every_way
+@every_variant
 @pytest.mark.parametrize(
     ("script", "phase"),
     [(read_and_say_nothing, Phase.WRITTEN), (begin_an_answer, Phase.HEAD_READ)],
 )
 async def test_what_is_under_way_when_the_transport_closes_says_how_far_it_came(
-    script: Script, phase: Phase, way: str
+    script: Script, phase: Phase, variant: str
 ) -> None:
     ended: list[Any] = []
 
@@ -220,19 +220,19 @@ async def test_what_is_under_way_when_the_transport_closes_says_how_far_it_came(
         ended.append(await send(transport, progress=progress))
 
     with Peer(script) as peer:
-        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+        async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
             async with anyio.create_task_group() as group:
                 group.start_soon(call)
                 await until(lambda: peer.ended.is_set() and progress.phase is phase)
                 await transport.aclose()
             assert told(ended[0]) == (TransportFault.CLOSED, phase)
-            # And from now on nothing is sent.
+            # From now on nothing is sent.
             assert told(await send(transport))[1] < Phase.WRITTEN
         assert peer.connections == 1
 
 
 class Source:
-    """Credentials that come when a test says so."""
+    """Credentials that arrive when a test releases them."""
 
     method = "test"
 
@@ -246,10 +246,10 @@ class Source:
         return ReadOnlyCredentials("AKID", "hidden", None)
 
 
-@every_way
+@every_variant
 @pytest.mark.parametrize("is_known", [False, True])
 async def test_a_call_that_waits_for_credentials_sends_nothing_once_the_transport_closes(
-    way: str, is_known: bool
+    variant: str, is_known: bool
 ) -> None:
     ended: list[Any] = []
 
@@ -266,12 +266,14 @@ async def test_a_call_that_waits_for_credentials_sends_nothing_once_the_transpor
     with Peer(read_and_say_nothing) as other, Peer(answering(OK)) as peer:
         other_url = f"http://127.0.0.1:{other.port}"
         url = f"http://127.0.0.1:{peer.port}"
-        async with open_client(url, way) as client:
+        async with open_client(url, variant) as client:
             source = client._request_signer._credentials = Source()
-            transport: Any = await open_transport(client, "client" if way == "client" else "direct")
+            transport: Any = await open_transport(
+                client, "client" if variant == "client" else "direct"
+            )
             wires = transport._wires
             if is_known:
-                wires._routes[url] = None  # as one that only the session reaches
+                wires._routes[url] = None  # as for an origin that only the session reaches
             async with anyio.create_task_group() as group:
                 group.start_soon(hold)
                 while not other.ended.is_set():
@@ -285,14 +287,14 @@ async def test_a_call_that_waits_for_credentials_sends_nothing_once_the_transpor
         assert peer.connections == 0
 
 
-@every_way
-async def test_one_connection_serves_calls_and_streams(way: str) -> None:
+@every_variant
+async def test_one_connection_serves_calls_and_streams(variant: str) -> None:
     from asyncinvoke.local.protocol import event_stream
 
     frames = event_stream.payload_chunk(b"one") + event_stream.invoke_complete()
     streamed = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(frames), frames)
     with Peer(answering(OK, streamed, OK)) as peer:
-        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+        async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
             assert isinstance(await send(transport), Reply)
             opened = await transport.open(PARAMETERS, b"1", Progress())
             assert await opened.receive() == b"one"

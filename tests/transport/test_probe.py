@@ -1,4 +1,4 @@
-"""What a probe says of the way there, and of ways that do not lead there."""
+"""What a probe reports about the connection to an endpoint, and about failures to connect."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from asyncinvoke._transport.wires import Wires
 from tests.doubles.addresses import refused_port
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.transport.http.peers import Peer, Wire
-from tests.transport.ways import open_client
+from tests.transport.variants import open_client
 
 pytestmark = pytest.mark.anyio
 

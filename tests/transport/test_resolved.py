@@ -1,4 +1,4 @@
-"""What is told of credentials that are there, and of those that are not."""
+"""What is reported about credentials that were found or not found."""
 
 import sys
 from types import SimpleNamespace
@@ -10,13 +10,13 @@ from botocore.credentials import ReadOnlyCredentials
 
 from asyncinvoke._transport import process
 from asyncinvoke._transport.resolved import credentials, endpoint, proxy
-from tests.transport.ways import open_client
+from tests.transport.variants import open_client
 
 pytestmark = pytest.mark.anyio
 
 
 class Found:
-    """Credentials of a source that gives this."""
+    """Credentials whose source returns a given value."""
 
     method = "explicit"
 

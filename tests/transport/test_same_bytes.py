@@ -1,4 +1,4 @@
-"""The direct transport sends what aiobotocore would send, byte for byte, at the same second."""
+"""The direct transport sends the same bytes as aiobotocore would in the same second."""
 
 import contextlib
 import dataclasses
@@ -95,7 +95,7 @@ moments = st.datetimes(dt.datetime(2020, 1, 1), dt.datetime(2037, 1, 1))
 
 
 class Recorder:
-    """The ways over the wire: keeps the request and answers for the service."""
+    """A wire that records the request and answers instead of the service."""
 
     def __init__(self) -> None:
         self.method = self.url = ""
@@ -120,7 +120,7 @@ class Recorder:
 
 
 class SeenError(Exception):
-    """Carries the request that aiobotocore was about to send."""
+    """Holds the request that aiobotocore was about to send."""
 
 
 @contextlib.asynccontextmanager
@@ -148,9 +148,9 @@ async def reference(
     payload: bytes,
     trace: str | None = None,
 ) -> tuple[str, str, dict[str, str], bytes]:
-    """Return what aiobotocore is about to send when its client is asked.
+    """Return the request that aiobotocore would send.
 
-    A trace is added by a handler where botocore has its own that adds one.
+    A trace is added by a handler at the point where botocore's own handler adds one.
     """
 
     def see(request: Any, **_: object) -> None:
@@ -178,7 +178,7 @@ async def reference(
 
 
 def check_head(recorder: Recorder, expected: dict[str, str], host: str) -> None:
-    """Check that a head says what an HTTP library would have made of the same headers."""
+    """Check that a head equals what an HTTP library would write for the same headers."""
     start, *lines = recorder.head.decode().removesuffix("\r\n\r\n").split("\r\n")
     found = dict(line.split(": ", 1) for line in lines)
     assert len(found) == len(lines)
@@ -216,7 +216,7 @@ def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
             transport = DirectTransport(client)
             recorder = Recorder()
             transport._wires = recorder  # type: ignore[assignment]
-            # All are for one function: what belongs to one must not get into the others.
+            # All are for one function: values of one call must not get into others.
             for parameters, body, moment, trace in zip(
                 several, bodies, moments, traces, strict=False
             ):
@@ -277,7 +277,7 @@ def test_the_memory_of_templates_is_bounded_and_never_forgets_all_at_once() -> N
                 made.append(len(transport._templates))
                 assert f"/f{name}/" in recorder.url
             assert max(made) == 8
-            # The last ones are known still.
+            # The last ones are still known.
             before = dict(transport._templates.young)
             await transport.send(checked("f8"), b"", Progress())
             assert transport._templates.young == before
@@ -359,7 +359,7 @@ async def test_a_credential_refreshed_in_mid_run_is_used_from_the_next_attempt_o
             "access_key": f"AKID{number}",
             "secret_key": "secret",
             "token": f"token{number}",
-            # The first is about to end, and so is replaced at once.
+            # The first is about to expire, and so is replaced at once.
             "expiry_time": soon(1 if number == 1 else 7200),
         }
 

@@ -1,4 +1,4 @@
-"""After every fault, what is left of a call shows no key, token, payload or client context."""
+"""After every fault, no remains of a call show a key, token, payload or client context."""
 
 import base64
 import json
@@ -75,7 +75,7 @@ ONLY_STREAMS = {"a stream that breaks off", "frames that are none"}
 
 
 def frames(error: BaseException) -> Iterator[dict[str, object]]:
-    """The locals of our frames, those of the transport, through an error and its causes."""
+    """Return the locals of the transport's frames in an error and its causes."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if "asyncinvoke/_transport" in frame.f_code.co_filename:
             yield frame.f_locals
@@ -92,7 +92,7 @@ def all_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def shown_by(error: BaseException) -> str:
-    """All that a log, a pickle, a debugger or a crash reporter would get hold of."""
+    """Return everything that a log, a pickle, a debugger or a crash reporter would show."""
     shown: list[object] = []
     for each in all_of(error):
         shown += [str(each), repr(each), each.args, vars(each), *frames(each)]

@@ -1,4 +1,4 @@
-"""Over real sockets, on every way: the status line decides, and nothing is decoded or followed."""
+"""Over real sockets, in every variant: the status line decides; nothing is decoded or followed."""
 
 import contextlib
 import gzip
@@ -24,27 +24,27 @@ from asyncinvoke.local import Answer, Stall, Streamed, stream
 from asyncinvoke.testing import InstantClock
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.transport.test_answers import BODIES
-from tests.transport.ways import every_way, open_client
+from tests.transport.variants import every_variant, open_client
 
 pytestmark = pytest.mark.anyio
 
 
 @contextlib.asynccontextmanager
-async def open_invoker(url: str, way: str, **options: Any) -> AsyncIterator[Invoker]:
-    async with open_client(url, way) as client:
-        transport: Any = "client" if way == "client" else "direct"
+async def open_invoker(url: str, variant: str, **options: Any) -> AsyncIterator[Invoker]:
+    async with open_client(url, variant) as client:
+        transport: Any = "client" if variant == "client" else "direct"
         async with Invoker(
             client, transport=transport, clock=InstantClock(), limit=FixedLimit(9), **options
         ) as invoker:
             yield invoker
 
 
-@every_way
+@every_variant
 async def test_whatever_the_body_is_a_429_is_a_throttle_a_4xx_a_refusal_and_a_5xx_lambdas_failure(
-    way: str,
+    variant: str,
 ) -> None:
     kinds = {429: (ThrottledError, 3), 403: (RejectedError, 1), 500: (ServiceError, 1)}
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, variant) as invoker:
         for number, body in enumerate(BODIES.values()):
             for status, (kind, attempts) in kinds.items():
                 name = f"f{number}-{status}"
@@ -58,9 +58,9 @@ async def test_whatever_the_body_is_a_429_is_a_throttle_a_4xx_a_refusal_and_a_5x
                 assert endpoint.deliveries(name) == len(raised.value.attempts) == attempts
 
 
-@every_way
-async def test_a_stream_that_is_refused_says_what_a_call_would_say(way: str) -> None:
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
+@every_variant
+async def test_a_stream_that_is_refused_says_what_a_call_would_say(variant: str) -> None:
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, variant) as invoker:
         for number, body in enumerate(BODIES.values()):
             name = f"f{number}"
             endpoint.script(name, Answer(status_code=403, payload=body))
@@ -71,9 +71,9 @@ async def test_a_stream_that_is_refused_says_what_a_call_would_say(way: str) -> 
             assert endpoint.deliveries(name) == 1
 
 
-@every_way
-async def test_a_stream_is_accepted_by_200_alone(way: str) -> None:
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
+@every_variant
+async def test_a_stream_is_accepted_by_200_alone(variant: str) -> None:
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, variant) as invoker:
         for status in (201, 202, 204):
             endpoint.script("f", Answer(status_code=status, payload=b""))
             with pytest.raises(TransportError) as raised:
@@ -83,12 +83,12 @@ async def test_a_stream_is_accepted_by_200_alone(way: str) -> None:
         assert endpoint.deliveries("f") == 3
 
 
-@every_way
+@every_variant
 async def test_an_event_is_accepted_by_202_alone_a_dry_run_by_204_and_a_call_by_200(
-    way: str,
+    variant: str,
 ) -> None:
     success = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, variant) as invoker:
         for status, (kind, accepted) in itertools.product(
             (200, 201, 202, 204, 206, 300, 304), success.items()
         ):
@@ -108,16 +108,16 @@ async def test_an_event_is_accepted_by_202_alone_a_dry_run_by_204_and_a_call_by_
             assert endpoint.deliveries(name) == (3 if kind == "DryRun" else 1)
 
 
-@every_way
+@every_variant
 @pytest.mark.parametrize("status", [301, 303, 308])
 async def test_a_redirect_is_never_followed_by_a_client_of_the_callers_own(
-    status: int, way: str
+    status: int, variant: str
 ) -> None:
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, variant) as invoker:
         elsewhere = f"{endpoint.url}/2015-03-31/functions/g/invocations"
         answer = Answer(status_code=status, payload=b"", headers={"Location": elsewhere})
         endpoint.script("f", answer, answer)
-        # Who sends it elsewhere has not taken it; after a 303 it has been taken.
+        # A redirecting server has not accepted the request; after a 303 it has.
         refused = TransportError if status == 303 else RejectedError
         with pytest.raises(refused) as raised:
             await invoker.invoke("f", {"n": 1})
@@ -128,13 +128,13 @@ async def test_a_redirect_is_never_followed_by_a_client_of_the_callers_own(
         assert (endpoint.deliveries("f"), endpoint.deliveries("g")) == (2, 0)
 
 
-@every_way
+@every_variant
 async def test_the_callers_own_client_still_follows_redirects_where_the_caller_uses_it(
-    way: str, anyio_backend: str
+    variant: str, anyio_backend: str
 ) -> None:
     if anyio_backend == "trio":
         return  # httpx never does
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, variant) as invoker:
         await invoker.invoke("h")
         elsewhere = f"{endpoint.url}/2015-03-31/functions/g/invocations"
         answer = Answer(status_code=307, payload=b"", headers={"Location": elsewhere})
@@ -144,13 +144,13 @@ async def test_the_callers_own_client_still_follows_redirects_where_the_caller_u
         assert endpoint.deliveries("g") == 1
 
 
-@every_way
+@every_variant
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_no_content_encoding_is_undone(coding: str, way: str) -> None:
+async def test_no_content_encoding_is_undone(coding: str, variant: str) -> None:
     plain = b'"' + b"x" * 100_000 + b'"'
     sent = {"gzip": gzip.compress(plain), "deflate": zlib.compress(plain)}[coding]
     headers = {"Content-Encoding": coding}
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, variant) as invoker:
         endpoint.script("f", Answer(payload=sent, headers=headers))
         assert (await invoker.invoke("f")).payload == sent
         refusal = Answer(status_code=404, payload=sent, headers=headers)
@@ -166,10 +166,10 @@ async def test_no_content_encoding_is_undone(coding: str, way: str) -> None:
     assert asked == {"identity"}
 
 
-@every_way
-async def test_an_answer_longer_than_any_of_lambdas_is_not_read_to_its_end(way: str) -> None:
+@every_variant
+async def test_an_answer_longer_than_any_of_lambdas_is_not_read_to_its_end(variant: str) -> None:
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n" + b"x" * 7_000_000
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, variant) as invoker:
         endpoint.script("f", Stall(sent=endless))
         with anyio.fail_after(30), pytest.raises(TransportError) as raised:
             await invoker.invoke("f")
@@ -179,8 +179,8 @@ async def test_an_answer_longer_than_any_of_lambdas_is_not_read_to_its_end(way: 
         assert (await invoker.invoke("f")).payload == longest
 
 
-@every_way
-async def test_a_call_whose_invoker_is_closed_ends_with_its_true_phase(way: str) -> None:
+@every_variant
+async def test_a_call_whose_invoker_is_closed_ends_with_its_true_phase(variant: str) -> None:
     ended: list[InvocationError] = []
 
     async def call(invoker: Invoker) -> None:
@@ -191,7 +191,7 @@ async def test_a_call_whose_invoker_is_closed_ends_with_its_true_phase(way: str)
 
     async with FaultEndpoint() as endpoint, anyio.create_task_group() as group:
         endpoint.script("f", Stall())
-        async with open_invoker(endpoint.url, way) as invoker:
+        async with open_invoker(endpoint.url, variant) as invoker:
             group.start_soon(call, invoker)
             while not endpoint.requests("f"):
                 await anyio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""A stream over a body: what has come in one read is given out chunk by chunk, without a wait."""
+"""A stream over a body: chunks that arrived in one read are returned without waiting."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Reads:
-    """A body that comes in given reads, and counts them."""
+    """A body that arrives in given reads, and counts them."""
 
     def __init__(self, reads: Iterable[list[bytes]]) -> None:
         self._reads = iter(reads)

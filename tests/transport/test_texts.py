@@ -1,4 +1,4 @@
-"""What an answer says in its headers comes as text that anybody can take, or not at all."""
+"""Header values of an answer become printable text, or are dropped."""
 
 import json
 import unicodedata
@@ -9,7 +9,7 @@ import pytest
 from asyncinvoke import FunctionError, InvocationError, Invoker, Response, RetryPolicy
 from tests.doubles.counting_server import Act, CountingServer
 from tests.doubles.messages import answer, complete_frame, stream_answer
-from tests.transport.ways import every_way, open_client
+from tests.transport.variants import every_variant, open_client
 
 pytestmark = pytest.mark.anyio
 
@@ -31,11 +31,11 @@ def check_text(value: str | None) -> None:
     assert value is None or value.encode().decode() == value
 
 
-async def ends(sent: bytes, way: str, **options: Any) -> Response | InvocationError:
+async def ends(sent: bytes, variant: str, **options: Any) -> Response | InvocationError:
     with CountingServer(default=Act(sent=sent)) as server:
         async with (
-            open_client(server.url, way) as client,
-            Invoker(client, transport="client" if way == "client" else "direct") as invoker,
+            open_client(server.url, variant) as client,
+            Invoker(client, transport="client" if variant == "client" else "direct") as invoker,
         ):
             try:
                 return await invoker.invoke("f", retry=RetryPolicy.never(), **options)
@@ -43,12 +43,12 @@ async def ends(sent: bytes, way: str, **options: Any) -> Response | InvocationEr
                 return error
 
 
-@every_way
+@every_variant
 @pytest.mark.parametrize("value", [b"caf\xc3\xa9 \xe2\x82 \xff\xfe \xed\xa0\x80"])
 async def test_a_header_that_is_no_text_is_one_when_it_reaches_the_caller(
-    value: bytes, way: str
+    value: bytes, variant: str
 ) -> None:
-    response = await ends(answer_with(value, 200, *NAMES), way)
+    response = await ends(answer_with(value, 200, *NAMES), variant)
     assert isinstance(response, Response)
     for text in (
         response.request_id,
@@ -61,38 +61,40 @@ async def test_a_header_that_is_no_text_is_one_when_it_reaches_the_caller(
         check_text(text)
     check_text(repr(response))
     failed = await ends(
-        answer_with(value, 200, *NAMES, b"X-Amz-Function-Error"), way, raise_on_function_error=False
+        answer_with(value, 200, *NAMES, b"X-Amz-Function-Error"),
+        variant,
+        raise_on_function_error=False,
     )
     assert isinstance(failed, Response)
     assert failed.function_error
     check_text(failed.function_error)
-    refused = await ends(answer_with(value, 404, *NAMES, b"x-amzn-ErrorType"), way)
+    refused = await ends(answer_with(value, 404, *NAMES, b"x-amzn-ErrorType"), variant)
     assert isinstance(refused, InvocationError)
     assert refused.request_id
     check_text(str(refused))
 
 
-@every_way
-async def test_a_header_without_a_value_says_nothing(way: str) -> None:
-    response = await ends(answer_with(b"", 200, *NAMES, b"X-Amz-Function-Error"), way)
+@every_variant
+async def test_a_header_without_a_value_says_nothing(variant: str) -> None:
+    response = await ends(answer_with(b"", 200, *NAMES, b"X-Amz-Function-Error"), variant)
     assert isinstance(response, Response)
     assert (response.request_id, response.executed_version) == (None, None)
     assert (response.durable_execution_arn, response.function_error) == (None, None)
-    refused = await ends(answer_with(b"", 404, *NAMES), way)
+    refused = await ends(answer_with(b"", 404, *NAMES), variant)
     assert refused.request_id is None
     assert "request id" not in str(refused)
 
 
-@every_way
-async def test_the_head_of_a_stream_is_text_too(way: str) -> None:
+@every_variant
+async def test_the_head_of_a_stream_is_text_too(variant: str) -> None:
     head, _, body = stream_answer(complete_frame()).partition(b"\r\n\r\n")
     odd = b"".join(b"\r\n%b: \xff" % name for name in (*NAMES[1:], b"x-amzn-RequestId"))
     lines = [line for line in head.split(b"\r\n") if b"requestid" not in line.lower()]
     sent = b"\r\n".join(lines) + odd + b"\r\n\r\n" + body
     with CountingServer(default=Act(sent=sent)) as server:
         async with (
-            open_client(server.url, way) as client,
-            Invoker(client, transport="client" if way == "client" else "direct") as invoker,
+            open_client(server.url, variant) as client,
+            Invoker(client, transport="client" if variant == "client" else "direct") as invoker,
             invoker.stream("f") as stream,
         ):
             assert [chunk async for chunk in stream] == []
@@ -133,7 +135,7 @@ async def test_an_error_is_one_line_that_a_terminal_and_a_file_take_whatever_is_
 
 
 async def test_a_header_that_cannot_be_written_is_not_sent_and_is_no_answer() -> None:
-    """httpx calls it a fault of the protocol, as it does an answer that cannot be read."""
+    """httpx reports a protocol error, as for an answer that cannot be parsed."""
 
     def put_in(request: Any, **_: object) -> None:
         request.headers["X-Note"] = "one\r\nX-Evil: two"

@@ -1,4 +1,4 @@
-"""A proxy whose tunnels come to nothing: no connection is left behind, and later ones are made."""
+"""A proxy whose tunnels fail: no connection is leaked, and later ones are made."""
 
 import contextlib
 import socket
@@ -59,7 +59,7 @@ async def test_tunnels_that_come_to_nothing_take_no_place_from_later_ones(
         wire.send(b"HTTP/1.1 200 Connected\r\n\r\n")
         if wire.number > 2 * LIMIT:
             return tunnel(wire, far.port)
-        wire.receive(1)  # of TLS's first words
+        wire.receive(1)  # of the TLS ClientHello
         greeted.append(wire.number)
         if end != "stalls":
             wire.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Which way over the wire is taken, and that whoever stands in aiohttp's way still does."""
+"""Which wire a transport uses, and that mocks of aiohttp still see its requests."""
 
 import contextlib
 import functools
@@ -24,7 +24,7 @@ from asyncinvoke.local import Reset, Streamed, stream, throttle
 from asyncinvoke.local.protocol.event_stream import payload_chunk
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.transport.test_phases import send
-from tests.transport.ways import every_way, on_trio, open_client, open_way
+from tests.transport.variants import every_variant, on_trio, open_client, open_variant
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ async def wires_of(http_session: Any) -> AsyncIterator[Wires]:
 
 
 def library_calls() -> list[tuple[Any, str]]:
-    """What a request passes through in the HTTP library below, where tests put mocks."""
+    """Return the functions of the HTTP library that a request passes through, which tests mock."""
     if on_trio():
         return [
             (httpx2.AsyncClient, "send"),
@@ -52,7 +52,7 @@ def library_calls() -> list[tuple[Any, str]]:
 
 
 def spied(original: Any, seen: list[str]) -> dict[str, Any]:
-    """Return stand-ins of several makes, each of which does what it stands for."""
+    """Return replacements of several kinds, each of which does what it replaces."""
 
     def plain(*arguments: Any, **options: Any) -> Any:
         seen.append("plain")
@@ -90,7 +90,7 @@ async def test_whoever_has_replaced_a_call_of_the_http_library_sees_the_requests
 ) -> None:
     holder, name = library_calls()[step]
     seen: list[str] = []
-    async with FaultEndpoint() as endpoint, open_way(endpoint.url, "direct") as transport:
+    async with FaultEndpoint() as endpoint, open_variant(endpoint.url, "direct") as transport:
         await send(transport)
         monkeypatch.setattr(holder, name, spied(getattr(holder, name), seen)[make])
         await send(transport)
@@ -101,8 +101,8 @@ async def test_whoever_has_replaced_a_call_of_the_http_library_sees_the_requests
         assert endpoint.connections <= 2
 
 
-# A test's first invoker is opened within the test's own mock: that is when this library imports its
-# transport.
+# A test's first invoker may be opened within the test's mock, and the library imports its transport
+# then.
 WITHIN_A_MOCK = """
 import aiohttp, anyio, os, sys
 import asyncinvoke
@@ -132,7 +132,7 @@ async def test_a_mock_that_was_there_before_our_transport_was_imported_is_asked_
     anyio_backend: str,
 ) -> None:
     if anyio_backend == "trio":
-        return  # aiohttp is not in the way
+        return  # aiohttp is not used
     async with FaultEndpoint() as endpoint:
         command = [sys.executable, "-c", WITHIN_A_MOCK, endpoint.url]
         ran = await anyio.run_process(command, check=False)
@@ -140,8 +140,8 @@ async def test_a_mock_that_was_there_before_our_transport_was_imported_is_asked_
         assert endpoint.deliveries("f") == 1
 
 
-@every_way
-async def test_a_session_class_of_the_callers_own_sends_itself(way: str) -> None:
+@every_variant
+async def test_a_session_class_of_the_callers_own_sends_itself(variant: str) -> None:
     seen: list[str] = []
 
     class Own(HttpxSession if on_trio() else AIOHTTPSession):  # type: ignore[misc]
@@ -151,7 +151,7 @@ async def test_a_session_class_of_the_callers_own_sends_itself(way: str) -> None
 
     async with (
         FaultEndpoint() as endpoint,
-        open_way(endpoint.url, way, config={"http_session_cls": Own}) as transport,
+        open_variant(endpoint.url, variant, config={"http_session_cls": Own}) as transport,
     ):
         for _ in range(2):
             await send(transport)

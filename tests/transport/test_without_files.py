@@ -1,4 +1,4 @@
-"""A process without a file left has sent nothing, and says so, wherever it wanted one."""
+"""A process without free descriptors reports that nothing was sent, wherever one was needed."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from tests.doubles.counting_server import Act, CountingServer
 from tests.doubles.messages import Received, complete_frame, echo_answer, stream_answer
-from tests.transport.ways import WAYS
+from tests.transport.variants import VARIANTS
 from tests.transport.without_files import LOOPS, PLACES
 
 CHECKOUT = Path(__file__).parents[2]
@@ -33,10 +33,12 @@ def test_without_a_file_nothing_is_sent_and_afterwards_it_is(loop: str) -> None:
         )
         assert ended.returncode == 0, ended.stderr[-2000:]
         told = json.loads(ended.stdout)
-        # A name is reached once more, by the call before.
-        assert server.whole == len(WAYS) * (len(PLACES) + 1)
-    assert [(way, place) for way, place, *_ in told] == [(w, p) for w in WAYS for p in PLACES]
-    for way, place, fault, phase, then in told:
-        assert fault == "TooManyOpenFiles", (way, place)
-        assert phase in ("CREDENTIALS", "CONNECTING"), (way, place)
-        assert then, (way, place)
+        # A name is reached once more, by the previous call.
+        assert server.whole == len(VARIANTS) * (len(PLACES) + 1)
+    assert [(variant, place) for variant, place, *_ in told] == [
+        (w, p) for w in VARIANTS for p in PLACES
+    ]
+    for variant, place, fault, phase, then in told:
+        assert fault == "TooManyOpenFiles", (variant, place)
+        assert phase in ("CREDENTIALS", "CONNECTING"), (variant, place)
+        assert then, (variant, place)

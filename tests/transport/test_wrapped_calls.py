@@ -1,4 +1,4 @@
-"""What somebody does to each of the SDK's calls is done to each call, and leaves when they do."""
+"""Wrappers of the SDK's calls apply to each call of an invoker, until they are removed."""
 
 import base64
 import contextlib
@@ -52,9 +52,9 @@ async def opened(endpoint: FaultEndpoint) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def requests_by_the_sdk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The URLs that aiobotocore has made a request for, each time anew."""
+    """The URLs of all requests that aiobotocore has built."""
     made: list[str] = []
-    prepare = aiobotocore.client.prepare_request_dict  # a step of each, but of no object's
+    prepare = aiobotocore.client.prepare_request_dict  # a step of each call, but not of one object
 
     def counted(request: dict[str, Any], *rest: Any, **options: Any) -> None:
         made.append(request["url_path"])
@@ -71,7 +71,7 @@ def context_of(request: ReceivedRequest) -> object:
 
 
 def assert_validly_signed(request: ReceivedRequest, url: str) -> None:
-    """Sign what has arrived once more, by botocore."""
+    """Sign a received request again with botocore, and compare."""
     scope, signed, signature = (
         part.split("=", 1)[1] for part in request.headers["authorization"].split(", ")
     )
@@ -91,7 +91,7 @@ def assert_validly_signed(request: ReceivedRequest, url: str) -> None:
 
 
 def with_customer(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a call with the client context that is due at the moment."""
+    """Return the parameters of a call with the current client context."""
     context = json.dumps({"custom": {"customer": customer.get()}})
     return {**parameters, "ClientContext": base64.b64encode(context.encode()).decode()}
 
@@ -185,7 +185,7 @@ async def test_each_call_carries_what_a_wrapper_adds_to_it_and_none_when_it_has_
             await three_calls(invoker)
         made = len(requests_by_the_sdk)
         await three_calls(invoker)
-        assert (made, len(requests_by_the_sdk)) == (4, 4)  # the template, and three calls
+        assert (made, len(requests_by_the_sdk)) == (4, 4)  # for the template, and three calls
         requests = endpoint.requests("f")
     assert [context_of(each) for each in requests] == [None] * 3 + ["0", "1", "2"] + [None] * 3
     assert [json.loads(each.payload) for each in requests] == [{"n": n} for n in (0, 1, 2)] * 3
@@ -227,7 +227,7 @@ async def test_calls_at_the_same_time_do_not_get_each_others_context() -> None:
 
 
 async def test_a_header_that_is_put_into_each_request_belongs_to_that_request() -> None:
-    """As a propagator does that aiobotocore's instrumentation was given."""
+    """As a propagator passed to aiobotocore's instrumentation does."""
     numbers = itertools.count()
 
     def prepare(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -280,7 +280,7 @@ async def test_nothing_is_kept_of_somebody_who_came_while_a_template_was_made(
         await three_calls(invoker)
         contexts = [context_of(each) for each in endpoint.requests("f")]
     assert contexts == ["0", "1", "2", None, None, None]
-    assert len(requests_by_the_sdk) == 5  # two templates, of which one was thrown away
+    assert len(requests_by_the_sdk) == 5  # two templates, one of which was discarded
 
 
 def stubbed() -> dict[str, Any]:
@@ -351,7 +351,7 @@ async def test_an_answer_of_a_stub_needs_no_metadata_and_a_wrong_one_is_a_failur
 
 @contextlib.contextmanager
 def answering(client: Any, answer: dict[str, Any]) -> Iterator[None]:
-    """Patch the operations of a client, as mocks do, so that both give this answer."""
+    """Patch both operations of a client, as mocks do, so that they return an answer."""
 
     async def operation(**_: object) -> dict[str, Any]:
         return answer
@@ -415,7 +415,7 @@ async def test_a_stub_that_came_while_a_template_was_made_is_asked_only_while_it
     async def slowly(client: Any, *args: Any) -> Any:
         monkeypatch.setattr(direct, "make_template", make)
         stubber = somebody.enter_context(AioStubber(client))
-        for _ in range(2):  # one for the template, which is what it is
+        for _ in range(2):  # one for the template
             stubber.add_response("invoke", stubbed())
         return await make(client, *args)
 

@@ -1,7 +1,8 @@
-"""Calls of a process without a file left: `python -m tests.transport.without_files LOOP PORT`.
+"""Calls in a process without free descriptors: `python -m tests.transport.without_files LOOP PORT`.
 
-Run by `test_without_files.py`, for a process may not lower its own limits where tests run beside it.
-Says in JSON, for each way and each place that wants a file, what came of a call then and afterwards.
+Run by `test_without_files.py`, because lowering the limit would affect other tests in the process.
+Prints as JSON, for each variant and each place that needs a descriptor, the results of a call
+without one and of a call afterwards.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import anyio
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._request.parameters import checked
-from tests.transport.ways import WAYS, open_way
+from tests.transport.variants import VARIANTS, open_variant
 
 LOOPS = ["asyncio", "trio"]
 PLACES = {"address": "127.0.0.1", "name": "localhost", "stream": "127.0.0.1"}
@@ -52,12 +53,12 @@ async def call(transport: Any, place: str) -> object:
 
 async def tell(port: str) -> list[tuple[str, str, str | None, str | None, bool]]:
     told: list[tuple[str, str, str | None, str | None, bool]] = []
-    for way in WAYS:
+    for variant in VARIANTS:
         for place, host in PLACES.items():
-            async with open_way(f"http://{host}:{port}", way) as transport:
+            async with open_variant(f"http://{host}:{port}", variant) as transport:
                 if place == "name":
-                    # What is read on the way there is read; no connection and no name is kept.
-                    async with open_way(f"http://127.0.0.1:{port}", way) as other:
+                    # Files needed earlier have been read; no connection and no name is cached.
+                    async with open_variant(f"http://127.0.0.1:{port}", variant) as other:
                         await call(other, place)
                 with no_file_left():
                     failed = await call(transport, place)
@@ -65,7 +66,7 @@ async def tell(port: str) -> list[tuple[str, str, str | None, str | None, bool]]
                 if isinstance(failed, Failure):
                     fault, phase = failed.fault, failed.phase.name
                 then = not isinstance(await call(transport, place), Failure)
-                told.append((way, place, fault, phase, then))
+                told.append((variant, place, fault, phase, then))
     return told
 
 

@@ -1,4 +1,4 @@
-"""Handlers behind the recorded answers: callables of the test, and of AWS's runtime."""
+"""Handlers that produce the recorded answers, as callables and in AWS's runtime."""
 
 import logging
 import os

@@ -1,8 +1,8 @@
-"""Holds the vectors against a real account, or any other endpoint: `make live`, at a cost of cents.
+"""Compares the vectors with a real account, or any other endpoint: `make live`, at a cost of cents.
 
 It creates functions and layers whose names begin with `asyncinvoke-live-`, invokes them a few dozen times, and
-removes them, whatever happens. What differs from what was recorded or guessed is printed in a form that becomes a
-vector. Nothing is sent but to the endpoint that was named.
+removes them, whatever happens. Differences from recorded or guessed answers are printed in the form
+of a vector. Requests are only sent to the given endpoint.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from .recorded_functions import FUNCTIONS as FUNCTION_VECTORS
 from .recorded_parts import PARTS
 from .recorded_refusals import BODIES, NAMES, SIZES
 from .recorded_set_up import SET_UP, SetUpVector
-from .set_up import Place, differences
+from .set_up import Target, differences
 from .vector import Call, Vector, as_json, matches
 
 PATIENCE = 90.0
@@ -44,7 +44,7 @@ RUNTIME = "python3.13"
 
 
 class Endpoint:
-    """An endpoint that is asked by signed requests."""
+    """An endpoint that receives signed requests."""
 
     def __init__(self, url: str | None, region: str, role: str | None) -> None:
         self.session = boto3.Session(region_name=region)
@@ -74,7 +74,7 @@ class Endpoint:
 
     @contextlib.contextmanager
     def function(self, handler: str, code: bytes, timeout: int = 3) -> Iterator[str]:
-        """Hold a block in which there is a function, with a version and an alias."""
+        """Create a function with a version and an alias for the duration of a block."""
         name = f"asyncinvoke-live-{secrets.token_hex(4)}"
         self.client.create_function(
             FunctionName=name,
@@ -106,7 +106,7 @@ class Endpoint:
                 "a real account needs --role: the ARN of a role that Lambda can assume"
             )
         iam = self.session.client("iam", endpoint_url=url)
-        with contextlib.suppress(Exception):  # which may have no IAM, or another
+        with contextlib.suppress(Exception):  # which may have no IAM, or a different one
             role = iam.create_role(
                 RoleName=f"asyncinvoke-live-{secrets.token_hex(4)}", AssumeRolePolicyDocument="{}"
             )
@@ -117,7 +117,7 @@ class Endpoint:
 def set_up_vectors(
     endpoint: Endpoint, only: str = ""
 ) -> Iterator[tuple[SetUpVector, list[str], str]]:
-    """Ask for each answer of set-up, each with a function of its own; yield what differs."""
+    """Check each recorded answer of set-up operations with a new function; yield differences."""
     code = _zipped("functions.py", Path(str(functions.__file__)).read_text())
     for vector in [*SET_UP, *PARTS]:
         if only not in vector.name:
@@ -134,12 +134,12 @@ def set_up_vectors(
                 "ROLE": endpoint.role,
                 "ZIP": base64.b64encode(code).decode(),
             }
-            place = Place(endpoint.send, values)
+            place = Target(endpoint.send, values)
             yield vector, differences(vector, place), place.told
 
 
 def invoke_vectors(endpoint: Endpoint, only: str = "") -> Iterator[tuple[Vector, list[str], str]]:
-    """Ask for each answer of Invoke that a function of Python's gives; yield what differs."""
+    """Check each recorded answer of Invoke that a Python function can cause; yield differences."""
     for vector in [*SUCCESSES, *NAMES, *BODIES, *SIZES, *FUNCTION_VECTORS]:
         call = vector.call
         if only not in vector.name:
@@ -147,7 +147,7 @@ def invoke_vectors(endpoint: Endpoint, only: str = "") -> Iterator[tuple[Vector,
         if call is None or call.endpoint or call.before or call.times > 1 or call.handler is None:
             continue
         if vector.status == 200 and "process" not in call.kinds and call.source is None:
-            continue  # of callables of this process alone
+            continue  # only for callables of this process
         if call.options.keys() - {"timeout"}:
             continue
         yield vector, *_asked(endpoint, vector, call)
@@ -167,7 +167,7 @@ def _asked(endpoint: Endpoint, vector: Vector, call: Call) -> tuple[list[str], s
         asked_for = re.sub(r"(^|:)f(?=$|:)", rf"\g<1>{name}", call.name)
         arn = f"arn:aws:lambda:{endpoint.region}:{endpoint.role.split(':')[4]}:function:"
         path = invoke_path(asked_for.replace(ARN, arn), call.qualifier)
-        # Here a function has a second at least, and so sleeps longer.
+        # Here the minimum timeout of a function is a second, so it sleeps longer.
         sent = b"3" if call.options.get("timeout", 3) < 1 else call.body
         status, headers, body = endpoint.send("POST", path, sent, call.headers)
     said = as_json(json.loads(body)) if body and _is_json(body) else body.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""HTTP on a raw socket, so that every header is seen as it is spelled. Shares no code with either end."""
+"""HTTP on a raw socket, so that headers are seen as spelled. Independent of both ends."""
 
 import socket
 from collections.abc import Iterator
@@ -37,14 +37,14 @@ def invoke_path(name: str, qualifier: str | None = None, *, streams: bool = Fals
 
 
 def exchange(url: str, sent: bytes, answers: int = 1) -> list[RawAnswer]:
-    """Send bytes in one write and read so many answers from the connection."""
+    """Send bytes in one write, and read a number of answers."""
     with _connected(url) as (connection, received):
         connection.sendall(sent)
         return [_read(received) for _ in range(answers)]
 
 
 def converse(url: str, *parts: bytes) -> list[RawAnswer]:
-    """Send parts, each but the first once the answer to the one before has come."""
+    """Send parts, each after the answer to the one before."""
     answers = []
     with _connected(url) as (connection, received):
         for part in parts:

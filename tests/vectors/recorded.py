@@ -1,4 +1,4 @@
-"""What the service answers to what it accepts, as recorded, and the headers of all answers."""
+"""The recorded answers of the service to accepted requests, and the headers of all answers."""
 
 from .vector import Call, Vector
 

@@ -1,4 +1,4 @@
-"""What functions answer when they fail, and the ends of their logs, as recorded."""
+"""The recorded answers of failed functions, and the ends of their logs."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def failure(
     log: str | None = None,
     word: str = "Unhandled",
 ) -> Vector:
-    """Make a vector of a body; what it means is read off its members, unless it is said."""
+    """Make a vector of a body; its meaning follows from its members unless given."""
     if means is None:
         trace = body.get("stackTrace", body.get("trace", ()))
         means = function_failed(body.get("errorType"), body["errorMessage"], tuple(trace))
@@ -265,7 +265,7 @@ PLATFORM = [
     ),
 ]
 
-# What the service's runtime agent can say beside the above.
+# Further messages of the service's runtime agent.
 AGENT = [
     failure(
         f"any type: {name}", "SEEN in AWS's emulator", {"errorType": name, "errorMessage": "any"}

@@ -1,7 +1,7 @@
-"""What the service answers to the operations on what belongs to a function: versions, aliases, Events, layers.
+"""The recorded answers of operations on versions, aliases, Event settings and layers.
 
-As `recorded_set_up`, whose form and tokens these have. `<CATS>` stands for the name of a layer, which is not
-there at first, `<LAYER>` for its ARN without a version.
+Form and tokens are those of `recorded_set_up`. `<CATS>` is the name of a layer that does not exist
+at first, `<LAYER>` its ARN without a version.
 """
 
 from typing import Any

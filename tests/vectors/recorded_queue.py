@@ -1,4 +1,4 @@
-"""What leaves the Event queue, as recorded: records for destinations, and dead letters."""
+"""The recorded output of the Event queue: records for destinations, and dead letters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function:f:$LATEST"
 
 @dataclass(frozen=True, kw_only=True)
 class QueueVector:
-    """One Event's end."""
+    """The end of one Event."""
 
     name: str
     """What it is."""

@@ -1,4 +1,4 @@
-"""What the service refuses, as recorded: throttles, names, bodies, sizes, states, permissions."""
+"""The recorded refusals of the service: throttles, names, bodies, sizes, states, permissions."""
 
 import base64
 import io
@@ -304,7 +304,7 @@ STATES = [
         "SEEN",
         f"An update is in progress for resource: {ARN}f",
         NOT_READY,
-        None,  # Invoke is served meanwhile, see `recorded.SUCCESSES`
+        None,  # Invoke succeeds meanwhile, see `recorded.SUCCESSES`
         "UpdateFunctionConfiguration, UpdateFunctionCode, PublishVersion",
     ),
 ]

@@ -1,4 +1,4 @@
-"""What the service answers to the operations that set functions up, as recorded.
+"""The recorded answers of the operations that set functions up.
 
 Each is made on an endpoint that has the function `f`, created from a zip and active, and nothing else.
 In paths, members and answers `<F>` stands for its name, `<ARN>` for its ARN, `<REGION>` and `<ACCOUNT>`

@@ -1,4 +1,4 @@
-"""Response streams: the frames that are known, and what a client makes of each ending."""
+"""Response streams: the known frames, and how a client reads each ending."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How a recorded answer of set-up is asked for and compared: the same for every endpoint."""
+"""Requests a recorded answer of the set-up operations from any endpoint, and compares it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,8 +11,8 @@ Send = Callable[[str, str, bytes], tuple[int, Mapping[str, str], bytes]]
 """Sends method, path and body; returns status, headers in lower case, body."""
 
 
-class Place:
-    """An endpoint with a function, and what the tokens of a vector stand for there.
+class Target:
+    """An endpoint with a function, and the values of tokens there.
 
     Args:
         send: Sends a request.
@@ -47,8 +47,8 @@ class Place:
         return _fill(text, self._values)
 
 
-def differences(vector: SetUpVector, place: Place) -> list[str]:
-    """Bring an answer about, and say in what it differs."""
+def differences(vector: SetUpVector, place: Target) -> list[str]:
+    """Request an answer, and return how it differs."""
     for sent in vector.before:
         place.ask(sent)
     status, code, said = place.ask(vector.sent)

@@ -1,4 +1,4 @@
-"""Every recorded answer as a client hears it: the verdict, the error, and whether it is tried again."""
+"""Every recorded answer at the client: the verdict, the error, and whether it is retried."""
 
 import base64
 import contextlib
@@ -66,7 +66,7 @@ async def wire(transport: str) -> AsyncIterator[Wire]:
         yield Wire(endpoint=endpoint, invoker=invoker)
 
 
-# In place of Lambda's texts, which quote the payload or the request's headers.
+# Instead of Lambda's messages, which quote the payload or the request's headers.
 OWN_WORDS = {
     "InvalidRequestContentException": "the payload is not JSON that Lambda can parse",
     "InvalidSignatureException": "the signature is not that of the secret key at this time",
@@ -74,14 +74,14 @@ OWN_WORDS = {
 
 
 def expected_message(vector: Vector) -> str:
-    """Return the text that the error has: on one line, and no more than 300 characters of it."""
+    """Return the expected message of the error: one line of at most 300 characters."""
     text = " ".join(vector.message.split())
     return OWN_WORDS.get(vector.code or "") or (f"{text[:300]}..." if len(text) > 300 else text)
 
 
 @contextlib.contextmanager
 def named_on_failure(name: str) -> Iterator[None]:
-    """Say which vector failed. One invoker hears them all, since opening one takes its time."""
+    """Name the vector that failed. One invoker is used for all, because opening one takes time."""
     try:
         yield
     except BaseException as error:
@@ -92,7 +92,7 @@ def named_on_failure(name: str) -> Iterator[None]:
 def played(vector: Vector) -> Answer:
     """Return the bytes of a recorded answer."""
     headers = {name: filled(text) for name, text in vector.headers.items()}
-    # That of this very text.
+    # The ID in this text.
     headers.pop("Content-Length", None)
     if vector.log is not None:
         headers["X-Amz-Log-Result"] = base64.b64encode(filled(vector.log).encode()).decode()
@@ -132,7 +132,7 @@ async def test_a_recorded_success_is_a_response(wire: Wire) -> None:
 @pytest.mark.parametrize("streams", [False, True], ids=["invoke", "stream"])
 async def test_a_recorded_refusal_is_an_error_of_its_kind(wire: Wire, streams: bool) -> None:
     for number, vector in enumerate(REFUSALS):
-        # A function of its own, since a budget of retries is a function's.
+        # A separate function, because each function has a retry budget.
         name = f"f{number}"
         wire.endpoint.script(name, *[played(vector)] * ATTEMPTS)
         with named_on_failure(vector.name):
@@ -231,7 +231,7 @@ async def test_every_error_of_the_service_model_arrives_as_its_own_kind(wire: Wi
     shapes = model.operation_model("Invoke").error_shapes
     assert len(shapes) > 40
     for shape in shapes:
-        # The model spells the key with a small letter for some, and with a capital for others.
+        # The model spells the key in lower case for some, and capitalized for others.
         (key,) = shape.members.keys() & {"message", "Message"}
         kind, delivery = CODES[shape.name]
         status = shape.metadata["error"]["httpStatusCode"]

@@ -1,4 +1,4 @@
-"""Every recorded answer that the endpoint can be brought to give, over a raw socket."""
+"""Every recorded answer that the endpoint can produce, over a raw socket."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ ALL = [*SUCCESSES, *REFUSALS, *FUNCTIONS]
 
 
 def ways(vectors: list[Vector]) -> list[Any]:
-    """Return each vector with each kind of handler that brings it about."""
+    """Return each vector with each kind of handler that produces it."""
     return [
         pytest.param(vector, vector.call, kind, id=f"{vector.name}, {kind}")
         for vector in vectors
@@ -80,7 +80,7 @@ def check(vector: Vector, call: Call, answer: RawAnswer) -> None:
     for name, template in vector.headers.items():
         assert matches(template, headers[name], **known), (name, headers[name])
     del known["number"]
-    # White space is not recorded; the keys, their order and the rest are.
+    # White space is not recorded; keys, their order and values are.
     body = as_json(json.loads(answer.body)) if answer.body else ""
     assert matches(vector.body, body, **known), body[:1000]
     if vector.log is not None:
@@ -92,14 +92,14 @@ def test_what_the_endpoint_never_answers_is_known() -> None:
     never = {vector.name for vector in ALL if vector.call is None}
     elsewhere = {vector.name for vector in [*LANGUAGES, *FORBIDDEN] if vector.call is None}
     assert never - elsewhere - {vector.name for vector in AGENT} == {
-        # It has no tracing, no custom runtimes, no SnapStart and no function that failed for good.
+        # It has no tracing, no custom runtimes, no SnapStart and no permanently failed functions.
         "an active trace",
         "a custom runtime's content type",
         "throttled by ConcurrentSnapshotCreateLimitExceeded",
         "Failed",
-        # It is no answer of Invoke's.
+        # It is not an answer of Invoke.
         "an update in progress",
-        # Former forms, and newer ones of which not all is known.
+        # Former forms, and newer ones that are not fully known.
         "an unknown function in 2023",
         "a payload that is too large, in the model's code",
         "an Event of more than 262144 bytes",
@@ -110,7 +110,7 @@ def test_what_the_endpoint_never_answers_is_known() -> None:
 
 
 def test_what_is_a_guess_for_invoke_is_known() -> None:
-    """Every other answer was seen of Invoke itself."""
+    """Every other answer was recorded from Invoke itself."""
     assert {vector.name for vector in ALL if vector.is_guess and vector not in FORBIDDEN} == {
         "throttled by ConcurrentInvocationLimitExceeded",
         "throttled by FunctionInvocationRateLimitExceeded",

@@ -1,4 +1,4 @@
-"""`make live` itself: against an endpoint that answers as recorded, and one that does not."""
+"""`make live`, against an endpoint that answers as recorded, and one that does not."""
 
 from contextlib import closing
 
@@ -50,8 +50,8 @@ def test_it_finds_what_differs_and_prints_it_as_a_vector(
         assert "Vector(name='an unknown function', source='LIVE 20" in told
         assert run(local, "numbers go on where versions were deleted") == 0
         with closing(boto3.client("lambda", "us-east-1", endpoint_url=local.url)) as client:
-            assert client.list_layers()["Layers"] == []  # what it made is gone
-    assert not local._service.registry.functions  # what it made is gone
+            assert client.list_layers()["Layers"] == []  # what it created is deleted
+    assert not local._service.registry.functions  # what it created is deleted
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from .raw import exchange, request
 from .recorded_parts import PARTS
 from .recorded_refusals import ZIP_OF_FUNCTIONS
 from .recorded_set_up import FUNCTIONS, SET_UP, SetUpVector
-from .set_up import Place, differences
+from .set_up import Target, differences
 
 pytestmark = pytest.mark.anyio
 ROLE = "arn:aws:iam::123456789012:role/any"
@@ -35,15 +35,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def place(url: str) -> Place:
+def place(url: str) -> Target:
     def send(method: str, path: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         (answer,) = exchange(url, request(method, path, body))
         return answer.status, {k.lower(): v for k, v in answer.headers}, answer.body
 
-    return Place(send, VALUES)
+    return Target(send, VALUES)
 
 
-def furnish(at: Place) -> None:
+def furnish(at: Target) -> None:
     members = {"FunctionName": "<F>", "Runtime": "python3.13", "Role": "<ROLE>"}
     code = {"Handler": "functions.echo", "Code": {"ZipFile": "<ZIP>"}}
     assert at.ask(("POST", FUNCTIONS, {**members, **code}))[0] == 201
@@ -53,7 +53,7 @@ def furnish(at: Place) -> None:
     "vector", [pytest.param(v, id=f"{v.operation}: {v.name}") for v in [*SET_UP, *PARTS]]
 )
 async def test_the_endpoint_answers_as_recorded(vector: SetUpVector) -> None:
-    # What is created stays pending for as long as the test runs, where that is what is looked at.
+    # Created functions stay pending during the test, if that is tested.
     async with LocalLambda(settling_time=600 if "State" in vector.says else 0) as local:
         at = place(local.url)
         await to_thread.run_sync(furnish, at)

@@ -1,4 +1,4 @@
-"""Every recorded end of an Event: the record or the dead letter that our endpoint hands over."""
+"""Every recorded end of an Event: the record or dead letter that the endpoint delivers."""
 
 from functools import partial
 from typing import Any

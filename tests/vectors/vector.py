@@ -1,6 +1,6 @@
-"""What a recorded answer is: how to bring it about, its bytes, and what a client makes of it.
+"""A recorded answer: how to produce it, its bytes, and how a client reads it.
 
-Texts are templates: `<id>` and the like stand for what differs from one answer to the next.
+Texts are templates: `<id>` and the like stand for values that differ between answers.
 """
 
 import json
@@ -23,7 +23,7 @@ from asyncinvoke import (
 
 REQUEST_ID = "2b9a4c3e-7d51-4f0a-9c1b-5e8f6a7d0c12"
 
-# Each with what it matches, and an example that a client is given.
+# The pattern of each token, and an example for clients.
 TOKENS = {
     "id": (
         r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
@@ -44,12 +44,12 @@ _TOKEN = re.compile("<(" + "|".join(TOKENS) + ")>")
 
 
 def matches(template: str, text: str, **known: str) -> bool:
-    """Tell whether a text is what a template says.
+    """Return whether a text matches a template.
 
     Args:
         template: The template.
         text: The text.
-        **known: What a token must stand for in this very text.
+        **known: The values that tokens must have in this text.
     """
     parts = _TOKEN.split(template)
     pattern = "".join(
@@ -62,7 +62,7 @@ def matches(template: str, text: str, **known: str) -> bool:
 
 
 def filled(template: str) -> str:
-    """Return the text that a template could stand for."""
+    """Return an example of a text that matches a template."""
     return _TOKEN.sub(lambda match: TOKENS[match[1]][1], template)
 
 
@@ -73,7 +73,7 @@ def as_json(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """How the endpoint is brought to give an answer."""
+    """How to make the endpoint return an answer."""
 
     handler: str | None = "echo"
     """The handler in `functions.py`; None if nothing is registered."""
@@ -101,7 +101,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
-    """What the client makes of an answer."""
+    """How the client reads an answer."""
 
     raises: type[InvocationError]
     """The error."""
@@ -191,7 +191,7 @@ class Vector:
 
     @property
     def is_guess(self) -> bool:
-        """Whether nobody has seen it of Invoke."""
+        """Whether it has not been recorded from Invoke."""
         return self.operation != "Invoke" or self.source.startswith("INFER")
 
     @property

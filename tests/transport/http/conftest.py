@@ -1,4 +1,4 @@
-"""Three event loops, with and without TLS, and connections opened as they are in life."""
+"""Fixtures: three event loops, with and without TLS, and connections opened as in production."""
 
 import asyncio
 import contextlib
@@ -49,8 +49,8 @@ def scheme(request: pytest.FixtureRequest) -> str:
 
 
 @dataclass
-class Way:
-    """How the peers of a test are reached."""
+class Network:
+    """Starts the peers of a test, with or without TLS, and opens connections to them."""
 
     scheme: str
     certificate: tuple[Path, Path]
@@ -110,10 +110,10 @@ class Way:
 
 @contextlib.contextmanager
 def without_complaints_of_uvloop() -> Iterator[None]:
-    """Leave out what uvloop's TLS layer reports of a connection that was closed in its callback.
+    """Ignore what uvloop's TLS layer reports about a connection that was closed in its callback.
 
-    As of one whose opener was cancelled in the instant in which TLS is established: uvloop goes on to
-    write to the closed connection, and reports the error that this is. Nothing is lost by it.
+    For example when opening is cancelled at the moment when TLS is established: uvloop then writes
+    to the closed connection, and reports the error. It is harmless.
     """
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
@@ -134,16 +134,16 @@ def without_complaints_of_uvloop() -> Iterator[None]:
 
 
 @pytest.fixture
-def way(scheme: str, certificate: tuple[Path, Path]) -> Iterator[Way]:
-    way = Way(scheme, certificate)
+def network(scheme: str, certificate: tuple[Path, Path]) -> Iterator[Network]:
+    network = Network(scheme, certificate)
     try:
-        yield way
+        yield network
     finally:
-        way.close()
+        network.close()
 
 
 class Clock:
-    """The time of exchanges, which a test lets jump, so that no limit has to be waited for."""
+    """A clock of exchanges that a test advances, so that no timeout has to be waited for."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -154,7 +154,7 @@ class Clock:
     async def jump(
         self, connections: Connections, progress: Progress, phases: Container[Phase], seconds: float
     ) -> None:
-        """Wait until an exchange has come so far, and let time pass for it until it has ended."""
+        """Wait until an exchange has reached a phase, and let time pass until it has ended."""
         while progress.phase not in phases:
             await anyio.sleep(0.001)
         while connections.open > connections.idle:
@@ -162,7 +162,7 @@ class Clock:
             await anyio.sleep(0.001)
 
     def pass_by(self, connections: Connections, seconds: float) -> None:
-        """Let so much time pass, as each connection's own clock would notice it."""
+        """Let time pass, as each connection's timer would notice it."""
         self._ahead += seconds
         for connection in list(connections._connections):
             clock: Any = connection._clock  # type: ignore[attr-defined]  # both drivers have one
@@ -178,8 +178,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-class Noted(Progress):
-    """A progress that keeps each phase it was given."""
+class RecordingProgress(Progress):
+    """A progress that records each phase."""
 
     def __init__(self, deadline: float = math.inf) -> None:
         self.phases: list[Phase] = []
@@ -202,9 +202,9 @@ def request(body: bytes = b"abc") -> tuple[bytes, bytes]:
 def stand_still_after_handshakes(
     monkeypatch: pytest.MonkeyPatch, peer: Callable[[], Peer], begin: Callable[[], object] = bool
 ) -> None:
-    """Let the loop stand still between a handshake and the task that waits for it, until an end.
+    """Block the loop between a handshake and the task that waits for it, until the peer has closed.
 
-    Not on uvloop, which sends the last of a handshake only after that.
+    Not on uvloop, which sends the last bytes of a handshake only after that.
     """
 
     def slowed(opens: Any) -> Any:
@@ -212,7 +212,7 @@ def stand_still_after_handshakes(
             opened = await opens(*args)
             begin()
             assert peer().ended.wait(60)
-            time.sleep(0.005)  # until it has crossed the loopback
+            time.sleep(0.005)  # until it has arrived over loopback
             return opened
 
         return slowly

@@ -1,8 +1,9 @@
-"""Holds the reader of answers against h11 and aiohttp's own; `benchmarks.fuzz_answers` plays a million.
+"""Compares the response parser with h11 and aiohttp's; `benchmarks.fuzz_answers` runs a million.
 
-Answers are made, most of them are then damaged, and all are cut anywhere. Whatever the reader
-takes, one of the others must take too, and each that does must read the same status, headers and
-body. What it refuses and they take is counted, since it may be stricter, but never laxer.
+Answers are generated, most of them are then damaged, and all are cut at random. If the reader
+accepts an answer, one of the others must accept it too, and those that do must read the same
+status, headers and body. Answers that only the others accept are counted, because the reader may be
+stricter, but never laxer.
 """
 
 import asyncio
@@ -53,7 +54,7 @@ _TOKENS = [
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader has made of some bytes."""
+    """The result of a parser."""
 
     status: int
     headers: dict[str, str]
@@ -61,11 +62,11 @@ class Reading:
 
 
 class DisagreementError(Exception):
-    """The reader took what nobody else takes, or read something else."""
+    """The reader accepted what no other parser accepts, or read something else."""
 
 
 def make_answer(rng: random.Random) -> bytes:
-    """Return a good answer, with what HTTP allows before, in and behind it."""
+    """Return a valid answer, with optional parts that HTTP allows."""
     body = rng.randbytes(rng.choice([0, 1, 2, 3, 10, 100]))
     if rng.random() < 0.3:
         body = body.replace(b"\0", b"\r\n\r\n")
@@ -94,7 +95,7 @@ def make_answer(rng: random.Random) -> bytes:
 
 
 def damage(rng: random.Random, data: bytes) -> bytes:
-    """Return it with up to four things changed."""
+    """Return an answer with up to four changes."""
     for _ in range(rng.choice([1, 1, 1, 2, 4])):
         data = _change(rng, data)
     return data
@@ -124,7 +125,7 @@ def _change(rng: random.Random, data: bytes) -> bytes:
 
 
 def cut(rng: random.Random, data: bytes) -> list[bytes]:
-    """Return it in pieces of any size."""
+    """Return an answer in pieces of random size."""
     if rng.random() < 0.1:
         return [data[at : at + 1] for at in range(len(data))]
     places = sorted(rng.randrange(len(data) + 1) for _ in range(rng.choice([0, 1, 2, 5])))
@@ -132,13 +133,13 @@ def cut(rng: random.Random, data: bytes) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(edges) if a < b]
 
 
-_WHOLE = WholeReader()  # kept, as by a connection
+_WHOLE = WholeReader()  # reused, as by a connection
 
 
 def read_by_us(
     pieces: list[bytes], whole: WholeReader | None = _WHOLE
 ) -> tuple[Reading | None, bool, bool]:
-    """Return what our reader makes of it, whether something was behind it, and may the next come."""
+    """Return what our reader reads, whether bytes follow, and whether to reuse the connection."""
     reader = AnswerReader(_MOST, whole)
     try:
         for piece in pieces:
@@ -151,12 +152,12 @@ def read_by_us(
     answer = reader.answer()
     headers = dict(answer.headers)
     if "transfer-encoding" in headers:
-        headers["transfer-encoding"] = headers["transfer-encoding"].lower()  # as h11 gives it
+        headers["transfer-encoding"] = headers["transfer-encoding"].lower()  # as h11 returns it
     return Reading(answer.status, headers, answer.body), reader.surplus, reader.keep_alive
 
 
 def read_by_h11(data: bytes) -> Reading | None:
-    """Return what h11 makes of it."""
+    """Return what h11 reads."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST)
     connection.send(h11.Request(method="POST", target="/", headers=[("Host", "x")]))
     connection.send(h11.EndOfMessage())
@@ -184,7 +185,7 @@ def read_by_h11(data: bytes) -> Reading | None:
 
 
 class ByAiohttp:
-    """aiohttp's parser in Python, which shares nothing with llhttp."""
+    """aiohttp's parser in Python, which is independent of llhttp."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -217,7 +218,7 @@ class ByAiohttp:
         return Reading(message.code, _first(message.raw_headers), body)
 
     def close(self) -> None:
-        """Close the loop that its streams want to see."""
+        """Close the event loop that its streams require."""
         self._loop.close()
 
 
@@ -232,10 +233,10 @@ class _Unpaused:
 
 
 def compare(pieces: list[bytes], aiohttp: Callable[[bytes], Reading | None]) -> str:
-    """Return which of the cases of `Counter` it was.
+    """Return the case, for a `Counter`.
 
     Raises:
-        DisagreementError: It must not be so.
+        DisagreementError: The parsers disagree in a way that is not allowed.
     """
     data = b"".join(pieces)
     ours, surplus, _ = in_pieces = read_by_us(pieces)
@@ -245,7 +246,7 @@ def compare(pieces: list[bytes], aiohttp: Callable[[bytes], Reading | None]) -> 
         others = [name for name, theirs in (("h11", read_by_h11(data)),) if theirs is not None]
         return "refused by us alone" if others else "refused"
     if surplus:
-        # The others may fall over what is behind the answer: show them the answer alone.
+        # The others may fail on bytes after the answer: pass them the answer alone.
         data = _whole(data)
     readings = [reading for reading in (read_by_h11(data), aiohttp(data)) if reading is not None]
     if not readings:
@@ -290,10 +291,10 @@ def _chunks(rng: random.Random, body: bytes) -> bytes:
 
 
 def compare_many(count: int, seed: int) -> Counter[str]:
-    """Compare so many answers; return how many there were of each case.
+    """Compare a number of answers; return the count of each case.
 
     Raises:
-        DisagreementError: The reader was wrong, with the bytes that show it.
+        DisagreementError: The reader was wrong; the message has the bytes.
     """
     rng = random.Random(seed)
     cases: Counter[str] = Counter()

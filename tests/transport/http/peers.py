@@ -1,4 +1,4 @@
-"""Servers of raw sockets that do exactly what a test says: one thread for each connection."""
+"""Servers of raw sockets that run a script in a thread for each connection."""
 
 import contextlib
 import socket
@@ -37,7 +37,7 @@ class Wire:
         return head, self.receive(length)
 
     def receive(self, count: int) -> bytes:
-        """Read so many bytes."""
+        """Read a number of bytes."""
         while len(self.received) < count:
             self._receive()
         data = bytes(self.received[:count])
@@ -45,7 +45,7 @@ class Wire:
         return data
 
     def wait_end(self) -> int:
-        """Read on until the other side ends the connection; return how many bytes came."""
+        """Read until the other side ends the connection; return the number of bytes received."""
         count = len(self.received)
         with contextlib.suppress(EndError):
             while True:
@@ -55,23 +55,23 @@ class Wire:
         return count
 
     def send(self, data: bytes) -> None:
-        """Write it all."""
+        """Write all data."""
         self.socket.sendall(data)
 
     def reset(self) -> None:
         """End the connection with a RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # A TLS socket would say farewell.
+        # A TLS socket would send close_notify.
         socket.socket(fileno=self.socket.detach()).close()
 
-    def farewell(self) -> None:
-        """Say, under TLS, that nothing more will be sent; without it that is not to be said."""
+    def send_close_notify(self) -> None:
+        """Send a TLS close_notify; has no effect without TLS."""
         if isinstance(self.socket, ssl.SSLSocket):
-            with contextlib.suppress(OSError, ValueError):  # the client may be gone before
+            with contextlib.suppress(OSError, ValueError):  # the client may have left
                 self.socket.unwrap()
 
     def close(self) -> None:
-        """End the connection as TCP does, under TLS without a farewell."""
+        """End the connection by FIN, without close_notify."""
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
         self.socket.close()
@@ -90,7 +90,7 @@ Script: TypeAlias = Callable[[Wire], None]
 
 
 def answering(*answers: bytes) -> Script:
-    """Answer each request of a connection with the next of these, and always with the last."""
+    """Answer the requests of a connection with these in turn, and then always with the last."""
 
     def script(wire: Wire) -> None:
         number = 0
@@ -106,8 +106,8 @@ class Peer:
     """A server that runs a script for each connection, and then closes it.
 
     Args:
-        script: What to do with a connection; its errors of sockets are the end of it.
-        tls: For TLS.
+        script: What to do with a connection; it ends on socket errors.
+        tls: The TLS context, or None.
         receive_buffer: So small that a large request does not fit, in bytes.
         family: IPv4 or IPv6.
     """
@@ -161,15 +161,16 @@ class Peer:
             assert not thread.is_alive()
 
     def wait_closed(self) -> None:
-        """Stand still until the newest connection is closed on this side.
+        """Block until the newest connection is closed on this side.
 
-        That is when its thread has ended: a socket gives its number up before the kernel closes it.
+        That is when its thread has ended: a socket releases its descriptor before the kernel closes
+        it.
         """
         self._threads[-1].join(60)
         assert not self._threads[-1].is_alive()
 
     def start(self, run: Callable[[], None]) -> None:
-        """Run something in a thread that ends with the block."""
+        """Run a function in a thread that is joined at the end of the block."""
         thread = threading.Thread(target=run, daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -180,7 +181,7 @@ class Peer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            # What was sent must have left before a reset discards it.
+            # Sent data must have left before a reset discards it.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             number = self.connections

@@ -1,4 +1,4 @@
-"""A request on its way out of an asyncio transport, at the moments that are hard to meet."""
+"""Writing a request to an asyncio transport, at moments that are hard to reproduce."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ def anyio_backend() -> str:
 
 
 class Forwarding(asyncio.Protocol):
-    """Tells the writer what the transport tells."""
+    """A protocol that forwards the transport's callbacks to the writer."""
 
     writer: RequestWriter
 
@@ -38,7 +38,7 @@ class Forwarding(asyncio.Protocol):
 
 
 async def test_a_peer_that_goes_as_the_next_slice_leaves_breaks_nothing_in_the_event_loop() -> None:
-    # A write that fails within `resume_writing` has asyncio tell twice of the end.
+    # If a write fails within `resume_writing`, asyncio reports the end twice.
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -67,8 +67,8 @@ async def test_a_peer_that_goes_as_the_next_slice_leaves_breaks_nothing_in_the_e
         transport.abort()
 
 
-class Noting(socket.socket):
-    """Notes how much is asked of it at once."""
+class RecordingSocket(socket.socket):
+    """A socket that records the sizes of reads."""
 
     asked: ClassVar[list[int]] = []
 
@@ -79,7 +79,7 @@ class Noting(socket.socket):
 
 async def test_a_stream_is_read_in_pieces_larger_than_asyncio_reads_by_default() -> None:
     ours, theirs = socket.socketpair()
-    noting = Noting(fileno=ours.detach())
+    noting = RecordingSocket(fileno=ours.detach())
     noting.setblocking(False)
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_connection(Forwarding, sock=noting)

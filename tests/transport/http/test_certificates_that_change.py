@@ -1,4 +1,4 @@
-"""A peer whose certificate changes while connections to it are kept: each new one looks at it anew."""
+"""A peer whose certificate changes: each new connection verifies it."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError
 from tests.doubles.certificates import Authority
-from tests.transport.http.conftest import Way, request
+from tests.transport.http.conftest import Network, request
 from tests.transport.http.peers import OK, Peer, Wire
 
 pytestmark = pytest.mark.anyio
@@ -34,9 +34,9 @@ async def test_a_certificate_that_changes_is_looked_at_by_the_next_connection(
             wire.request()
             wire.send(answers.pop(0))
 
-    way = Way("https", (trusted.bundle, trusted.bundle))
+    network = Network("https", (trusted.bundle, trusted.bundle))
     with Peer(script, tls=context) as peer:
-        async with way.connections(peer) as connections:
+        async with network.connections(peer) as connections:
 
             async def exchange() -> int:
                 status = (await connections.exchange(*request(), Progress())).status
@@ -48,7 +48,7 @@ async def test_a_certificate_that_changes_is_looked_at_by_the_next_connection(
             assert await exchange() == 1
             assert await exchange() == 2
             context.load_cert_chain(unknown.certificate, unknown.key)
-            # What was agreed upon with somebody who was known holds.
+            # Connections to a peer that was verified before stay valid.
             assert await exchange() == 2
             assert await exchange() == 2
             with pytest.raises(WireError) as raised:

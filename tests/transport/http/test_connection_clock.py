@@ -1,4 +1,4 @@
-"""Silence, stalls, deadlines and cancellation end an exchange, and nothing but that exchange."""
+"""Silence, stalls, deadlines and cancellation end an exchange, and only that exchange."""
 
 import math
 import time
@@ -15,7 +15,7 @@ from asyncinvoke._transport.http import connection as timed
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.pool import Connections
 from tests.doubles.waiting import until
-from tests.transport.http.conftest import Clock, Way, request
+from tests.transport.http.conftest import Clock, Network, request
 from tests.transport.http.peers import OK, Wire
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ def silent(wire: Wire) -> None:
 
 
 def talks(wire: Wire) -> None:
-    """Answer one request, and the next one nearly."""
+    """Answer one request completely, and the next one partially."""
     wire.request()
     wire.send(OK)
     wire.request()
@@ -40,7 +40,7 @@ def talks(wire: Wire) -> None:
 
 
 def stalls(wire: Wire) -> None:
-    """Answer one request, and take one byte of the next."""
+    """Answer one request, and read one byte of the next."""
     wire.request()
     wire.send(OK)
     wire.receive(1)
@@ -56,9 +56,9 @@ STALLED = (
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
 @pytest.mark.parametrize("reused", [False, True])
-async def test_silence_ends_an_exchange(way: Way, reused: bool, clock: Clock) -> None:
-    peer = way.peer(silent)
-    async with way.connections(peer, read_timeout=60) as connections:
+async def test_silence_ends_an_exchange(network: Network, reused: bool, clock: Clock) -> None:
+    peer = network.peer(silent)
+    async with network.connections(peer, read_timeout=60) as connections:
         if reused:
             await connections.exchange(*request(), Progress())
         error = await ended(connections, clock, b"wait", Phase.WRITTEN, 61)
@@ -69,9 +69,9 @@ async def test_silence_ends_an_exchange(way: Way, reused: bool, clock: Clock) ->
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_silence_within_an_answer_ends_it(way: Way, clock: Clock) -> None:
-    peer = way.peer(talks)
-    async with way.connections(peer, read_timeout=60) as connections:
+async def test_silence_within_an_answer_ends_it(network: Network, clock: Clock) -> None:
+    peer = network.peer(talks)
+    async with network.connections(peer, read_timeout=60) as connections:
         await connections.exchange(*request(), Progress())
         error = await ended(connections, clock, b"abc", Phase.HEAD_READ, 61)
         assert error.fault is TransportFault.READ_TIMEOUT
@@ -79,30 +79,30 @@ async def test_silence_within_an_answer_ends_it(way: Way, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_the_timer_of_an_exchange_rings_by_itself(way: Way) -> None:
-    peer = way.peer(silent)
-    async with way.connections(peer, read_timeout=0.02) as connections:
+async def test_the_timer_of_an_exchange_rings_by_itself(network: Network) -> None:
+    peer = network.peer(silent)
+    async with network.connections(peer, read_timeout=0.02) as connections:
         with pytest.raises(WireError, match="nothing moved") as raised:
             await connections.exchange(*request(b"wait"), Progress())
         assert raised.value.fault is TransportFault.READ_TIMEOUT
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_an_answer_that_comes_slowly_is_no_silence(way: Way) -> None:
+async def test_an_answer_that_comes_slowly_is_no_silence(network: Network) -> None:
     def script(wire: Wire) -> None:
         wire.request()
         for at in range(len(OK)):
             wire.send(OK[at : at + 1])
             time.sleep(0.005)
 
-    peer = way.peer(script)
-    async with way.connections(peer, read_timeout=10) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer, read_timeout=10) as connections:
         answer = await connections.exchange(*request(), Progress())
         assert answer.body == b"hi"
 
 
 class Stalled:
-    """A connection of which so many bytes are not out, and stay so."""
+    """A connection with a number of bytes that are never sent."""
 
     def __init__(self, unsent: int) -> None:
         self.left: int | None = unsent
@@ -159,7 +159,9 @@ async def test_what_an_older_exchange_left_unsent_says_nothing_of_the_next(
     stalled.left = 7
     clock.begin(progress, timed.Limits(1, 960, 120))
     now = 150.0
-    stalled.left = 3  # as many as were left when it last rang, but fewer than at the beginning
+    stalled.left = (
+        3  # as many as were left when the timer last fired, but fewer than at the beginning
+    )
     stalled.rings[-1]()
     now = 200.0
     stalled.rings[-1]()
@@ -170,10 +172,10 @@ async def test_what_an_older_exchange_left_unsent_says_nothing_of_the_next(
 
 
 async def test_a_peer_that_takes_no_more_ends_an_exchange_that_was_not_sent(
-    way: Way, clock: Clock
+    network: Network, clock: Clock
 ) -> None:
-    peer = way.peer(stalls, receive_buffer=65_536)
-    async with way.connections(peer, write_timeout=60) as connections:
+    peer = network.peer(stalls, receive_buffer=65_536)
+    async with network.connections(peer, write_timeout=60) as connections:
         await connections.exchange(*request(), Progress())
         error = await ended(connections, clock, LARGE, Phase.WRITTEN_IN_PART, 61)
         assert error.fault is TransportFault.WRITE_TIMEOUT
@@ -181,7 +183,9 @@ async def test_a_peer_that_takes_no_more_ends_an_exchange_that_was_not_sent(
 
 
 @pytest.mark.parametrize("scheme", ["http"])
-async def test_a_peer_that_takes_a_little_at_a_time_is_no_stall(way: Way, clock: Clock) -> None:
+async def test_a_peer_that_takes_a_little_at_a_time_is_no_stall(
+    network: Network, clock: Clock
+) -> None:
     def script(wire: Wire) -> None:
         wire.receive(1)
         for _ in range(12):
@@ -189,8 +193,8 @@ async def test_a_peer_that_takes_a_little_at_a_time_is_no_stall(way: Way, clock:
             wire.receive(100_000)
         wire.wait_end()
 
-    peer = way.peer(script, receive_buffer=65_536)
-    async with way.connections(
+    peer = network.peer(script, receive_buffer=65_536)
+    async with network.connections(
         peer, send_buffer=65_536, write_timeout=60, read_timeout=60
     ) as connections:
         error = await ended(connections, clock, LARGE[:1_200_000], Phase.WRITTEN, 61)
@@ -199,23 +203,25 @@ async def test_a_peer_that_takes_a_little_at_a_time_is_no_stall(way: Way, clock:
 
 
 async def test_the_last_bytes_of_a_request_count_as_sent_when_the_kernel_has_them(
-    way: Way, clock: Clock, anyio_backend: object
+    network: Network, clock: Clock, anyio_backend: object
 ) -> None:
-    # So little is left that it fits into any buffer but the kernel's, whose are made small.
-    peer = way.peer(stalls, receive_buffer=4096)
-    async with way.connections(peer, send_buffer=4096, write_timeout=60, read_timeout=60) as all:
+    # The rest fits into any buffer but the kernel's, which are made small.
+    peer = network.peer(stalls, receive_buffer=4096)
+    async with network.connections(
+        peer, send_buffer=4096, write_timeout=60, read_timeout=60
+    ) as all:
         await all.exchange(*request(), Progress())
         error = await ended(all, clock, b"x" * 60_000, None, 61)
-    if way.scheme == "https" and anyio_backend != "asyncio" and error.phase is Phase.WRITTEN:
-        return  # what uvloop's TLS has taken cannot be seen: the safe side
+    if network.scheme == "https" and anyio_backend != "asyncio" and error.phase is Phase.WRITTEN:
+        return  # bytes accepted by uvloop's TLS cannot be tracked, so they count as sent
     assert error.phase is Phase.WRITTEN_IN_PART
     assert error.fault is TransportFault.WRITE_TIMEOUT
 
 
-async def test_a_deadline_ends_an_exchange_in_each_phase(way: Way, clock: Clock) -> None:
+async def test_a_deadline_ends_an_exchange_in_each_phase(network: Network, clock: Clock) -> None:
     for script, body, phase in STALLED:
-        peer = way.peer(script, receive_buffer=65_536)
-        async with way.connections(peer) as connections:
+        peer = network.peer(script, receive_buffer=65_536)
+        async with network.connections(peer) as connections:
             await connections.exchange(*request(), Progress())
             error = await ended(connections, clock, body, phase, 61, deadline=60)
             assert error.fault is TransportFault.INTERRUPTED
@@ -232,7 +238,7 @@ async def ended(
     seconds: float,
     deadline: float = math.inf,
 ) -> WireError:
-    """Return how an exchange ends for which so much time passes once it has come so far."""
+    """Return the result of an exchange for which time passes once it has reached a phase."""
     progress = Progress(clock.monotonic() + deadline)
     phases = (Phase.WRITTEN_IN_PART, Phase.WRITTEN) if phase is None else (phase,)
     async with anyio.create_task_group() as group:
@@ -243,23 +249,25 @@ async def ended(
     return raised.value
 
 
-async def test_after_the_deadline_nothing_is_begun(way: Way) -> None:
-    peer = way.peer(silent)
-    async with way.connections(peer) as connections:
+async def test_after_the_deadline_nothing_is_begun(network: Network) -> None:
+    peer = network.peer(silent)
+    async with network.connections(peer) as connections:
         await connections.exchange(*request(), Progress())
         with pytest.raises(WireError) as raised:
             await connections.exchange(*request(), Progress(time.monotonic()))
         assert raised.value.fault is TransportFault.INTERRUPTED
         assert raised.value.phase is Phase.NOT_BEGUN
-        # And the connection is as good as before.
+        # The connection is still usable.
         await connections.exchange(*request(), Progress())
     assert peer.connections == 1
 
 
-async def test_a_cancelled_exchange_ends_its_connection_and_says_how_far_it_came(way: Way) -> None:
+async def test_a_cancelled_exchange_ends_its_connection_and_says_how_far_it_came(
+    network: Network,
+) -> None:
     for script, body, phase in STALLED:
-        peer = way.peer(script, receive_buffer=65_536)
-        async with way.connections(peer) as connections:
+        peer = network.peer(script, receive_buffer=65_536)
+        async with network.connections(peer) as connections:
             await connections.exchange(*request(), Progress())
             progress = Progress()
             async with anyio.create_task_group() as group:
@@ -272,11 +280,11 @@ async def test_a_cancelled_exchange_ends_its_connection_and_says_how_far_it_came
 
 
 async def test_a_cancellation_that_comes_after_the_answer_touches_no_other_exchange(
-    way: Way,
+    network: Network,
 ) -> None:
-    # Cancelled at any moment, of which some lie between the last byte and the waking up.
-    peer = way.peer(silent)
-    async with way.connections(peer) as connections:
+    # Cancelled at random moments, some between the last byte and the wake-up.
+    peer = network.peer(silent)
+    async with network.connections(peer) as connections:
         for turn in range(30):
             progress = Progress()
             async with anyio.create_task_group() as group:
@@ -290,9 +298,9 @@ async def test_a_cancellation_that_comes_after_the_answer_touches_no_other_excha
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_a_deadline_that_passed_leaves_the_others_alone(way: Way) -> None:
-    peer = way.peer(silent)
-    async with way.connections(peer) as connections, anyio.create_task_group() as group:
+async def test_a_deadline_that_passed_leaves_the_others_alone(network: Network) -> None:
+    peer = network.peer(silent)
+    async with network.connections(peer) as connections, anyio.create_task_group() as group:
         await connections.exchange(*request(), Progress())
         patient = Progress()
         scope = anyio.CancelScope()

@@ -1,4 +1,4 @@
-"""Nothing of ours is left for the garbage collector, however an exchange ends."""
+"""No object of this package is left for the garbage collector, however an exchange ends."""
 
 import contextlib
 from collections import Counter
@@ -10,7 +10,7 @@ import pytest
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._transport.http.errors import WireError
 from tests.doubles.garbage import found_by_the_collector, only_what_is_new
-from tests.transport.http.conftest import Way, request
+from tests.transport.http.conftest import Network, request
 from tests.transport.http.peers import OK, Wire
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +27,7 @@ def truncates(wire: Wire) -> None:
     wire.send(CHUNKED)
 
 
-def babbles(wire: Wire) -> None:
+def sends_garbage(wire: Wire) -> None:
     wire.request()
     wire.send(b"HTTP/1.1 200 OK\nX")
 
@@ -61,14 +61,14 @@ def stalls_a_stream(wire: Wire) -> None:
     wire.wait_end()
 
 
-PLAIN = [resets, truncates, babbles, waits, answers, truncates_a_stream, stalls_a_stream]
+PLAIN = [resets, truncates, sends_garbage, waits, answers, truncates_a_stream, stalls_a_stream]
 ENDS = [("http", script) for script in PLAIN] + [("https", waits), ("https", stalls_a_stream)]
 
 
 @pytest.mark.parametrize(("scheme", "script"), ENDS)
-async def test_no_exchange_leaves_a_circle_behind(way: Way, script: Any) -> None:
-    peer = way.peer(script)
-    async with way.connections(peer, read_timeout=0.01) as connections:
+async def test_no_exchange_leaves_a_circle_behind(network: Network, script: Any) -> None:
+    peer = network.peer(script)
+    async with network.connections(peer, read_timeout=0.01) as connections:
 
         async def exchange() -> None:
             with contextlib.suppress(WireError):

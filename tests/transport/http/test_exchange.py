@@ -1,4 +1,4 @@
-"""An exchange: the answer is given whole, each phase is noted, and each end is told apart."""
+"""An exchange returns the complete answer, records each phase, and distinguishes all ends."""
 
 import contextlib
 import socket
@@ -14,14 +14,19 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError
 from tests.doubles.waiting import until
-from tests.transport.http.conftest import Noted, Way, request, stand_still_after_handshakes
+from tests.transport.http.conftest import (
+    Network,
+    RecordingProgress,
+    request,
+    stand_still_after_handshakes,
+)
 from tests.transport.http.peers import OK, Peer, Wire, answering
 
 pytestmark = pytest.mark.anyio
 LARGE = b"x" * 6_000_000
 
 
-async def test_a_request_is_sent_as_given_and_the_answer_given_as_sent(way: Way) -> None:
+async def test_a_request_is_sent_as_given_and_the_answer_given_as_sent(network: Network) -> None:
     seen: list[tuple[bytes, bytes]] = []
 
     def script(wire: Wire) -> None:
@@ -29,8 +34,8 @@ async def test_a_request_is_sent_as_given_and_the_answer_given_as_sent(way: Way)
             seen.append(wire.request())
             wire.send(b"HTTP/1.1 299 Slow\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\nslow")
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         for body in (b"abc", b"", LARGE):
             answer = await connections.exchange(*request(body), Progress())
             assert (answer.status, answer.body) == (299, b"slow")
@@ -41,10 +46,10 @@ async def test_a_request_is_sent_as_given_and_the_answer_given_as_sent(way: Way)
     assert peer.connections == 1
 
 
-async def test_each_phase_is_noted_in_its_turn(way: Way) -> None:
-    peer = way.peer(answering(OK))
-    async with way.connections(peer) as connections:
-        new, reused = Noted(), Noted()
+async def test_each_phase_is_noted_in_its_turn(network: Network) -> None:
+    peer = network.peer(answering(OK))
+    async with network.connections(peer) as connections:
+        new, reused = RecordingProgress(), RecordingProgress()
         await connections.exchange(*request(), new)
         await connections.exchange(*request(), reused)
     begun = [Phase.NOT_BEGUN, Phase.CONNECTING]
@@ -52,7 +57,7 @@ async def test_each_phase_is_noted_in_its_turn(way: Way) -> None:
     assert reused.phases == [Phase.NOT_BEGUN, Phase.CONNECTED, Phase.WRITTEN, Phase.BODY_READ]
 
 
-async def test_the_phases_of_what_takes_long_are_noted_as_they_come(way: Way) -> None:
+async def test_the_phases_of_what_takes_long_are_noted_as_they_come(network: Network) -> None:
     async def phase(wanted: Phase) -> None:
         while progress.phase is not wanted:
             await anyio.sleep(0.001)
@@ -68,9 +73,9 @@ async def test_the_phases_of_what_takes_long_are_noted_as_they_come(way: Way) ->
         assert go.acquire(timeout=10)
         wire.send(OK[-2:])
 
-    peer = way.peer(script, receive_buffer=65_536)
-    async with way.connections(peer) as connections, anyio.create_task_group() as group:
-        progress = Noted()
+    peer = network.peer(script, receive_buffer=65_536)
+    async with network.connections(peer) as connections, anyio.create_task_group() as group:
+        progress = RecordingProgress()
         head, body = request(b"x" * 8_000_000)
 
         async def exchange() -> None:
@@ -94,16 +99,16 @@ async def test_the_phases_of_what_takes_long_are_noted_as_they_come(way: Way) ->
 
 
 async def test_tls_1_2_serves_too(certificate: tuple[Path, Path], anyio_backend: object) -> None:
-    way = Way("https", certificate)
+    network = Network("https", certificate)
     try:
-        peer = way.peer(answering(OK), newest=ssl.TLSVersion.TLSv1_2)
-        async with way.connections(peer) as connections:
+        peer = network.peer(answering(OK), newest=ssl.TLSVersion.TLSv1_2)
+        async with network.connections(peer) as connections:
             for body in (b"abc", LARGE):
                 answer = await connections.exchange(*request(body), Progress())
                 assert answer.body == b"hi"
         assert peer.connections == 1
     finally:
-        way.close()
+        network.close()
 
 
 ANSWERS = {
@@ -121,10 +126,10 @@ ANSWERS = {
 
 @pytest.mark.parametrize(("data", "kept"), ANSWERS.values(), ids=ANSWERS)
 async def test_a_connection_is_kept_only_if_the_answer_leaves_it_fit(
-    way: Way, data: bytes, kept: bool
+    network: Network, data: bytes, kept: bool
 ) -> None:
-    peer = way.peer(answering(data))
-    async with way.connections(peer) as connections:
+    peer = network.peer(answering(data))
+    async with network.connections(peer) as connections:
         for _ in range(2):
             answer = await connections.exchange(*request(), Progress())
             assert (answer.status, answer.body) == (200, b"hi")
@@ -132,31 +137,33 @@ async def test_a_connection_is_kept_only_if_the_answer_leaves_it_fit(
     assert peer.connections == (1 if kept else 2)
 
 
-async def test_a_body_may_end_with_the_connection(way: Way) -> None:
+async def test_a_body_may_end_with_the_connection(network: Network) -> None:
     def script(wire: Wire) -> None:
         wire.request()
         wire.send(b"HTTP/1.1 200 OK\r\n\r\nh")
         wire.send(b"i")
-        wire.farewell()
+        wire.send_close_notify()
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         answer = await connections.exchange(*request(), Progress())
         assert answer.body == b"hi"
 
 
-async def test_a_large_answer_arrives_whole(way: Way) -> None:
+async def test_a_large_answer_arrives_whole(network: Network) -> None:
     body = bytes(range(256)) * 8000
 
-    peer = way.peer(answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body))
-    async with way.connections(peer) as connections:
+    peer = network.peer(
+        answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    )
+    async with network.connections(peer) as connections:
         for _ in range(2):
             assert (await connections.exchange(*request(), Progress())).body == body
     assert peer.connections == 1
 
 
 @pytest.mark.parametrize("then", ["stays", "sends no more"])
-async def test_an_early_answer_to_a_large_request_is_given(way: Way, then: str) -> None:
+async def test_an_early_answer_to_a_large_request_is_given(network: Network, then: str) -> None:
     received: list[int] = []
 
     def script(wire: Wire) -> None:
@@ -167,16 +174,18 @@ async def test_an_early_answer_to_a_large_request_is_given(way: Way, then: str) 
         peer.released.wait(10)
         received.append(wire.wait_end())
 
-    peer = way.peer(script, receive_buffer=65_536)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script, receive_buffer=65_536)
+    async with network.connections(peer) as connections:
         answer = await connections.exchange(*request(LARGE * 5), Progress())
         assert (answer.status, answer.body) == (429, b"slow")
         assert connections.idle == 0
-    way.close()
+    network.close()
     assert received[0] < len(LARGE) * 4
 
 
-async def test_once_the_head_of_an_early_answer_is_there_no_more_is_written(way: Way) -> None:
+async def test_once_the_head_of_an_early_answer_is_there_no_more_is_written(
+    network: Network,
+) -> None:
     received: list[int] = []
 
     def script(wire: Wire) -> None:
@@ -187,23 +196,23 @@ async def test_once_the_head_of_an_early_answer_is_there_no_more_is_written(way:
         wire.send(b"slow")
         peer.released.wait(10)
 
-    peer = way.peer(script, receive_buffer=65_536)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script, receive_buffer=65_536)
+    async with network.connections(peer) as connections:
         answer = await connections.exchange(*request(LARGE * 5), Progress())
     assert answer.body == b"slow"
     assert received[0] < len(LARGE) * 4
 
 
 async def test_a_sender_of_an_early_answer_who_resets_is_believed_or_was_not_sent_to(
-    way: Way,
+    network: Network,
 ) -> None:
     # A reset may overtake the answer in the kernel.
     def script(wire: Wire) -> None:
         wire.receive(1000)
         wire.send(b"HTTP/1.1 429 Slow\r\nContent-Length: 4\r\n\r\nslow")
 
-    peer = way.peer(script, receive_buffer=65_536)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script, receive_buffer=65_536)
+    async with network.connections(peer) as connections:
         progress = Progress()
         end: object
         try:
@@ -216,14 +225,14 @@ async def test_a_sender_of_an_early_answer_who_resets_is_believed_or_was_not_sen
 
 @pytest.mark.parametrize("reads", [1, 100_000, 3_000_000])
 async def test_a_request_of_which_a_part_was_left_is_known_not_to_have_arrived(
-    way: Way, anyio_backend: object, reads: int
+    network: Network, anyio_backend: object, reads: int
 ) -> None:
     def script(wire: Wire) -> None:
         wire.receive(reads)
         wire.reset()
 
-    peer = way.peer(script, receive_buffer=65_536)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script, receive_buffer=65_536)
+    async with network.connections(peer) as connections:
         progress = Progress()
         with pytest.raises(WireError) as raised:
             await connections.exchange(*request(LARGE * 3), progress)
@@ -231,8 +240,8 @@ async def test_a_request_of_which_a_part_was_left_is_known_not_to_have_arrived(
     unsent = (TransportFault.CUT_SHORT, Phase.WRITTEN_IN_PART, Phase.WRITTEN_IN_PART)
     unknown = (TransportFault.CONNECTION_LOST, Phase.WRITTEN, Phase.WRITTEN)
     on_uvloop = anyio_backend not in ("asyncio", "trio")
-    # What uvloop's TLS does not tell is taken for sent, which is the safe side.
-    assert end == unsent or (on_uvloop and way.scheme == "https" and end == unknown)
+    # Bytes that uvloop's TLS does not report count as sent, which is safe.
+    assert end == unsent or (on_uvloop and network.scheme == "https" and end == unknown)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"
@@ -291,7 +300,7 @@ BAD = {
 @pytest.mark.parametrize(("steps", "fault", "phase"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("reset", [False, True])
 async def test_an_answer_that_ends_early_or_is_none_is_told_apart(
-    way: Way, steps: tuple[bytes, ...], fault: TransportFault, phase: Phase, reset: bool
+    network: Network, steps: tuple[bytes, ...], fault: TransportFault, phase: Phase, reset: bool
 ) -> None:
     def script(wire: Wire) -> None:
         wire.request()
@@ -300,8 +309,8 @@ async def test_an_answer_that_ends_early_or_is_none_is_told_apart(
         if reset:
             wire.reset()
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         progress = Progress()
         with pytest.raises(WireError) as raised:
             await connections.exchange(*request(), progress)
@@ -314,7 +323,7 @@ async def test_an_answer_that_ends_early_or_is_none_is_told_apart(
 @pytest.mark.parametrize("scheme", ["tls"], indirect=True)
 @pytest.mark.parametrize("is_written", [True, False], ids=["written", "nothing written yet"])
 async def test_a_peer_that_wants_a_certificate_of_ours_has_taken_nothing_and_says_why(
-    way: Way,
+    network: Network,
     certificate: tuple[Path, Path],
     is_written: bool,
     anyio_backend: object,
@@ -334,7 +343,8 @@ async def test_a_peer_that_wants_a_certificate_of_ours_has_taken_nothing_and_say
             incoming.write(wire.socket.recv(65_536))
             tls.do_handshake()
         wire.send(outgoing.read())
-        # The client believes the handshake to be over, and writes; only then its end is looked at.
+        # The client considers the handshake complete, and writes; only then the peer's alert is
+        # read.
         assert wire.peer.released.wait(60)
         incoming.write(wire.socket.recv(65_536))
         with pytest.raises(ssl.SSLError, match="peer did not return a certificate"):
@@ -347,7 +357,7 @@ async def test_a_peer_that_wants_a_certificate_of_ours_has_taken_nothing_and_say
     with Peer(script) as peer:
         if not is_written:
             stand_still_after_handshakes(monkeypatch, lambda: peer, peer.released.set)
-        async with way.connections(peer) as connections, anyio.create_task_group() as tasks:
+        async with network.connections(peer) as connections, anyio.create_task_group() as tasks:
             progress = Progress()
 
             async def release() -> None:

@@ -1,4 +1,4 @@
-"""On trio a large request has a task beside its reader, which shows in none of its ends."""
+"""On trio a large request is written by a second task, which does not change how exchanges end."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ import trio
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._transport.http.trio_stream import TrioStream
-from tests.transport.http.conftest import Way, request
+from tests.transport.http.conftest import Network, request
 from tests.transport.http.peers import Wire
 
 pytestmark = pytest.mark.anyio
@@ -27,14 +27,14 @@ def reads_nothing(wire: Wire) -> None:
 
 @pytest.mark.parametrize("name", ["receive", "write_rest"])
 async def test_an_interrupt_in_the_reader_or_the_writer_comes_out_as_itself(
-    way: Way, name: str, monkeypatch: pytest.MonkeyPatch
+    network: Network, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def interrupted(*_: object) -> None:
         await trio.lowlevel.checkpoint()
         raise KeyboardInterrupt
 
-    peer = way.peer(reads_nothing, receive_buffer=65_536)
-    async with way.connections(peer) as connections:
+    peer = network.peer(reads_nothing, receive_buffer=65_536)
+    async with network.connections(peer) as connections:
         for kind in (TrioStream, *TrioStream.__subclasses__()):
             monkeypatch.setattr(kind, name, interrupted)
         progress = Progress()
@@ -46,10 +46,10 @@ async def test_an_interrupt_in_the_reader_or_the_writer_comes_out_as_itself(
 
 @pytest.mark.parametrize("bounded", [trio.move_on_after, anyio.move_on_after])
 async def test_a_cancellation_comes_out_of_a_large_request_as_out_of_a_small_one(
-    way: Way, bounded: Callable[[float], Any]
+    network: Network, bounded: Callable[[float], Any]
 ) -> None:
-    peer = way.peer(reads_nothing, receive_buffer=65_536)
-    async with way.connections(peer) as connections:
+    peer = network.peer(reads_nothing, receive_buffer=65_536)
+    async with network.connections(peer) as connections:
         for body in (b"abc", LARGE):
             seen: list[type[BaseException]] = []
             with bounded(0.05) as scope:

@@ -1,4 +1,4 @@
-"""Connections opened through aiohttp's connector: as configured, freed of it, and every failure named."""
+"""Connections opened through aiohttp's connector: configuration, detachment, and all failures."""
 
 import asyncio
 import contextlib
@@ -86,13 +86,13 @@ def silent(wire: Wire) -> None:
 
 
 def reset(wire: Wire) -> None:
-    # A reset before the handshake makes aiohttp forget a socket now and then.
+    # A reset before the handshake sometimes makes aiohttp leak a socket.
     wire.receive(1)
     wire.reset()
 
 
 def tunnel(wire: Wire) -> None:
-    """Be a proxy that wants a name and a password."""
+    """Act as a proxy that requires a user and a password."""
     while b"\r\n\r\n" not in wire.received:
         wire.received += wire.receive(1)
     head = bytes(wire.received)
@@ -183,7 +183,7 @@ async def test_each_failure_to_connect_has_its_name() -> None:
 
 
 async def test_no_file_for_a_connection_is_told_apart_and_a_later_one_gets_its(plain: Peer) -> None:
-    """As the socket factory meets it; `tests/transport/without_files.py` is a process without."""
+    """Raised by the socket factory; `tests/transport/without_files.py` tests a real process."""
     refusals = [OSError(errno.EMFILE, os.strerror(errno.EMFILE))]
 
     def factory(address: Any) -> socket.socket:
@@ -237,7 +237,7 @@ async def test_a_deadline_a_cancellation_and_a_closing_end_an_opening() -> None:
 
 
 def speak_first(wire: Wire, context: ssl.SSLContext) -> None:
-    """Shake hands, and send an answer to nothing in one piece with the last of that."""
+    """Complete a handshake, and send an unsolicited answer together with its last bytes."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_side=True)
     while True:
@@ -250,16 +250,16 @@ def speak_first(wire: Wire, context: ssl.SSLContext) -> None:
             wire.received.clear()
     tls.write(b"HTTP/1.1 400 early\r\n\r\n")
     wire.send(outgoing.read())
-    wire.peer.released.wait(20)  # no end of this side closes what the client must close
+    wire.peer.released.wait(20)  # the server does not close what the client must close
 
 
-# uvloop tells of what has come when the connection is ours already.
+# uvloop reports received data when the connection is already detached.
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_peer_that_speaks_first_over_tls_is_refused_and_its_file_is_free_for_others(
     certificate: Certificate,
 ) -> None:
     context = context_for(certificate)
-    context.maximum_version = ssl.TLSVersion.TLSv1_2  # in which the server ends the handshake
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # while the server ends the handshake
     with Peer(partial(speak_first, context=context)) as peer:
         url = f"https://127.0.0.1:{peer.port}"
         async with opened(url, connector_args={"socket_factory": keepalive_socket}) as connections:
@@ -267,7 +267,7 @@ async def test_a_peer_that_speaks_first_over_tls_is_refused_and_its_file_is_free
                 with pytest.raises(WireError, match="too early") as raised:
                     await connections.exchange(*request(), Progress())
                 assert raised.value.fault is TransportFault.CONNECT
-                near, far = socket.socketpair()  # which gets the numbers that are free by now
+                near, far = socket.socketpair()  # which gets the descriptors that are free by now
                 near.setblocking(False)
                 reader, writer = await asyncio.open_connection(sock=near)
                 try:
@@ -282,7 +282,7 @@ async def test_a_peer_that_speaks_first_over_tls_is_refused_and_its_file_is_free
                     await writer.wait_closed()
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # uvloop closes it by itself
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # uvloop closes it itself
 async def test_a_call_cancelled_as_tls_is_established_leaves_its_file_to_the_next(
     secure: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,7 +294,7 @@ async def test_a_call_cancelled_as_tls_is_established_leaves_its_file_to_the_nex
     def cancelling(self: ResponseHandler, transport: asyncio.BaseTransport) -> None:
         established(self, transport)
         if calls:
-            calls.pop().cancel()  # by a timeout of asyncio, for one, that is up in this instant
+            calls.pop().cancel()  # for example by a timeout of asyncio that expires at this moment
 
     def noted_socket(address: Any) -> socket.socket:
         made = keepalive_socket(address)
@@ -310,7 +310,7 @@ async def test_a_call_cancelled_as_tls_is_established_leaves_its_file_to_the_nex
         await asyncio.wait([call])
         assert call.cancelled()
         await until(lambda: files[0].fileno() == -1)
-        asyncio.get_running_loop().remove_reader(numbers[0])  # refused while a transport uses it
+        asyncio.get_running_loop().remove_reader(numbers[0])  # raises while a transport uses it
         assert (await connections.exchange(*request(), Progress())).body == b"hi"
 
 
@@ -404,7 +404,7 @@ async def test_the_connector_keeps_no_slot_and_no_transport(secure: Peer) -> Non
 
 
 class SlowNames(AbstractResolver):
-    """Finds this machine by any name, once it is told to."""
+    """A resolver that resolves every name to this machine, once it is released."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()

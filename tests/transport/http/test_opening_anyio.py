@@ -1,4 +1,4 @@
-"""Connections opened with anyio: as configured, and every failure named."""
+"""Connections opened with anyio: configuration, and all failures."""
 
 import errno
 import socket
@@ -123,7 +123,7 @@ async def test_each_failure_to_connect_has_its_name() -> None:
 
 
 async def test_no_file_for_a_connection_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As anyio says it; `tests/attack/test_open_files.py` has a process without files."""
+    """Raised by anyio; `tests/attack/test_open_files.py` tests a real process without files."""
 
     async def without_files(*_: object, **__: object) -> None:
         raise OSError("All connection attempts failed") from OSError(errno.EMFILE, "no files")
@@ -207,7 +207,7 @@ async def test_no_task_of_ours_outlives_the_connections() -> None:
         connections = Connections(open_anyio(url), most_body=1000, most_idle=0.05)
         for _ in range(3):
             await connections.exchange(*request(), Progress(time.monotonic() + 60))
-        # One for what is idle, and one for the times of the connection.
+        # One task for idle connections, and one for the connection's timer.
         assert tasks() == before + 2
         while connections.open:
             await anyio.sleep(0.01)
@@ -221,7 +221,7 @@ async def test_no_task_of_ours_outlives_the_connections() -> None:
 
 
 class Slow:
-    """A resolver of names that hangs until it is told to go on."""
+    """A name resolver that hangs until it is released."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go_on = threading.Event()
@@ -252,7 +252,7 @@ async def test_a_name_that_takes_forever_takes_no_thread_from_others_and_is_aske
 
         try:
             async with anyio.create_task_group() as group:
-                for _ in range(60):  # more than trio has threads
+                for _ in range(60):  # more than trio's thread limit
                     group.start_soon(exchange)
                 await anyio.wait_all_tasks_blocked()
                 group.cancel_scope.cancel()

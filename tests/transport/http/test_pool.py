@@ -1,4 +1,4 @@
-"""What the pool decides by itself, with connections that are told how to end."""
+"""The decisions of the pool, with scripted connections."""
 
 import ssl
 from collections.abc import Callable
@@ -17,7 +17,7 @@ OK = Answer(200, b"HTTP/1.1 200 OK\r\n\r\n", b"hi")
 
 
 class Scripted:
-    """Ends one exchange after the other as the script says, and is quiet in between."""
+    """A connection whose exchanges end as the script says, and which is quiet in between."""
 
     def __init__(self, *ends: Answer | WireError) -> None:
         self.born = 1e9

@@ -1,4 +1,4 @@
-"""Streamed answers: pieces as they come, a slow reader slows the sender, every end is told."""
+"""Streamed answers: pieces as they arrive, back-pressure, and every kind of end."""
 
 import contextlib
 import socket
@@ -14,7 +14,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.pool import StreamedAnswer
-from tests.transport.http.conftest import Clock, Noted, Way, request
+from tests.transport.http.conftest import Clock, Network, RecordingProgress, request
 from tests.transport.http.peers import OK, Wire
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ FRAMINGS = {
 
 @pytest.mark.parametrize(("steps", "kept"), FRAMINGS.values(), ids=FRAMINGS)
 async def test_pieces_come_as_they_are_sent_and_the_connection_is_given_back(
-    way: Way, steps: list[bytes], kept: bool
+    network: Network, steps: list[bytes], kept: bool
 ) -> None:
     go = threading.Semaphore(0)
 
@@ -51,14 +51,14 @@ async def test_pieces_come_as_they_are_sent_and_the_connection_is_given_back(
                 go.acquire(timeout=10)
                 wire.send(step)
             if not kept:
-                wire.farewell()
+                wire.send_close_notify()
                 return
         wire.request()
         wire.send(OK)
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
-        progress = Noted()
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
+        progress = RecordingProgress()
         go.release()
         stream = await connections.stream(*request(), progress)
         assert stream.status == 200
@@ -79,7 +79,7 @@ async def test_pieces_come_as_they_are_sent_and_the_connection_is_given_back(
     assert peer.connections == (1 if kept else 2)
 
 
-async def test_a_piece_is_there_before_the_next_is_sent(way: Way) -> None:
+async def test_a_piece_is_there_before_the_next_is_sent(network: Network) -> None:
     go = threading.Semaphore(0)
 
     def script(wire: Wire) -> None:
@@ -89,8 +89,8 @@ async def test_a_piece_is_there_before_the_next_is_sent(way: Way) -> None:
             go.acquire(timeout=10)
             wire.send(b"%d" % number)
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         progress = Progress()
         stream = await connections.stream(*request(), progress)
         assert progress.phase is Phase.HEAD_READ
@@ -100,7 +100,7 @@ async def test_a_piece_is_there_before_the_next_is_sent(way: Way) -> None:
         await stream.finish()
 
 
-async def test_a_slow_reader_slows_the_sender_and_loses_nothing(way: Way) -> None:
+async def test_a_slow_reader_slows_the_sender_and_loses_nothing(network: Network) -> None:
     body = bytes(range(256)) * 80_000
     sent = [0]
 
@@ -110,10 +110,10 @@ async def test_a_slow_reader_slows_the_sender_and_loses_nothing(way: Way) -> Non
         for at in range(0, len(body), 65_536):
             wire.send(body[at : at + 65_536])
             sent[0] = at
-        wire.wait_end()  # uvloop's TLS forgets what it has read if its reader is slow and this ends
+        wire.wait_end()  # uvloop's TLS loses received data if its reader is slow
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         stream = await connections.stream(*request(), Progress())
         before = -1
         while sent[0] != before:  # until the sender cannot go on
@@ -134,14 +134,14 @@ ENDS = {
 
 @pytest.mark.parametrize(("data", "fault"), ENDS.values(), ids=ENDS)
 async def test_an_early_end_is_told_after_everything_that_had_arrived(
-    way: Way, data: bytes, fault: TransportFault
+    network: Network, data: bytes, fault: TransportFault
 ) -> None:
     def script(wire: Wire) -> None:
         wire.request()
         wire.send(data)
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         progress = Progress()
         stream = await connections.stream(*request(), progress)
         await anyio.sleep(0.01)
@@ -161,7 +161,7 @@ REST = b"r" * 150_000
 
 @pytest.mark.parametrize("framing", ["length", "until close"])
 async def test_what_had_arrived_when_the_peer_ended_is_given_to_a_reader_who_comes_late(
-    way: Way, framing: str
+    network: Network, framing: str
 ) -> None:
     go = threading.Event()
 
@@ -172,7 +172,7 @@ async def test_what_had_arrived_when_the_peer_ended_is_given_to_a_reader_who_com
         go.wait(10)
         wire.send(REST)
         if framing == "until close" and isinstance(wire.socket, ssl.SSLSocket):
-            # A farewell without waiting for that of the client, as servers do.
+            # close_notify without waiting for that of the client, as servers do.
             wire.socket.setblocking(False)
             with contextlib.suppress(ssl.SSLWantReadError):
                 wire.socket.unwrap()
@@ -180,8 +180,8 @@ async def test_what_had_arrived_when_the_peer_ended_is_given_to_a_reader_who_com
         wire.peer.ended.set()
         wire.peer.released.wait(10)
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         stream = await connections.stream(*request(), Progress())
         for _ in range(50):  # until reading is paused, and then until the end has come
             await anyio.sleep(0.001)
@@ -194,13 +194,13 @@ async def test_what_had_arrived_when_the_peer_ended_is_given_to_a_reader_who_com
         peer.released.set()
 
 
-async def test_an_answer_that_has_no_head_is_an_error_of_the_call(way: Way) -> None:
+async def test_an_answer_that_has_no_head_is_an_error_of_the_call(network: Network) -> None:
     def script(wire: Wire) -> None:
         wire.request()
         wire.send(HEAD[:20])
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         with pytest.raises(WireError) as raised:
             await connections.stream(*request(), Progress())
         assert raised.value.fault is TransportFault.CONNECTION_LOST
@@ -214,13 +214,13 @@ def stalls(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_silence_and_the_deadline_end_a_stream(way: Way, clock: Clock) -> None:
-    peer = way.peer(stalls)
+async def test_silence_and_the_deadline_end_a_stream(network: Network, clock: Clock) -> None:
+    peer = network.peer(stalls)
     for read_timeout, seconds, fault in (
         (60.0, 600.0, TransportFault.READ_TIMEOUT),
         (600.0, 60.0, TransportFault.INTERRUPTED),
     ):
-        async with way.connections(peer, read_timeout=read_timeout) as connections:
+        async with network.connections(peer, read_timeout=read_timeout) as connections:
             progress = Progress(clock.monotonic() + seconds)
             stream = await connections.stream(*request(), progress)
             assert await stream.receive() == [b"half"]
@@ -234,7 +234,7 @@ async def test_silence_and_the_deadline_end_a_stream(way: Way, clock: Clock) -> 
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_a_reader_that_takes_its_time_is_no_silence(way: Way, clock: Clock) -> None:
+async def test_a_reader_that_takes_its_time_is_no_silence(network: Network, clock: Clock) -> None:
     go = threading.Event()
 
     def script(wire: Wire) -> None:
@@ -243,18 +243,18 @@ async def test_a_reader_that_takes_its_time_is_no_silence(way: Way, clock: Clock
         go.wait(10)
         wire.send(b"more")
 
-    peer = way.peer(script)
-    async with way.connections(peer, read_timeout=60) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer, read_timeout=60) as connections:
         stream = await connections.stream(*request(), Progress())
         assert await stream.receive() == [b"half"]
         for _ in range(3):
-            clock.pass_by(connections, 61)  # and nobody waits for more
+            clock.pass_by(connections, 61)  # and no one waits for more
         go.set()
         assert await stream.receive() == [b"more"]
         await stream.finish()
 
 
-async def test_a_cancelled_receive_loses_nothing(way: Way) -> None:
+async def test_a_cancelled_receive_loses_nothing(network: Network) -> None:
     go = threading.Event()
 
     def script(wire: Wire) -> None:
@@ -264,8 +264,8 @@ async def test_a_cancelled_receive_loses_nothing(way: Way) -> None:
         wire.send(b"more")
         wire.wait_end()
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         stream = await connections.stream(*request(), Progress())
         assert await stream.receive() == [b"half"]
         with anyio.move_on_after(0.02) as scope:
@@ -277,7 +277,7 @@ async def test_a_cancelled_receive_loses_nothing(way: Way) -> None:
         assert connections.idle == 1
 
 
-async def test_leaving_a_stream_early_closes_its_connection(way: Way) -> None:
+async def test_leaving_a_stream_early_closes_its_connection(network: Network) -> None:
     ended = threading.Event()
 
     def script(wire: Wire) -> None:
@@ -286,8 +286,8 @@ async def test_leaving_a_stream_early_closes_its_connection(way: Way) -> None:
         wire.wait_end()
         ended.set()
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         for leave in (StreamedAnswer.aclose, StreamedAnswer.finish):
             ended.clear()
             stream = await connections.stream(*request(), Progress())
@@ -298,9 +298,9 @@ async def test_leaving_a_stream_early_closes_its_connection(way: Way) -> None:
             assert await stream.receive() == []
 
 
-async def test_closing_the_connections_ends_a_stream(way: Way) -> None:
-    peer = way.peer(stalls)
-    async with way.connections(peer) as connections:
+async def test_closing_the_connections_ends_a_stream(network: Network) -> None:
+    peer = network.peer(stalls)
+    async with network.connections(peer) as connections:
         stream = await connections.stream(*request(), Progress())
         await connections.aclose()
         assert await stream.receive() == [b"half"]
@@ -311,8 +311,10 @@ async def test_closing_the_connections_ends_a_stream(way: Way) -> None:
         await stream.aclose()
 
 
-async def test_one_who_waits_for_a_piece_is_told_when_the_connections_close(way: Way) -> None:
-    peer = way.peer(stalls)
+async def test_one_who_waits_for_a_piece_is_told_when_the_connections_close(
+    network: Network,
+) -> None:
+    peer = network.peer(stalls)
     faults: list[TransportFault] = []
 
     async def receive() -> None:
@@ -320,7 +322,7 @@ async def test_one_who_waits_for_a_piece_is_told_when_the_connections_close(way:
             await stream.receive()
         faults.append(raised.value.fault)
 
-    async with way.connections(peer) as connections:
+    async with network.connections(peer) as connections:
         stream = await connections.stream(*request(), Progress())
         assert await stream.receive() == [b"half"]
         async with anyio.create_task_group() as group:

@@ -1,4 +1,4 @@
-"""The reader of answers: where each ends, what is refused, and never a body that others read otherwise."""
+"""The response parser: where answers end, what is rejected, and agreement with other parsers."""
 
 import math
 from collections.abc import Callable
@@ -181,7 +181,7 @@ def test_a_body_is_read_up_to_its_limit_and_no_further() -> None:
         with pytest.raises(AnswerError, match="body is longer"):
             read(framed(b"x" * 1001))
         assert len(read(framed(b"x" * 1001), most_body=math.inf)[0].body) == 1001
-    # The head alone is enough.
+    # The head alone exceeds it.
     with pytest.raises(AnswerError, match="body is longer"):
         AnswerReader(10).feed(OK + b"Content-Length: 11\r\n\r\n")
 
@@ -191,7 +191,7 @@ def test_what_is_around_chunks_is_read_up_to_a_limit_and_no_further(step: int) -
     def pieces(data: bytes) -> list[bytes]:
         return [data[at : at + step] for at in range(0, len(data), step)]
 
-    # Not the chunks' own: an answer may come byte by byte, and many together.
+    # Chunk sizes do not count: an answer may come byte by byte, or many together.
     tiny = b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n"
     assert len(read(CHUNKED, *pieces(tiny), most_body=math.inf)[0].body) == 100_000
     for endless in (b"1;" + b"x" * 100_000, b"1\r\nx\r\n0\r\n" + b"X: y\r\n" * 20_000):
@@ -259,7 +259,7 @@ def test_nothing_of_an_answer_in_pieces_is_left_for_the_next() -> None:
     earlier = b"HTTP/1.1 500 No\r\nA: b\r\nContent-Length: 2\r\n\r\nno"
     whole = WholeReader()
     for cut in range(1, len(earlier)):
-        assert AnswerReader(1000, whole).feed(earlier)  # with a parser that is kept
+        assert AnswerReader(1000, whole).feed(earlier)  # with a reused parser
         AnswerReader(1000, whole).feed(earlier[:cut])
         reader = AnswerReader(1000, whole)
         assert reader.feed(OK + b"Content-Length: 2\r\n\r\nhi")
@@ -300,7 +300,7 @@ def test_an_interrupt_within_a_callback_is_raised_and_not_taken_for_a_mistake(
     except KeyboardInterrupt:
         assert called == [callback]
     else:
-        assert called == []  # llhttp is not given every body, nor the end of each
+        assert called == []  # llhttp does not receive every body, nor its end
 
 
 @pytest.mark.parametrize("kind", GOOD)

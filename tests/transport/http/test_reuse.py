@@ -1,4 +1,4 @@
-"""Connections are reused while they are good, and looked at before each use."""
+"""Connections are reused while they are usable, and checked before each use."""
 
 import contextlib
 import itertools
@@ -19,13 +19,18 @@ from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.connection import Connection
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.pool import Connections
-from tests.transport.http.conftest import Noted, Way, request, stand_still_after_handshakes
+from tests.transport.http.conftest import (
+    Network,
+    RecordingProgress,
+    request,
+    stand_still_after_handshakes,
+)
 from tests.transport.http.peers import OK, Peer, Wire, answering
 
 pytestmark = pytest.mark.anyio
 
 
-def farewell(wire: Wire) -> None:
+def send_close_notify(wire: Wire) -> None:
     if isinstance(wire.socket, ssl.SSLSocket):
         wire.socket.settimeout(0.001)
         with contextlib.suppress(OSError):
@@ -37,7 +42,7 @@ def farewell(wire: Wire) -> None:
 ENDS: dict[str, Callable[[Wire], None]] = {
     "closes": Wire.close,
     "resets": Wire.reset,
-    "says farewell": farewell,
+    "says farewell": send_close_notify,
     "speaks": lambda wire: wire.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"),
     "sends an empty line": lambda wire: wire.send(b"\r\n"),
 }
@@ -46,7 +51,7 @@ ENDS: dict[str, Callable[[Wire], None]] = {
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("blocked", [False, True], ids=["seen by the loop", "loop blocked"])
 async def test_a_connection_that_ended_while_idle_costs_no_attempt(
-    way: Way, end: Callable[[Wire], None], blocked: bool
+    network: Network, end: Callable[[Wire], None], blocked: bool
 ) -> None:
     requests: list[int] = []
 
@@ -60,16 +65,16 @@ async def test_a_connection_that_ended_while_idle_costs_no_attempt(
                 peer.ended.set()
                 wire.wait_end()
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         await connections.exchange(*request(), Progress())
         if blocked:
             peer.ended.wait(10)
-            time.sleep(0.005)  # the loop has no chance to see it
+            time.sleep(0.005)  # the loop has no chance to notice it
         else:
             await to_thread.run_sync(peer.ended.wait, 10)
             await anyio.sleep(0.005)
-        progress = Noted()
+        progress = RecordingProgress()
         answer = await connections.exchange(*request(), progress)
         assert answer.body == b"hi"
         assert progress.phases.count(Phase.WRITTEN) == 1
@@ -81,30 +86,30 @@ async def test_a_connection_that_ended_while_idle_costs_no_attempt(
 async def test_a_farewell_that_comes_with_the_answer_is_heeded(
     certificate: Any, anyio_backend: object
 ) -> None:
-    way = Way("https", certificate)
+    network = Network("https", certificate)
 
     def script(wire: Wire) -> None:
         wire.request()
-        # In one segment, so that nothing is left to be seen at the socket.
+        # In one segment, so that nothing is left at the socket.
         wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         wire.send(OK)
         if wire.number == 1:
-            farewell(wire)
+            send_close_notify(wire)
         wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
         wire.peer.released.wait(10)
 
     try:
-        peer = way.peer(script)
-        async with way.connections(peer) as connections:
+        peer = network.peer(script)
+        async with network.connections(peer) as connections:
             for _ in range(2):
                 answer = await connections.exchange(*request(), Progress())
                 assert answer.body == b"hi"
         assert peer.connections == 2
     finally:
-        way.close()
+        network.close()
 
 
-async def test_the_connection_used_last_is_used_next(way: Way) -> None:
+async def test_the_connection_used_last_is_used_next(network: Network) -> None:
     used: list[int] = []
 
     def script(wire: Wire) -> None:
@@ -115,8 +120,8 @@ async def test_the_connection_used_last_is_used_next(way: Way) -> None:
                 peer.released.wait(10)
             wire.send(OK)
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         async with anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(connections.exchange, *request(), Progress())
@@ -129,9 +134,9 @@ async def test_the_connection_used_last_is_used_next(way: Way) -> None:
         assert len(set(used[3:])) == 1
 
 
-async def test_idle_connections_close_without_being_used(way: Way) -> None:
-    peer = way.peer(answering(OK))
-    async with way.connections(peer, most_idle=0.02) as connections:
+async def test_idle_connections_close_without_being_used(network: Network) -> None:
+    peer = network.peer(answering(OK))
+    async with network.connections(peer, most_idle=0.02) as connections:
         async with anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(connections.exchange, *request(), Progress())
@@ -143,9 +148,9 @@ async def test_idle_connections_close_without_being_used(way: Way) -> None:
     assert peer.connections == before + 1
 
 
-async def test_an_old_connection_is_not_used_again(way: Way) -> None:
-    peer = way.peer(answering(OK))
-    async with way.connections(peer, most_age=0.0) as connections:
+async def test_an_old_connection_is_not_used_again(network: Network) -> None:
+    peer = network.peer(answering(OK))
+    async with network.connections(peer, most_age=0.0) as connections:
         await connections.exchange(*request(), Progress())
         assert connections.idle == 1
         await connections.exchange(*request(), Progress())
@@ -154,11 +159,11 @@ async def test_an_old_connection_is_not_used_again(way: Way) -> None:
 
 
 async def test_a_connection_that_ends_between_the_look_and_the_write_is_replaced_silently(
-    way: Way, anyio_backend: object
+    network: Network, anyio_backend: object
 ) -> None:
-    # That moment cannot be hit from outside, so the look is made blind; the reset is real.
-    if way.scheme == "https" and anyio_backend not in ("asyncio", "trio"):
-        return  # with uvloop, what has become of the first write cannot be seen under TLS
+    # That moment cannot be hit from outside, so the check is disabled; the reset is real.
+    if network.scheme == "https" and anyio_backend not in ("asyncio", "trio"):
+        return  # with uvloop, the fate of the first write is not known under TLS
 
     def script(wire: Wire) -> None:
         wire.request()
@@ -167,12 +172,12 @@ async def test_a_connection_that_ends_between_the_look_and_the_write_is_replaced
             wire.reset()
             peer.ended.set()
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         await connections.exchange(*request(), Progress())
         peer.ended.wait(10)
         blind(connections)
-        progress = Noted()
+        progress = RecordingProgress()
         answer = await connections.exchange(*request(), progress)
     assert answer.body == b"hi"
     assert progress.phases.count(Phase.CONNECTED) == 2
@@ -186,13 +191,15 @@ def blind(connections: Connections) -> None:
         where._is_readable = list
 
 
-async def test_a_new_connection_that_ends_at_once_is_not_replaced_in_silence(way: Way) -> None:
+async def test_a_new_connection_that_ends_at_once_is_not_replaced_in_silence(
+    network: Network,
+) -> None:
     def script(wire: Wire) -> None:
         wire.receive(1)
         wire.reset()
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         with pytest.raises(WireError) as raised:
             await connections.exchange(*request(), Progress())
         assert raised.value.fault is TransportFault.CONNECTION_LOST
@@ -205,19 +212,19 @@ async def test_a_new_connection_that_ends_at_once_is_not_replaced_in_silence(way
     "said", [b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"], ids=["gone", "spoke"]
 )
 async def test_nothing_is_written_to_a_peer_that_is_gone_or_spoke_once_it_is_reached(
-    way: Way, said: bytes
+    network: Network, said: bytes
 ) -> None:
     def script(wire: Wire) -> None:
         wire.peer.ended.set()
         wire.send(said)
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         opener = connections._open
 
         async def open_slowly(progress: Progress) -> Connection:
             connection = await opener(progress)
-            # No turn of the event loop passes between its end and its first use.
+            # The event loop does not run between its end and its first use.
             assert peer.ended.wait(60)
             peer.wait_closed()
             return connection
@@ -230,18 +237,18 @@ async def test_nothing_is_written_to_a_peer_that_is_gone_or_spoke_once_it_is_rea
     assert peer.connections == 1
 
 
-# uvloop sends the last of the handshake in a turn of its own, so that no end can be behind it.
+# uvloop sends the last of the handshake in a later iteration, so no end can follow it.
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("scheme", ["tls"], indirect=True)
 @pytest.mark.parametrize("end", [*ENDS.values(), None], ids=[*ENDS, "stays"])
 async def test_nor_to_one_whose_end_is_behind_the_tickets_of_tls(
-    way: Way,
+    network: Network,
     end: Callable[[Wire], None] | None,
     anyio_backend: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if anyio_backend == "asyncio" and end not in (Wire.close, Wire.reset, None):
-        return  # asyncio's own layer reads it, later; only the end of the socket shows before that
+        return  # asyncio's TLS reads it later; until then only the socket shows an end
 
     requests: list[int] = []
 
@@ -254,8 +261,8 @@ async def test_nor_to_one_whose_end_is_behind_the_tickets_of_tls(
         wire.send(OK)
 
     stand_still_after_handshakes(monkeypatch, lambda: peer)
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         if end is None:
             assert (await connections.exchange(*request(), Progress())).body == b"hi"
         else:
@@ -266,15 +273,15 @@ async def test_nor_to_one_whose_end_is_behind_the_tickets_of_tls(
     assert len(requests) == (end is None)
 
 
-async def test_after_aclose_nothing_is_left_and_nothing_is_begun(way: Way) -> None:
+async def test_after_aclose_nothing_is_left_and_nothing_is_begun(network: Network) -> None:
     def script(wire: Wire) -> None:
         wire.request()
         wire.send(OK)
         wire.request()
         wire.wait_end()
 
-    peer: Peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer: Peer = network.peer(script)
+    async with network.connections(peer) as connections:
         await connections.exchange(*request(), Progress())
         ended: list[tuple[TransportFault, Phase]] = []
 
@@ -297,7 +304,7 @@ async def test_after_aclose_nothing_is_left_and_nothing_is_begun(way: Way) -> No
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_each_exchange_gets_its_own_answer_whatever_happens_to_the_others(
-    way: Way, seed: int
+    network: Network, seed: int
 ) -> None:
     rng = random.Random(seed)
     fates = [rng.random() for _ in range(1000)]
@@ -318,9 +325,9 @@ async def test_each_exchange_gets_its_own_answer_whatever_happens_to_the_others(
                 wire.reset()
                 return
 
-    peer = way.peer(script)
+    peer = network.peer(script)
     counts: Counter[str] = Counter()
-    async with way.connections(peer, read_timeout=5) as connections:
+    async with network.connections(peer, read_timeout=5) as connections:
 
         async def worker(name: int) -> None:
             for number in range(25):

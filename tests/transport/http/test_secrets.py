@@ -1,4 +1,4 @@
-"""Nothing that was sent or answered shows in an error, its causes, or the frames of its traceback."""
+"""No sent or received data shows in an error, its causes, or the frames of its traceback."""
 
 import pickle
 import ssl
@@ -12,7 +12,7 @@ import pytest
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._transport.http.errors import WireError
-from tests.transport.http.conftest import Way
+from tests.transport.http.conftest import Network
 from tests.transport.http.peers import OK, Wire
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nX-Secret: sesame\r\n"
 
 
 def shown(error: BaseException | None) -> Iterator[tuple[str, object]]:
-    """Everything that a reporter of errors could print."""
+    """Return everything that an error reporter could print."""
     while error is not None:
         yield "repr", repr(error)
         yield "str", str(error)
@@ -55,7 +55,7 @@ def truncates(wire: Wire) -> None:
     wire.send(ANSWER + b"Content-Length: 20\r\n\r\nsesame")
 
 
-def babbles(wire: Wire) -> None:
+def sends_garbage(wire: Wire) -> None:
     wire.request()
     wire.send(ANSWER + b"sesame\n\n")
 
@@ -75,23 +75,31 @@ def resets_in_the_middle(wire: Wire) -> None:
     wire.reset()
 
 
-def is_deaf(wire: Wire) -> None:
+def never_reads(wire: Wire) -> None:
     wire.receive(1)
     wire.peer.released.wait(20)
 
 
-SCRIPTS = [resets, truncates, babbles, says_too_much, waits, resets_in_the_middle, is_deaf]
+SCRIPTS = [
+    resets,
+    truncates,
+    sends_garbage,
+    says_too_much,
+    waits,
+    resets_in_the_middle,
+    never_reads,
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("way_to_end", ["by itself", "by deadline"])
 async def test_no_error_shows_what_was_sent_or_answered(
-    way: Way, script: Any, way_to_end: str
+    network: Network, script: Any, way_to_end: str
 ) -> None:
-    large = script in (resets_in_the_middle, is_deaf)
+    large = script in (resets_in_the_middle, never_reads)
     body = SECRET * (5_000_000 if large else 10)
-    peer = way.peer(script, receive_buffer=65_536 if large else None)
-    async with way.connections(peer, read_timeout=0.05, write_timeout=0.05) as connections:
+    peer = network.peer(script, receive_buffer=65_536 if large else None)
+    async with network.connections(peer, read_timeout=0.05, write_timeout=0.05) as connections:
         deadline = time.monotonic() + 0.05 if way_to_end == "by deadline" else float("inf")
         with pytest.raises(WireError) as raised:
             await connections.exchange(HEAD % len(body), body, Progress(deadline))
@@ -101,8 +109,8 @@ async def test_no_error_shows_what_was_sent_or_answered(
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
 
 
-async def test_no_frame_of_a_cancellation_shows_what_was_sent(way: Way) -> None:
-    peer = way.peer(waits)
+async def test_no_frame_of_a_cancellation_shows_what_was_sent(network: Network) -> None:
+    peer = network.peer(waits)
     caught: list[BaseException] = []
 
     async def exchange() -> None:
@@ -112,7 +120,7 @@ async def test_no_frame_of_a_cancellation_shows_what_was_sent(way: Way) -> None:
             caught.append(error)
             raise
 
-    async with way.connections(peer) as connections, anyio.create_task_group() as group:
+    async with network.connections(peer) as connections, anyio.create_task_group() as group:
         group.start_soon(exchange)
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
@@ -120,13 +128,13 @@ async def test_no_frame_of_a_cancellation_shows_what_was_sent(way: Way) -> None:
         assert "sesame" not in repr(what), where
 
 
-async def test_no_value_shows_what_was_answered(way: Way) -> None:
+async def test_no_value_shows_what_was_answered(network: Network) -> None:
     def script(wire: Wire) -> None:
         wire.request()
         wire.send(ANSWER + b"Content-Length: 6\r\n\r\nsesame")
 
-    peer = way.peer(script)
-    async with way.connections(peer) as connections:
+    peer = network.peer(script)
+    async with network.connections(peer) as connections:
         answer = await connections.exchange(HEAD % 6, SECRET, Progress())
         assert answer.body == SECRET
         assert "sesame" not in repr((answer, answer.headers, connections))

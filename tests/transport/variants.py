@@ -1,4 +1,4 @@
-"""Every way over the wire that a transport has, opened for a test."""
+"""Opens every variant of a transport for tests."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -13,14 +13,14 @@ from asyncinvoke._transport.session import open_transport
 
 SESSION = AioSession()
 
-WAYS = ["direct", "client", "stepped aside"]
-"""The direct transport, the reference, and the reference that `direct` steps aside to."""
+VARIANTS = ["direct", "client", "fallback"]
+"""The direct transport, the reference transport, and the reference to which `direct` falls back."""
 
-every_way = pytest.mark.parametrize("way", WAYS)
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
 def listener(**_: object) -> None:
-    """A handler of the caller's own."""
+    """A handler registered by the caller."""
 
 
 def on_trio() -> bool:
@@ -28,8 +28,8 @@ def on_trio() -> bool:
 
 
 @contextlib.asynccontextmanager
-async def open_client(url: str, way: str, **options: Any) -> AsyncIterator[Any]:
-    """Open a client as a caller would, of aiobotocore's own sessions."""
+async def open_client(url: str, variant: str, **options: Any) -> AsyncIterator[Any]:
+    """Open a client as a caller would, from an aiobotocore session."""
     given = {"retries": {"total_max_attempts": 1}, **options.pop("config", {})}
     if on_trio():
         from aiobotocore.httpxsession import HttpxSession
@@ -38,16 +38,16 @@ async def open_client(url: str, way: str, **options: Any) -> AsyncIterator[Any]:
     config = AioConfig(**given)
     options = {"region_name": "eu-west-1", "endpoint_url": url, "config": config, **options}
     async with SESSION.create_client("lambda", **options) as client:
-        if way == "stepped aside":
+        if variant == "fallback":
             client.meta.events.register("before-send.lambda", listener)
         yield client
 
 
 @contextlib.asynccontextmanager
-async def open_way(url: str, way: str, **options: Any) -> AsyncIterator[Any]:
+async def open_variant(url: str, variant: str, **options: Any) -> AsyncIterator[Any]:
     """Open a transport to an endpoint."""
-    async with open_client(url, way, **options) as client:
-        transport = await open_transport(client, "client" if way == "client" else "direct")
+    async with open_client(url, variant, **options) as client:
+        transport = await open_transport(client, "client" if variant == "client" else "direct")
         try:
             yield transport
         finally:

@@ -1,4 +1,4 @@
-"""An answer that has begun when its attempt is ended: its status line counts, on every way."""
+"""An answer that has begun when its attempt ends: its status line counts, in every variant."""
 
 import time
 from typing import Any
@@ -11,7 +11,7 @@ from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._request.parameters import checked
 from tests.doubles.waiting import until
 from tests.transport.http.peers import Peer, Script, Wire
-from tests.transport.ways import every_way, open_way
+from tests.transport.variants import every_variant, open_variant
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ every_refusal = pytest.mark.parametrize("status", [307, 429, 503])
 
 
 def begin(status: int) -> Script:
-    """Begin an answer, and say no more."""
+    """Send the beginning of an answer."""
 
     def script(wire: Wire) -> None:
         wire.request()
@@ -38,10 +38,10 @@ def check(ended: object, status: int) -> None:
     assert (ended.fault, ended.status_code) == (None, status)
 
 
-@every_way
+@every_variant
 @every_refusal
 async def test_a_refusal_that_has_begun_counts_though_the_transport_is_closed(
-    status: int, way: str
+    status: int, variant: str
 ) -> None:
     ends: list[object] = []
     progress = Progress()
@@ -51,7 +51,7 @@ async def test_a_refusal_that_has_begun_counts_though_the_transport_is_closed(
 
     with Peer(begin(status)) as peer:
         async with (
-            open_way(f"http://127.0.0.1:{peer.port}", way) as transport,
+            open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(call, transport)
@@ -60,12 +60,14 @@ async def test_a_refusal_that_has_begun_counts_though_the_transport_is_closed(
     check(ends[0], status)
 
 
-@every_way
+@every_variant
 @pytest.mark.parametrize("status", [429])
-async def test_a_refusal_that_has_begun_counts_though_the_time_is_up(status: int, way: str) -> None:
+async def test_a_refusal_that_has_begun_counts_though_the_time_is_up(
+    status: int, variant: str
+) -> None:
     with Peer(begin(status)) as peer:
-        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
-            # The first call is made in another way than those that follow.
+        async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
+            # The first call takes another code path than later ones.
             for _ in range(2):
                 within, progress = 0.05, Progress()
                 ended: object = None
@@ -78,8 +80,8 @@ async def test_a_refusal_that_has_begun_counts_though_the_time_is_up(status: int
                 check(ended, status)
 
 
-@every_way
-async def test_a_good_answer_that_has_begun_is_none(way: str) -> None:
+@every_variant
+async def test_a_good_answer_that_has_begun_is_none(variant: str) -> None:
     ends: list[Any] = []
     progress = Progress()
 
@@ -88,7 +90,7 @@ async def test_a_good_answer_that_has_begun_is_none(way: str) -> None:
 
     with Peer(begin(200)) as peer:
         async with (
-            open_way(f"http://127.0.0.1:{peer.port}", way) as transport,
+            open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(call, transport)
@@ -97,15 +99,15 @@ async def test_a_good_answer_that_has_begun_is_none(way: str) -> None:
     assert (ends[0].fault, ends[0].phase) == (TransportFault.CLOSED, Phase.HEAD_READ)
 
 
-@every_way
+@every_variant
 @pytest.mark.parametrize(
     ("payload", "status", "connections"),
     [(SLICED, 413, 2), (SLICED, 200, 1), (b"1", 413, 1)],
 )
 async def test_after_the_refusal_of_a_large_request_another_connection_is_used(
-    payload: bytes, status: int, connections: int, way: str
+    payload: bytes, status: int, connections: int, variant: str
 ) -> None:
-    """It may have come before the request was read, and the end that follows is still on its way."""
+    """It may have come before the request was read, and the end that follows may be in transit."""
 
     def script(wire: Wire) -> None:
         wire.request()
@@ -114,7 +116,7 @@ async def test_after_the_refusal_of_a_large_request_another_connection_is_used(
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     with Peer(script) as peer:
-        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+        async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
             first = await transport.send(PARAMETERS, payload, Progress())
             assert first.status_code == status
             await transport.send(PARAMETERS, b"1", Progress())

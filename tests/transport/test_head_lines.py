@@ -1,4 +1,4 @@
-"""The lines of a head are made of names and values that can be nothing else, each name once."""
+"""The lines of a head are unambiguous: valid names and values, each name once."""
 
 from types import SimpleNamespace
 
@@ -56,5 +56,5 @@ def test_a_prepared_request_with_a_header_twice_is_not_fit() -> None:
     assert _Prepared(request).is_fit
     request.headers = HTTPHeaders()
     for name, value in (*once.items(), ("X-A", "2")):
-        request.headers[name] = value  # which adds one
+        request.headers[name] = value  # which adds a header
     assert not _Prepared(request).is_fit

@@ -1,4 +1,4 @@
-"""Where the direct transport cannot send what the client would send, it leaves it to the client."""
+"""If the direct transport cannot send what the client would send, it falls back to the client."""
 
 import logging
 from typing import Any
@@ -29,12 +29,12 @@ def open_client(endpoint: FaultEndpoint, **config: Any) -> Any:
     return AioSession().create_client("lambda", config=merged, **place)
 
 
-def stepped_aside(caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged_fallbacks(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "asyncinvoke"]
 
 
 async def test_the_installed_libraries_have_every_private_name_that_direct_relies_on() -> None:
-    """If this fails, everybody falls back to slower ways; see `_transport/http_sessions.py`."""
+    """If this fails, all calls use slower transports; see `_transport/http_sessions.py`."""
     async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
         transport = choose_transport(client, "direct")
         assert isinstance(transport, DirectTransport)
@@ -53,7 +53,7 @@ async def test_without_such_a_name_the_reference_transport_takes_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Without:
-        """A client of another version of aiobotocore."""
+        """A client without a private attribute, as of another version of aiobotocore."""
 
         def __init__(self, client: Any) -> None:
             self.meta, self.exceptions, self.invoke = client.meta, client.exceptions, client.invoke
@@ -62,7 +62,7 @@ async def test_without_such_a_name_the_reference_transport_takes_over(
         async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
             transport = choose_transport(Without(client), "direct")
             assert isinstance(transport, ClientTransport)
-    assert len(stepped_aside(caplog)) == 1
+    assert len(logged_fallbacks(caplog)) == 1
 
 
 async def test_a_handler_of_the_callers_own_sees_every_request_whenever_it_was_registered(
@@ -78,7 +78,7 @@ async def test_a_handler_of_the_callers_own_sees_every_request_whenever_it_was_r
         async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
             async with Invoker(client) as invoker:
                 await invoker.invoke("f")
-                assert stepped_aside(caplog) == []
+                assert logged_fallbacks(caplog) == []
                 client.meta.events.register("before-sign.lambda.Invoke", add_header)
                 await invoker.invoke("f")
                 await invoker.invoke("f")
@@ -87,7 +87,7 @@ async def test_a_handler_of_the_callers_own_sees_every_request_whenever_it_was_r
             own = [request.headers.get("x-own") for request in endpoint.requests("f")]
     assert own == [None, "1", "1", None]
     assert len(seen) == 2
-    assert len(stepped_aside(caplog)) == 1
+    assert len(logged_fallbacks(caplog)) == 1
 
 
 async def test_an_unsigned_client_stays_unsigned(caplog: pytest.LogCaptureFixture) -> None:
@@ -100,7 +100,7 @@ async def test_an_unsigned_client_stays_unsigned(caplog: pytest.LogCaptureFixtur
             for _ in range(3):
                 await invoker.invoke("f")
             assert {"authorization" in r.headers for r in endpoint.requests("f")} == {False}
-    assert len(stepped_aside(caplog)) <= 1
+    assert len(logged_fallbacks(caplog)) <= 1
 
 
 async def test_the_reference_transport_can_be_asked_for() -> None:
