@@ -22,7 +22,7 @@ from asyncinvoke.local import LocalLambda
 DOCS = Path(__file__).parent.parent / "docs"
 
 OF_OTHERS = {"architecture", "endpoint", "limits", "testing"}
-"""Pages whose examples have tests of their own."""
+"""Pages whose examples have separate tests."""
 
 MINE = [
     "bulk",

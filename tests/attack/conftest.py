@@ -38,7 +38,7 @@ LOOPS = [
 
 
 THREE_WAYS = [("asyncio", "direct"), ("asyncio", "client"), ("trio", "direct")]
-"""Loops with transports, where the fourth way would show nothing new."""
+"""Combinations of loops and transports; the fourth would test nothing new."""
 
 
 @pytest.fixture(params=LOOPS[::2])

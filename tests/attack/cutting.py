@@ -27,11 +27,11 @@ class Exchange:
     """A complete exchange, and the places at which it can be cut."""
 
     lengths: dict[Direction, int]
-    """How many bytes passed."""
+    """The number of bytes that passed."""
     record_ends: dict[Direction, list[int]]
-    """Where TLS records ended; of no meaning on a plain connection."""
+    """The ends of TLS records; unused on a plain connection."""
     handshake: int
-    """How many records the server sends before the client can write; 0 on a plain connection."""
+    """The number of records that the server sends before the client can write; 0 without TLS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,9 @@ class Report:
     cut: Cut
     ended: Response | InvocationError
     whole: int
-    """Requests that the server read whole."""
+    """The number of requests that the server read completely."""
     begun: int
-    """Requests that the server read a byte of."""
+    """The number of requests of which the server read at least one byte."""
     could_write: bool
     """Whether the client was ever able to write a byte of the request."""
     head_passed: bool

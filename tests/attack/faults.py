@@ -52,7 +52,7 @@ class Environment:
     authority: Authority
     identity: Identity
     later: float = 0.3
-    """Seconds after which a time is up that must not be up before the request was read."""
+    """A timeout in seconds that must not expire before the request was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +61,11 @@ class StagedFault:
 
     url: str
     server: CountingServer
-    """Lambda's endpoint, which counts."""
+    """The endpoint, which counts requests."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of the invoker."""
+    """Options of the invoker."""
     payload: bytes | None = None
-    """In place of the test's own."""
+    """The payload, if not the test's."""
     call: Mapping[str, Any] = field(default_factory=dict)
     """Options of the call."""
     begin: Callable[[], object] = bool
@@ -83,19 +83,19 @@ class Fault:
     raises: type[InvocationError]
     delivery: Delivery
     codes: tuple[str, ...] | None = None
-    """Which codes will do; `None` for any."""
+    """The accepted codes; `None` for any."""
     status: int | None = None
     says: str = ""
-    """What the error must say."""
+    """A text that the error must contain."""
     whole: int = 0
-    """How many requests the endpoint reads whole, for each attempt."""
+    """The number of requests that the endpoint reads completely, for each attempt."""
     repeated: bool | None = False
-    """Whether a policy that repeats what is safe to repeat makes further attempts of a call that is
-    not idempotent; `None` where it would take too long to see."""
+    """Whether a policy that only retries safely makes further attempts of a call that is not
+    idempotent; `None` if testing that would take too long."""
     client_may_say: Delivery | None = None
-    """What the transport `client` may say instead, since it cannot see into the SDK's own writing."""
+    """What the transport `client` may report instead, since it cannot observe the SDK's writes."""
     is_staged: Callable[[InvocationError, CountingServer], bool] = lambda error, server: True
-    """Whether the fault was met, and the time was not up before that, as on a busy machine."""
+    """Whether the fault occurred before the deadline, which may expire first on a busy machine."""
 
 
 # Credentials: these faults are not Lambda's, and nothing is sent.
@@ -450,7 +450,7 @@ STATUSES: dict[int, tuple[type[InvocationError], Delivery]] = {
     500: (ServiceError, UNKNOWN),
     503: (ServiceError, UNKNOWN),
 }
-"""What a status says, whatever comes with it."""
+"""The meaning of a status, whatever the body."""
 
 BODIES = {
     "a string": b'"slow down"',
@@ -463,7 +463,7 @@ BODIES = {
     "deep": b"[" * 100_000,
     "odd members": b'{"message": 3, "Reason": ["x"], "__type": {}, "Error": null}',
 }
-"""What may come with it."""
+"""Bodies that may follow it."""
 
 
 def _chunks(status: int, body: bytes) -> bytes:
@@ -478,7 +478,7 @@ BROKEN_BODIES: dict[str, Callable[[int], Act]] = {
     "is no chunks": lambda status: Act(sent=_chunks(status, b"zz\r\n"), then="close"),
     "is half of its chunks": lambda status: Act(sent=_chunks(status, b"2\r\n{}\r\n"), then="close"),
 }
-"""What may become of it before it has come."""
+"""What may happen to the body before it has arrived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -486,12 +486,12 @@ class Setup:
     """A configuration of an invoker that can never work."""
 
     names: str
-    """What the message must name, as a regular expression."""
+    """A regular expression that the message must match."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """`{}` stands for a directory of the test's own."""
+    """`{}` stands for the test's directory."""
     options: Mapping[str, Any] = field(default_factory=dict)
     secret: str | None = None
-    """What the message must not show."""
+    """A text that the message must not contain."""
 
 
 _PROCESS = "credential_process"

@@ -15,7 +15,7 @@ from asyncinvoke.testing import InstantClock
 T = TypeVar("T")
 
 SESSION = AioSession()
-"""Credentials of the environment; it keeps the service model, which takes long to read."""
+"""A session with the environment's credentials; shared, because the service model loads slowly."""
 
 
 def new_session(

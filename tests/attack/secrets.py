@@ -11,7 +11,7 @@ import aiobotocore
 import asyncinvoke
 
 PACKAGES = tuple(str(Path(str(each.__file__)).parent) for each in (asyncinvoke, aiobotocore))
-"""Ours, and the SDK's below it, which hold what we gave them."""
+"""This package's frames, and the SDK's below them, which hold what they were given."""
 
 KEY = "AKIAATTACKED"
 SECRET = "attacked-secret-key"

@@ -53,7 +53,7 @@ class CallsInProgress:
     url: str
     server: CountingServer
     reached: Callable[[Invoker], object]
-    """Whether they are where they should be."""
+    """Whether the calls have reached the point."""
     calls: int = 1
     options: Any = None
 
@@ -66,7 +66,7 @@ class EndingCase:
     deliveries: list[Delivery]
     code: str = CLOSED
     begun: int = 0
-    """How many requests the endpoint has seen a byte of, then and for ever."""
+    """The number of requests of which the endpoint has seen a byte, then and later."""
 
 
 def calls_received(default: Act, *, calls: int, whole: int, **options: Any) -> Any:

@@ -28,14 +28,14 @@ from tests.doubles.messages import Received, function_error_answer, throttle_ans
 from .invokers import end_of, open_invoker
 
 VOLATILE = {"host", "x-amz-date", "authorization", "amz-sdk-invocation-id", "amz-sdk-request"}
-"""Headers that differ between two requests that ask for the same."""
+"""Headers that differ between two identical requests."""
 
 ACTS = {
     b'"hang up"': HANG_UP,
     b'"throttle"': Act(sent=throttle_answer(headers={"Retry-After": "60"})),
     b'"fail"': Act(sent=function_error_answer()),
 }
-"""What the server does, by the payload; it answers all others."""
+"""The acts of the server by payload; other requests are answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ OPTIONS: dict[str, Option] = {
 CASES = [(name, value) for name, option in OPTIONS.items() for value in option.values]
 
 Seen = tuple[object, ...]
-"""What the server got of a call, and what the caller got."""
+"""What the server received of a call, and its result for the caller."""
 
 
 def test_the_table_has_every_option_there_is() -> None:

@@ -19,7 +19,7 @@ from .invokers import SESSION, new_session, open_invoker
 ITEMS = 60
 WORKERS = 5
 SHORTEST, LONGEST = 0.4, 0.9
-"""Seconds that an outage lasts; 20 and 45 on the invoker's clock, far beyond what five attempts take."""
+"""The duration of an outage in seconds; 20 and 45 on the invoker's clock."""
 
 
 class Outage:

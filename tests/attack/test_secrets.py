@@ -52,7 +52,7 @@ QUOTES = {
     "quoted: payload is not JSON": quoting(400, "InvalidRequestContentException"),
 }
 SLOW = ("silence in the body", "an answer beyond Lambda's limit")
-"""What takes long, and shows nothing that its neighbours do not."""
+"""Slow cases that test nothing that similar ones do not."""
 
 SCENES: dict[str, Prepare] = {
     **{name: each.prepare for name, each in FAULTS.items() if not name.startswith(SLOW)},

@@ -20,7 +20,7 @@ from asyncinvoke._transport.base import Stream
 from tests.doubles.engine import FakeClock, engine, item_work
 
 SOON = 60.0
-"""Where a hang would be the fault that a test looks for; never reached otherwise."""
+"""Timeout in seconds of tests that detect a hang; never reached otherwise."""
 
 
 class ManualClock(FakeClock):

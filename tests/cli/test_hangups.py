@@ -26,7 +26,7 @@ ON_A_TERMINAL = (
     "fcntl.ioctl(2, termios.TIOCSCTTY, 0)\n"
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
-"""Makes standard error the terminal of a session, as that of a shell is, and becomes the command."""
+"""Makes standard error the controlling terminal, like that of a shell, and executes the command."""
 
 
 class BlockedFunction:

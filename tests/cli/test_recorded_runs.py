@@ -27,7 +27,7 @@ from .processes import LineReader, Run, started
 pytestmark = pytest.mark.anyio
 
 SOON = 60.0
-"""Where a hang would be the fault; never reached otherwise."""
+"""Timeout in seconds of tests that detect a hang; never reached otherwise."""
 
 
 class Orders:

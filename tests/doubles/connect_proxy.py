@@ -25,9 +25,9 @@ class ConnectProxy(LoopbackServer):
         self._manners = behaviour
         self._credentials = credentials
         self.asked: list[Received] = []
-        """The CONNECT requests that came."""
+        """The CONNECT requests received."""
         self.tunnels = 0
-        """How many of them were let through."""
+        """The number of tunnels opened."""
 
     @property
     def url(self) -> str:

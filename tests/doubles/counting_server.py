@@ -20,21 +20,21 @@ class Act:
     """What the server does with a request."""
 
     sent: bytes | Callable[[Received], bytes] = field(default=echo_answer, repr=False)
-    """What it sends; by default what Lambda would."""
+    """What it sends; by default Lambda's answer for a function that returns its event."""
 
     then: Ending = "keep"
-    """Keep the connection, close it (the FIN comes in the packet of the answer, so that whoever has
-    read the answer can see it), reset it, or say nothing more."""
+    """Keep the connection, close it (the FIN is in the packet of the answer, so that a client that
+    has read the answer can see it), reset it, or send nothing more."""
 
     body_read: int | None = None
-    """How many bytes of the body it reads before it sends; `None` for all. What comes later is
-    read, thrown away and not counted."""
+    """The number of bytes of the body that it reads before it sends; `None` for all. Later bytes
+    are read, discarded and not counted."""
 
     gate: threading.Event | None = field(default=None, repr=False)
     """It sends nothing before this is set."""
 
     name: str = ""
-    """What a failing test shows."""
+    """The name in messages of failing tests."""
 
     def __repr__(self) -> str:
         return f"<{self.name or 'Act'}>"
@@ -75,11 +75,11 @@ class CountingServer(LoopbackServer):
         self._arrivals = deque(arrivals)
         self._idle: set[socket.socket] = set()
         self.begun = 0
-        """Requests of which at least one byte came."""
+        """The number of requests of which at least one byte was received."""
         self.requests: list[Received] = []
-        """Requests that were read whole."""
+        """The requests that were read completely."""
         self.on_request: Callable[[Received], None] | None = None
-        """Called with each request that was read whole, before it is answered."""
+        """Called with each completely read request, before it is answered."""
 
     @property
     def url(self) -> str:

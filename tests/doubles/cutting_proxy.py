@@ -17,13 +17,13 @@ class Cut:
     """Where a connection is cut: after `records` whole TLS records and then `bytes` bytes."""
 
     direction: Direction
-    """`request` counts what the client sends, `answer` what it is sent."""
+    """`request` is the data from the client, `answer` the data to it."""
     bytes: int
-    """How many bytes are let through; the cut comes with the last of them, at 0 on arrival."""
+    """The number of bytes to forward; the cut follows the last one, or with 0 the first data."""
     records: int = 0
-    """How many TLS records are let through before these bytes; 0 on a plain connection."""
+    """The number of TLS records that are forwarded before these bytes; 0 on a plain connection."""
     with_reset: bool = False
-    """Whether the client gets an RST, or a FIN."""
+    """Whether the client receives an RST instead of a FIN."""
 
     def __str__(self) -> str:
         where = f"{self.records} records and {self.bytes}" if self.records else f"{self.bytes}"
@@ -85,11 +85,11 @@ class CuttingProxy(LoopbackServer):
         super().__init__()
         self._target = port
         self.cut: Cut | None = None
-        """What happens to the connections that come from now on; `None` lets all through."""
+        """The cut of later connections; `None` for none."""
         self.flows: list[dict[Direction, Flow]] = []
-        """What has passed, for each connection."""
+        """The data that has passed, for each connection."""
         self.connected = 0
-        """How many connections to the server it has made."""
+        """The number of connections made to the server."""
 
     def serve(self, connection: socket.socket) -> None:
         """Forward data both ways until one end closes or the cut is due."""

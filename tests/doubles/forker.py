@@ -30,7 +30,7 @@ LEFT_OUT = {"__main__", "dask", "part"}
 """Modules that run when they are imported, or that no program needs."""
 
 AHEAD = ["aiobotocore.session", "aiohttp", "anyio._backends._asyncio", "rich.progress", "trio"]
-"""What programs import besides."""
+"""Other modules that programs import."""
 
 
 def serve() -> None:

@@ -18,7 +18,7 @@ class RequestTarget:
     """The function that a request is for."""
 
     function_name: str
-    """The function, as it was sent, percent-decoding aside."""
+    """The function as it was sent, percent-decoded."""
     qualifier: str | None
     """The `Qualifier` of the query."""
     streams: bool = False

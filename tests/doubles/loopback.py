@@ -8,7 +8,7 @@ import threading
 from typing import Self
 
 JOIN = 10.0
-"""Seconds that a thread may take to end; one that takes longer is a fault of the double."""
+"""Timeout in seconds for a thread to end; exceeding it is a bug of the double."""
 
 
 class LoopbackServer:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 HEAD_END = b"\r\n\r\n"
 REQUEST_ID = "7d8c6b5a-0000-4000-8000-00000000000a"
-"""What every answer says."""
+"""The headers of every answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ def stream_answer(*frames: bytes, is_ended: bool = True) -> bytes:
 
 
 HeaderValue = str | bytes | bool | int
-"""What a frame's header may hold: a string, bytes, a boolean, or a 32 bit integer."""
+"""The value of a frame's header: a string, bytes, a boolean, or a 32-bit integer."""
 
 
 def frame(headers: Mapping[str, HeaderValue], payload: bytes = b"") -> bytes:

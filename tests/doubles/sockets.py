@@ -7,7 +7,7 @@ INVOKE = "/2015-03-31/functions/{}/invocations"
 STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
 
 SIGNATURE = "AWS4-HMAC-SHA256 Credential=any"
-"""What passes for a signature: the endpoint only looks whether there is one."""
+"""A fake signature: the endpoint only checks whether there is one."""
 
 
 def connected(url: str) -> socket.socket:

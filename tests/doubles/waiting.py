@@ -5,12 +5,12 @@ from collections.abc import Callable
 import anyio
 
 PATIENCE = 20.0
-"""Seconds after which something that should have happened will not happen any more."""
+"""Timeout in seconds for something that should happen."""
 
 
 LONGER = (0.3, 1.5, 7.5, 30.0)
-"""Seconds for something that must happen before a time is up, to be tried in turn: a busy machine
-gets the time that it needs, and any other one waits no longer than the first."""
+"""Timeouts in seconds for something that must happen before a deadline, to be tried in turn: a busy
+machine gets enough time, and any other only needs the first."""
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -23,7 +23,7 @@ from asyncinvoke.local import Answer, LocalLambda
 PACKAGE = str(Path(asyncinvoke.__file__).parent)
 HTTP = "_transport/http/"
 BY_TIME = ("_limits/rate.py roll",)
-"""What is called where half a second has passed: it depends on the machine, and is not counted."""
+"""Functions called every half a second: they depend on the machine, and are not counted."""
 OTHERS = tuple(f"{PACKAGE}/{room}" for room in ("local", "testing", "cli"))
 
 
@@ -32,7 +32,7 @@ class Trace:
     """The calls within the package during a trace."""
 
     calls: list[str] = field(default_factory=list)
-    """The file and function of each call, in their order."""
+    """The file and function of each call, in order."""
 
     @property
     def of_http(self) -> int:

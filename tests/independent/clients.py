@@ -134,7 +134,7 @@ class Awscli:
     """
 
     hides = frozenset({"status", "reason"})
-    """Facts that it does not show of every answer."""
+    """Facts that it does not show for every answer."""
 
     _ERROR = re.compile(
         r"An error occurred \((\w+)\) when calling the \w+ operation(?: \(reached .*?\))?: (.*)"

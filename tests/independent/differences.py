@@ -15,11 +15,11 @@ class Difference:
     """A difference in one fact of one call."""
 
     ministack: object
-    """What it is on MiniStack; None if the call gives no such fact there."""
+    """The value on MiniStack; None if the call has no such fact there."""
     local: object
-    """What it is on the local endpoint; None if the call gives no such fact there."""
+    """The value on the local endpoint; None if the call has no such fact there."""
     reason: str
-    """Why, and how AWS has it."""
+    """The reason, and how AWS behaves."""
 
 
 KNOWN: dict[tuple[str, str], Difference] = {}

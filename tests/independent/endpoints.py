@@ -23,7 +23,7 @@ FUNCTIONS = "/2015-03-31/functions"
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=any"}
 FOREVER = 3600.0
 NOTHING = 1e-9
-"""Requests per second: of a rate so low that no further one is taken as long as the tests run."""
+"""A rate in requests per second, so low that no second request is accepted during the tests."""
 
 
 @contextlib.asynccontextmanager

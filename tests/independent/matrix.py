@@ -39,7 +39,7 @@ class Case:
     """A kind of answer."""
 
     name: str
-    """What it shows."""
+    """The name of the case."""
     arguments: Mapping[str, Any]
     """The arguments of the call, as AWS spells them."""
     reading: Reading
@@ -49,7 +49,7 @@ class Case:
     operation: str = "Invoke"
     """The operation, as AWS spells it."""
     without: Mapping[str, str] = field(default_factory=dict)
-    """The clients that are left out, each with the reason."""
+    """The excluded clients, each with the reason."""
 
     @property
     def members(self) -> Mapping[str, object]:

@@ -24,17 +24,17 @@ class Peer:
     """An independent program in a separate virtual environment."""
 
     name: str
-    """What it is called in messages: mostly the distribution's name on PyPI."""
+    """The name in messages: usually the distribution's name on PyPI."""
     program: str
     """The command that the distribution installs."""
     environment: Path
     """The folder of the virtual environment."""
     requirements: Path
-    """The pinned versions of the distribution and of everything that it needs."""
+    """The pinned versions of the distribution and its dependencies."""
     sources: Path | None = None
-    """The pinned source distributions whose own tests are wanted."""
+    """The pinned source distributions whose tests are run."""
     with_us: bool = False
-    """Whether our package is to be in it, as it is in the checkout."""
+    """Whether to install this package from the checkout."""
 
     @property
     def command(self) -> Path:

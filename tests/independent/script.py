@@ -18,13 +18,13 @@ from asyncinvoke import Invoker, Outcome, Response, RetryPolicy, ThrottleReason
 from . import deployed
 
 Facts = dict[str, object]
-"""What one call came to, by name."""
+"""The facts about one call, by name."""
 
 ACCOUNT_CONCURRENCY = 5
-"""What both servers are limited to."""
+"""The concurrency limit of both servers."""
 
 CALLERS = 9
-"""How many call at once where a limit is to be met."""
+"""The number of concurrent calls that reach a limit."""
 
 WAIT_SECONDS = 30.0
 
@@ -39,16 +39,16 @@ class Site:
     url: str
     """Its endpoint URL."""
     invoker: Invoker
-    """Makes one attempt only, and limits nothing by itself."""
+    """An invoker that makes one attempt, with a fixed limit."""
     folder: Path
     """An empty folder of this server for this call."""
 
 
 Call = Callable[[Site], Awaitable[Facts]]
-"""Makes a call at a site and tells what came of it."""
+"""Makes a call at a site, and returns the facts."""
 
 CALLS: dict[str, Call] = {}
-"""The script, by name, in its order."""
+"""The calls of the script by name, in order."""
 
 
 def _call(function: Call) -> Call:

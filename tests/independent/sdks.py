@@ -25,10 +25,10 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 
 NODE = 20
-"""The oldest Node.js that the SDK for JavaScript runs on."""
+"""The oldest supported version of Node.js."""
 
 GOCODE = Path("/usr/share/gocode")
-"""Where Debian's packages put the sources of Go's libraries."""
+"""The folder of the sources of Go libraries from Debian's packages."""
 
 DEBIAN = "golang-go golang-github-aws-aws-sdk-go-v2-dev"
 """Debian's packages of the compiler and the SDK."""

@@ -38,11 +38,11 @@ class Suite:
     distribution: str
     """The source distribution."""
     arguments: tuple[str, ...]
-    """What its pytest is to run."""
+    """The arguments of its pytest."""
     passes: tuple[str, ...]
     """The tests that pass."""
     fails: dict[str, str] = field(default_factory=dict)
-    """The tests that do not, each with the reason."""
+    """The tests that fail, each with the reason."""
     skips: dict[str, str] = field(default_factory=dict)
     """The tests that skip themselves, each with the reason."""
 

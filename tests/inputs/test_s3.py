@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 KEYS = [f"2026/{n:04}.jpg" for n in range(10)] + ["2026/ä b+c%2F&.jpg"]
 
 PAGE = 4
-"""How many objects the server names at once; S3 itself a thousand."""
+"""The page size of the server; S3's is a thousand."""
 
 SOURCES: dict[str, dict[str, Any]] = {
     "lines": {"source": "s3://data/in.jsonl"},

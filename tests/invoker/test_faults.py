@@ -56,7 +56,7 @@ class Case:
     raises: type[InvocationError]
     delivery: Delivery
     repeated: bool | None
-    """Always, never, or (None) only if the call is idempotent."""
+    """Whether it is retried: always, never, or (None) only if the call is idempotent."""
 
 
 REJECTED, UNKNOWN, EXECUTED = Delivery.REJECTED, Delivery.UNKNOWN, Delivery.EXECUTED
@@ -198,7 +198,7 @@ CASES: dict[str, Case] = {
 
 
 SHORT = 0.3
-"""Seconds of silence that are too many, where there is nothing but silence."""
+"""A read timeout in seconds, for peers that never send anything."""
 
 
 @contextlib.asynccontextmanager

@@ -28,7 +28,7 @@ AWS = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "no_proxy": "127.0.0.1",
 }
-"""What every test has, for a process that is started before."""
+"""The environment of every test, for a process that is started earlier."""
 
 
 class Endpoint:
@@ -126,7 +126,7 @@ class Unfinished:
 
     recorded: set[int]
     unknown: set[int]
-    """Items that the journal says may have run."""
+    """Items that may have run, according to the journal."""
 
 
 def look(journal: Path) -> Unfinished:

@@ -26,13 +26,13 @@ class Session:
     """The events of one session."""
 
     outcomes: int
-    """It ends once its loop has so many outcomes."""
+    """The number of outcomes after which it ends."""
 
     dies: bool
-    """Whether it dies then, or leaves its block in order."""
+    """Whether it dies then, or leaves its block."""
 
     stuck: frozenset[int]
-    """Items that get no answer, and are under way when it ends."""
+    """Items without an answer, which are in progress when it ends."""
 
     backend: str
 

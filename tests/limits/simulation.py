@@ -16,7 +16,7 @@ from asyncinvoke._limits.limit import INITIAL
 from asyncinvoke._limits.rate import Pause
 
 FAIRNESS = 0.9
-"""Jain's index from which on shares are called fair."""
+"""The minimum of Jain's index for fair shares."""
 
 WINDOW = 30
 """The window in seconds over which fairness is computed."""
@@ -31,25 +31,25 @@ class Scenario:
     limit: int
     seconds: float
     moves: tuple[tuple[float, int], ...] = ()
-    """When the limit becomes what."""
+    """Changes of the limit: pairs of time and limit."""
     joins: float = 0.0
     """The second half of the clients come this many seconds after the first."""
     leaves: float | None = None
     """The first half of the clients leave then."""
     measured: float = 0.5
-    """From which part of the time on things are measured."""
+    """The fraction of the time after which measuring starts."""
     function: float = 1.0
-    """How long the function runs, in seconds, give or take a tenth; also what a round trip is."""
+    """The duration of the function in seconds, within a tenth; also the time of a round trip."""
     wire: float = 0.02
-    """How long a request and its answer travel, in seconds, give or take a fifth."""
+    """The network time of a request and its answer in seconds, within a fifth."""
     items: float = math.inf
-    """How many items each client has."""
+    """The number of items of each client."""
     initial: int = INITIAL
-    """Where each client starts."""
+    """The initial limit of each client."""
     maximum: int | None = None
-    """How far each client may go; twice the limit by default."""
+    """The maximum limit of each client; twice the limit by default."""
     knows: bool = False
-    """Whether the clients know the limit, and never send more."""
+    """Whether the clients know the limit and never exceed it."""
 
     @property
     def begins(self) -> float:
@@ -80,7 +80,7 @@ class Client:
     wakes_at: float = -1.0
     works: bool = False
     left: float = math.inf
-    """How many items were not sent yet, or were refused."""
+    """The number of items that were not sent yet, or were throttled."""
     ticks: bool = False
     done: list[int] = field(default_factory=list)
 
@@ -99,7 +99,7 @@ class Simulation:
         self.refused = self.admitted = 0
         self.used = self.offered = 0.0
         self.began = self.ended = 0.0
-        """When the first client came, and the time of the last answer."""
+        """The times of the first client's start and of the last answer."""
         self.samples: list[Sample] = []
         self._events: list[tuple[float, int, str, int, int, int]] = []
         self._order = 0

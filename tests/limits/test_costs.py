@@ -36,10 +36,10 @@ from .doubles import (
 pytestmark = pytest.mark.anyio
 
 FEW, MANY = 100, 2500
-"""How many tenants there are. A cost that grows with them would be twenty-five times as high."""
+"""Numbers of tenants. A cost that grows with them would be twenty-five times as high."""
 
 WATCHED = 50
-"""How many grants, newcomers and so on are counted, with so many others there."""
+"""The number of counted operations, with a number of other tenants present."""
 
 FOLDER = str(Path(house.__file__).parent)
 

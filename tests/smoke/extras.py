@@ -74,10 +74,10 @@ USES: dict[str, list[tuple[str, ...]]] = {
         )
     ],
 }
-"""What is run with each extra; those that are not listed are imported only."""
+"""The programs to run with each extra; extras that are not listed are only imported."""
 
 MISSING = {"cli": "the command line needs click and rich"}
-"""What is said without an extra."""
+"""The message without an extra."""
 
 
 def main(wheel: Path) -> None:

@@ -34,7 +34,7 @@ REGION = "eu-west-1"
 NOWHERE = "http://127.0.0.1:1"
 
 Install = Callable[[Any], contextlib.AbstractContextManager[object]]
-"""Puts somebody between a caller and a client for as long as the block lasts."""
+"""Installs a wrapper of a client for the duration of a block."""
 
 
 @contextlib.asynccontextmanager

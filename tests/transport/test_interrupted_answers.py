@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 PARAMETERS = checked("f")
 SLICED = b'"' + b"x" * 600_000 + b'"'
-"""A payload that is handed to the kernel in more than one piece."""
+"""A payload that is written to the kernel in several pieces."""
 
 every_refusal = pytest.mark.parametrize("status", [307, 429, 503])
 

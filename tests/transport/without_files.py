@@ -22,7 +22,7 @@ from tests.transport.variants import VARIANTS, open_variant
 
 LOOPS = ["asyncio", "trio"]
 PLACES = {"address": "127.0.0.1", "name": "localhost", "stream": "127.0.0.1"}
-"""What is connected to; the call is a stream for one of them."""
+"""The host names to connect to; one of the calls is a stream."""
 
 
 @contextlib.contextmanager

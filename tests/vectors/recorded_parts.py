@@ -42,7 +42,7 @@ _PUBLISHED = (
     ("PUT", f"{F}/configuration", {"Environment": {"Variables": {"STAGE": "prod"}}}),
     _PUBLISH,
 )
-"""Makes the versions 1 and 2."""
+"""Publishes the versions 1 and 2."""
 
 
 def _alias(version: str = "1", name: str = "custom", **weights: float) -> Sent:

@@ -18,13 +18,13 @@ class QueueVector:
     handler: str
     """The handler in `functions.py`."""
     expected: dict[str, Any]
-    """The record or the letter, its keys in their order; `<id>` is the answer's request id."""
+    """The record or the dead letter, its keys in order; `<id>` is the answer's request ID."""
     receiver: str = "on_failure"
-    """Which of the function's receivers gets it."""
+    """The receiver that gets it."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """Of `EventConfig`."""
+    """Options of `EventConfig`."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of `LocalLambda.function`."""
+    """Options of `LocalLambda.function`."""
 
 
 def _record(condition: str, runs: int, **response: Any) -> dict[str, Any]:

@@ -24,15 +24,15 @@ class SetUpVector:
     """One answer of an operation that is not Invoke."""
 
     name: str
-    """What it shows."""
+    """The name of the case."""
     operation: str
-    """The operation that the service answered so."""
+    """The operation that returned this answer."""
     source: str
     """Where it is from: REC with the test and the day, DOC, or GUESS."""
     sent: Sent
     """The request."""
     before: tuple[Sent, ...] = ()
-    """Requests that come first."""
+    """Requests to send first."""
     status: int = 200
     """The HTTP status."""
     code: str | None = None
@@ -42,7 +42,7 @@ class SetUpVector:
     says_not: tuple[str, ...] = ()
     """Members that the answer does not have."""
     begins: bool = False
-    """Whether texts are only the beginning of what is said."""
+    """Whether texts are only prefixes of the actual ones."""
 
 
 def _create(**changed: Any) -> Sent:

@@ -24,11 +24,11 @@ class StreamVector:
     frames: tuple[Frame, ...]
     """Its frames."""
     handler: str | None = None
-    """The handler in `functions.py` that writes it; None for what our endpoint never sends."""
+    """The handler in `functions.py` that writes it; None if the endpoint never sends it."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """The request's own headers."""
+    """Additional headers of the request."""
     means: Meaning | None = None
-    """What it is to a client; None for a success."""
+    """Its meaning for a client; None for a success."""
     code: str | None = None
     """The error's code."""
 

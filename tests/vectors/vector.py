@@ -78,25 +78,25 @@ class Call:
     handler: str | None = "echo"
     """The handler in `functions.py`; None if nothing is registered."""
     kinds: tuple[str, ...] = ("callable",)
-    """How it runs: `callable`, `process`, or first the one and then the other."""
+    """How it runs: `callable`, `process`, or both in turn."""
     source: str | None = None
-    """The module whose `handler` runs, in place of `functions.py`."""
+    """The module whose `handler` runs instead of `functions.py`."""
     name: str = "f"
     """The function's name in the path, before it is encoded."""
     qualifier: str | None = None
     """The `Qualifier` of the query."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """The request's own headers."""
+    """Additional headers of the request."""
     body: bytes = field(default=b"", repr=False)
     """The payload."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of `LocalLambda.function`."""
+    """Options of `LocalLambda.function`."""
     endpoint: Mapping[str, Any] = field(default_factory=dict)
-    """Of `LocalLambda`."""
+    """Options of `LocalLambda`."""
     before: tuple[tuple[str, str, bytes], ...] = ()
-    """Requests that come first: method, path, body."""
+    """Requests to send first: method, path, body."""
     times: int = 1
-    """How often it is sent, in one write; what counts is the last answer with the status."""
+    """The number of times it is sent, in one write; the last answer with the status counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +110,11 @@ class Meaning:
     delivery: Delivery
     """Whether the function may have run."""
     is_repeated: bool
-    """Whether it is tried again, although the call is not idempotent."""
+    """Whether it is retried although the call is not idempotent."""
     reason: ThrottleReason | None = None
-    """Why it was throttled."""
+    """The reason of the throttle."""
     scope: ThrottleScope | None = None
-    """What the throttle applies to."""
+    """The scope of the throttle."""
     error_type: str | None = None
     """Of a function error: the type."""
     error_message: str | None = None
@@ -170,10 +170,10 @@ class Vector:
     name: str
     """What it is."""
     source: str
-    """Where it is from: REC, recorded from AWS, on that day if it is known; SEEN by users; RAN in
-    AWS's runtime; MODEL, the service's own; INFER, from others."""
+    """Its source: REC, recorded from AWS, with the day if known; SEEN by users; RAN in AWS's
+    runtime; MODEL, the service model; INFER, inferred from others."""
     operation: str = "Invoke"
-    """The operation that the service answered so. What was seen of another is a guess for Invoke."""
+    """The operation that returned this answer. What was seen of another is a guess for Invoke."""
     status: int
     """The HTTP status."""
     headers: Mapping[str, str]
@@ -181,11 +181,11 @@ class Vector:
     body: str = field(default="", repr=False)
     """The body: JSON without white space, or nothing."""
     log: str | None = field(default=None, repr=False)
-    """What `X-Amz-Log-Result` says, decoded."""
+    """The decoded value of `X-Amz-Log-Result`."""
     call: Call | None = None
-    """How to get it; None for what our endpoint never answers."""
+    """How to get it; None if the endpoint never returns it."""
     means: Meaning | None = None
-    """What it is to a client; None for a success."""
+    """Its meaning for a client; None for a success."""
     message: str = ""
     """The text of a service's error."""
 

@@ -35,7 +35,7 @@ from tests.journal.crashes import crash
 from tests.journal.killing import ROOT
 
 STEPS = ["end", "take", "commit"] * 90
-"""A session that comes to its end."""
+"""A session that ends normally."""
 
 
 class Journal:
@@ -353,7 +353,7 @@ async def die(writer):
 ContinuedWriter.catch_up = die
 run(sys.argv[1:])
 """
-"""A session that is killed when it has written the first of what is recorded."""
+"""A session that is killed when it has written the first recorded outcome."""
 
 
 @pytest.mark.anyio

@@ -9,7 +9,7 @@ from asyncinvoke import InvokerStatistics, ScopeStatistics, ThrottleReason, Thro
 from asyncinvoke.cli.map.pace import INTERVAL, HeldBack, Pace, RunState, Watch
 
 Moments = list[tuple[float, int, int]]
-"""Seconds, outcomes, and how many may be in flight."""
+"""Seconds, outcomes, and the limit of attempts in flight."""
 
 
 def last(moments: Moments) -> tuple[float, float]:

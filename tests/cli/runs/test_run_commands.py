@@ -498,7 +498,7 @@ async def test_the_columns_are_those_that_the_environment_says(
 
 SURROGATE = "\ud800"
 EVIL = "\x1b[31m\x9b2J\u202e\r\n" + SURROGATE + "long " * 20_000
-"""What a function, or who answers in its place, may say."""
+"""A hostile text, as a function or an endpoint may return it."""
 
 EVIL_KEY = EVIL.replace(SURROGATE, "")
 

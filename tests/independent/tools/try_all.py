@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parents[2] / ".env-tools"
 MOTO = "http://127.0.0.1:5171"
 PATIENCE = 600.0
-"""Seconds for a command of a tool."""
+"""Timeout in seconds for a command of a tool."""
 
 CHALICE = """
 from chalice import Chalice

@@ -24,9 +24,9 @@ class Wire:
         self.socket = connection
         self.peer = peer
         self.number = number
-        """Which connection of its peer this is, from 1 on."""
+        """The number of this connection at its peer, from 1."""
         self.received = bytearray()
-        """What was received and not taken yet."""
+        """Data that was received and not read yet."""
 
     def request(self) -> tuple[bytes, bytes]:
         """Read one request: head and body."""
@@ -134,9 +134,9 @@ class Peer:
         self.ended = threading.Event()
         """Set by a script that has ended a connection."""
         self.answered = threading.Event()
-        """Set by a test that has got an answer."""
+        """Set by a test that has received an answer."""
         self.released = threading.Event()
-        """Set by a test to let a script go on, and at the end."""
+        """Set by a test to let a script continue, and at the end."""
 
     def __enter__(self) -> Self:
         self.start(self._accept)

@@ -155,7 +155,7 @@ async def test_an_early_end_is_told_after_everything_that_had_arrived(
 
 
 MUCH = b"m" * 600_000
-"""So much that reading is paused while nobody takes it."""
+"""So much data that reading is paused if it is not consumed."""
 REST = b"r" * 150_000
 
 
