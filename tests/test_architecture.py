@@ -223,7 +223,7 @@ def test_what_decides_does_not_act(prefix: str) -> None:
         assert not acts, f"{name_of(path)} must not import {acts}"
 
 
-def test_what_says_that_it_only_decides_is_held_to_it() -> None:
+def test_a_file_that_claims_to_do_no_io_does_none() -> None:
     for path in modules():
         said = str(ast.get_docstring(ast.parse(path.read_text()))).splitlines()[0]
         claims = any(

@@ -254,7 +254,7 @@ def test_failures_looks_at_memory_before_and_after_each_way_to_fail() -> None:
     assert all(each["before"] > 0 and each["count"] == 2 for each in ways.values())
 
 
-def test_a_number_that_is_none_is_wrong_usage_in_one_line() -> None:
+def test_an_invalid_number_is_wrong_usage_in_one_line() -> None:
     ended = run("memory", "--items=many")
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].endswith("'many' is not a whole number from 1")
@@ -297,7 +297,7 @@ def test_a_figure_is_old_once_the_code_that_it_measures_has_changed(tmp_path: Pa
     assert [each.changes for each in stale.ages(tmp_path)] == [0, 0]
 
 
-def test_a_result_that_says_its_commit_is_as_old_as_that(tmp_path: Path) -> None:
+def test_a_result_with_a_commit_is_as_old_as_that_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     commit(tmp_path, "asyncinvoke/local/server.py")
     measured = stamp.Stamp.now(tmp_path)
@@ -315,7 +315,7 @@ def test_a_result_that_says_its_commit_is_as_old_as_that(tmp_path: Path) -> None
     assert "not committed" in stale.show(stale.ages(tmp_path))
 
 
-def test_code_that_is_not_committed_is_said_and_results_are_no_code(tmp_path: Path) -> None:
+def test_uncommitted_code_is_reported_and_results_are_not_code(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     commit(tmp_path, "asyncinvoke/local/server.py")
     commit(tmp_path, "benchmarks/results/served.md")
@@ -356,7 +356,7 @@ def test_a_benchmark_that_fails_does_not_stop_the_others(tmp_path: Path) -> None
     assert replace(found, seconds=None) == measured
 
 
-def test_what_it_knows_of_is_there() -> None:
+def test_all_listed_paths_exist() -> None:
     for place in {place for places in stale.MEASURED.values() for place in places}:
         assert (stale.ROOT / place).exists(), place
     collected = {each.name: each for each in collection.COLLECTED}

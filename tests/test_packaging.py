@@ -117,7 +117,7 @@ def test_the_readme_on_a_package_index_leads_into_the_repository(metadata: Messa
             assert (ROOT / place).is_file(), link
 
 
-def test_what_is_said_of_the_project_is_said(metadata: Message) -> None:
+def test_the_metadata_describes_the_project(metadata: Message) -> None:
     urls = {line.split(", ")[0] for line in metadata.get_all("Project-URL", [])}
     assert urls == {"Homepage", "Documentation", "Source", "Issues", "Changelog"}
     assert metadata["Author"] == "The asyncinvoke project"

@@ -136,10 +136,10 @@ SAID_OF_LIMITS = [
 
 
 @pytest.mark.parametrize("said", SAID_OF_LIMITS)
-def test_the_page_on_limits_says_the_numbers_of_the_code(said: str) -> None:
+def test_the_page_on_limits_has_the_numbers_of_the_code(said: str) -> None:
     assert said in " ".join((ROOT / "docs" / "limits.md").read_text().split())
 
 
-def test_what_the_page_on_limits_says_in_words_is_so_too() -> None:
+def test_numbers_written_in_words_on_the_page_on_limits_match_the_code() -> None:
     # "half an attempt", "nine tenths", "a factor of e each second"
     assert (concurrency.LEAST_DRIFT, 1 - rate.CUT, rate.PROBE_GROWTH) == (0.5, 0.9, 1.0)

@@ -57,7 +57,7 @@ async def result_of(
 
 
 @pytest.mark.parametrize("transport", ["direct", "client"])
-async def test_an_answer_that_only_the_end_ends_is_whole_once_that_is_said(
+async def test_an_answer_without_a_length_is_complete_only_after_close_notify(
     transport: str, environment: Environment
 ) -> None:
     sent = UNTIL_THE_END % 200
@@ -70,7 +70,7 @@ async def test_an_answer_that_only_the_end_ends_is_whole_once_that_is_said(
 
 
 @pytest.mark.parametrize("sends_close_notify", [True, False])
-async def test_nobody_who_says_how_long_an_answer_is_has_to_say_farewell(
+async def test_an_answer_with_a_length_needs_no_close_notify(
     sends_close_notify: bool, environment: Environment
 ) -> None:
     sent = answer(200, b"[1, 2]")

@@ -174,7 +174,7 @@ async def let_others_run() -> None:
     ("name", "way"),
     [*((name, by_invoke) for name in PLACES), ("in flight", by_map), ("in the queue", by_map)],
 )
-async def test_calls_under_way_end_with_their_invoker_and_say_how_far_they_came(
+async def test_calls_in_progress_end_with_their_invoker_and_report_their_delivery(
     name: str, way: Callable[[Invoker], Awaitable[object]], transport: str, environment: Environment
 ) -> None:
     place = PLACES[name]
@@ -206,7 +206,7 @@ async def test_calls_under_way_end_with_their_invoker_and_say_how_far_they_came(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("ordered", [False, True])
-async def test_a_map_whose_invoker_is_left_reads_no_further_and_says_so(
+async def test_a_map_whose_invoker_closes_reads_no_further_and_raises(
     ordered: bool, transport: str
 ) -> None:
     read: list[int] = []
@@ -347,7 +347,9 @@ async def test_what_was_made_in_one_event_loop_is_not_used_in_another(
 
 
 @pytest.mark.anyio
-async def test_of_two_tasks_that_enter_one_invoker_at_once_one_is_told(transport: str) -> None:
+async def test_of_two_tasks_that_enter_one_invoker_at_once_one_gets_an_error(
+    transport: str,
+) -> None:
     ends: list[object] = []
     with CountingServer() as server:
         invoker = Invoker(endpoint_url=server.url, session=new_session(), transport=transport)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ on_all_loops = pytest.mark.parametrize("anyio_backend", LOOPS)
 @pytest.mark.anyio
 @on_all_loops
 @pytest.mark.parametrize("answer", ANSWERS)
-async def test_wherever_a_plain_exchange_is_cut_nothing_untrue_is_said(
+async def test_a_plain_exchange_is_reported_correctly_wherever_it_is_cut(
     answer: str, transport: str
 ) -> None:
     contradictions = []
@@ -29,7 +29,7 @@ async def test_wherever_a_plain_exchange_is_cut_nothing_untrue_is_said(
 
 @pytest.mark.anyio
 @on_all_loops
-async def test_wherever_a_tls_exchange_is_cut_nothing_untrue_is_said(
+async def test_a_tls_exchange_is_reported_correctly_wherever_it_is_cut(
     anyio_backend: object,
     transport: str,
     authority: Authority,

@@ -44,7 +44,7 @@ REPEATS = RetryPolicy(throttled=_SOON, not_ready=_SOON, service=_SOON, transport
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", FAULTS)
-async def test_what_is_said_of_a_fault_is_what_the_endpoint_saw(
+async def test_a_fault_is_reported_as_the_endpoint_saw_it(
     name: str, transport: str, environment: Environment
 ) -> None:
     fault = FAULTS[name]
@@ -111,7 +111,7 @@ async def test_the_status_line_decides_whatever_the_body(body: str, transport: s
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", LOOPS, indirect=True)
 @pytest.mark.parametrize("body", BROKEN_BODIES)
-async def test_the_status_line_decides_whatever_becomes_of_the_body(
+async def test_the_status_line_decides_even_if_the_body_is_cut_short(
     body: str, transport: str
 ) -> None:
     said: dict[int, object] = {}
@@ -149,7 +149,7 @@ async def test_a_proxy_that_is_given_its_credentials_tunnels(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", SETUPS)
-async def test_what_is_wrong_for_good_with_the_setup_is_said_on_opening(
+async def test_a_configuration_that_can_never_work_is_refused_on_opening(
     name: str, transport: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     setup = SETUPS[name]
@@ -171,7 +171,7 @@ async def test_what_is_wrong_for_good_with_the_setup_is_said_on_opening(
 
 
 @pytest.mark.anyio
-async def test_a_content_encoding_that_nobody_asked_for_is_not_undone(transport: str) -> None:
+async def test_an_unrequested_content_encoding_is_not_decoded(transport: str) -> None:
     claims = answer(200, b"as it is", {"Content-Encoding": "gzip"})
     with CountingServer(default=Act(sent=claims)) as server:
         async with open_invoker(server.url, transport=transport, session=SESSION) as invoker:

@@ -68,7 +68,7 @@ async def together(invoker: Invoker, count: int) -> list[object]:
 @pytest.mark.anyio
 @on_all_loops
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
-async def test_what_was_closed_while_the_loop_stood_still_is_not_used(
+async def test_a_connection_closed_while_the_loop_was_blocked_is_not_used(
     tls: bool,
     transport: str,
     authority: Authority,
@@ -90,9 +90,7 @@ async def test_what_was_closed_while_the_loop_stood_still_is_not_used(
 @pytest.mark.anyio
 @on_all_loops
 @pytest.mark.parametrize("noticed", [False, True], ids=["unnoticed", "noticed"])
-async def test_what_was_closed_while_nothing_was_under_way_is_not_used(
-    noticed: bool, transport: str
-) -> None:
+async def test_a_connection_closed_while_idle_is_not_used(noticed: bool, transport: str) -> None:
     with CountingServer() as server:
         async with open_invoker(server.url, transport=transport) as invoker:
             for _ in range(5):
@@ -111,7 +109,9 @@ FOREIGN = answer(200, b'"of somebody else"')
 @pytest.mark.anyio
 @on_all_loops
 @pytest.mark.parametrize("noticed", [False, True], ids=["unnoticed", "noticed"])
-async def test_an_answer_that_nobody_asked_for_is_nobodys(noticed: bool, transport: str) -> None:
+async def test_an_unsolicited_answer_is_not_taken_for_another_call_s(
+    noticed: bool, transport: str
+) -> None:
     with CountingServer() as server:
         async with open_invoker(server.url, transport=transport) as invoker:
             for number in range(3):
@@ -126,7 +126,7 @@ async def test_an_answer_that_nobody_asked_for_is_nobodys(noticed: bool, transpo
 
 @pytest.mark.anyio
 @on_all_loops
-async def test_what_comes_behind_an_answer_is_not_the_next_ones(transport: str) -> None:
+async def test_bytes_after_an_answer_are_not_taken_for_the_next_answer(transport: str) -> None:
     def twice(request: Received) -> bytes:
         return answer(200, request.body) + FOREIGN
 

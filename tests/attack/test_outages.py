@@ -113,7 +113,7 @@ def check(outcomes: list[Outcome], server: CountingServer, invoker: Invoker) -> 
         ("STS throttles", "client"),
     ],
 )
-async def test_credentials_that_cannot_be_had_for_a_while_cost_a_map_no_item(
+async def test_credentials_that_are_unavailable_for_a_while_cost_a_map_no_item(
     name: str, transport: str, environment: Environment
 ) -> None:
     outcomes: list[Outcome] = []

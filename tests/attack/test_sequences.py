@@ -19,7 +19,7 @@ from .sequences import KNOWN_DIFFICULT, Scenario, check, scenarios
 )
 @example(scenario=KNOWN_DIFFICULT)
 @given(scenario=scenarios)
-def test_whatever_happens_each_item_has_one_outcome_that_tells_what_happened(
+def test_each_item_has_one_outcome_that_reports_what_happened(
     backend: str, transport: str, scenario: Scenario
 ) -> None:
     anyio.run(functools.partial(check, scenario, transport), backend=backend)

@@ -113,7 +113,7 @@ async def test_one_task_at_a_time_takes_chunks_until_the_block_is_left(transport
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("waits_for_last_words")
-async def test_a_stream_that_has_told_its_end_does_not_wait_beyond_its_deadline(
+async def test_a_stream_that_has_received_its_end_does_not_wait_beyond_its_deadline(
     transport: str,
 ) -> None:
     act = never_ending(chunk_frame(b"one"), complete_frame())
@@ -140,7 +140,7 @@ async def test_a_stream_that_falls_silent_ends_at_its_deadline(transport: str) -
 @pytest.mark.anyio
 @pytest.mark.parametrize("before", [[], [b"one"]], ids=["first", "after a chunk"])
 @pytest.mark.usefixtures("waits_for_last_words")
-async def test_a_function_error_that_has_arrived_is_told_whatever_the_deadline(
+async def test_a_function_error_that_has_arrived_is_raised_whatever_the_deadline(
     before: list[bytes], transport: str
 ) -> None:
     act = never_ending(*(chunk_frame(chunk) for chunk in before), FAILED)
@@ -153,7 +153,7 @@ async def test_a_function_error_that_has_arrived_is_told_whatever_the_deadline(
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", LOOPS, indirect=True)
 @pytest.mark.parametrize("then", ["close", "reset"])
-async def test_wherever_a_stream_is_cut_it_has_not_ended_well(then: Ending, transport: str) -> None:
+async def test_a_stream_that_is_cut_anywhere_raises(then: Ending, transport: str) -> None:
     frames = [chunk_frame(b"alpha"), chunk_frame(b"beta!"), complete_frame()]
     whole = stream_answer(*frames)
     # The end of each frame, without the line ending of its HTTP chunk.

@@ -219,7 +219,7 @@ async def test_a_batch_without_an_answer_leaves_all_its_items_as_it_was_left(
 
 @pytest.mark.parametrize("answer", [[1], {}, b"", b"{", "ok", True, 3, None], ids=repr)
 @pytest.mark.anyio
-async def test_an_answer_that_does_not_fit_fails_the_batch_and_says_how(answer: Any) -> None:
+async def test_a_response_that_does_not_fit_fails_the_batch_with_the_reason(answer: Any) -> None:
     function = Function(lambda payload: answer)
     ended = await outcomes_of(function, range(3), Batch(3))
     for each in ended:
@@ -231,7 +231,7 @@ async def test_an_answer_that_does_not_fit_fails_the_batch_and_says_how(answer: 
 
 
 @pytest.mark.anyio
-async def test_what_a_function_says_of_an_item_can_be_printed_as_of_a_call() -> None:
+async def test_the_error_of_an_item_is_printable_like_that_of_a_call() -> None:
     said = {"id": "0", "error": {"type": "Odd\ud800", "message": "caf\udce9"}}
     function = Function(lambda payload: {"results": [said]})
     (ended,) = await outcomes_of(function, [1], Batch(9, shape="items"))
@@ -259,7 +259,7 @@ async def test_events_are_accepted_item_by_item() -> None:
 
 
 @pytest.mark.anyio
-async def test_items_with_options_of_their_own_travel_with_their_like() -> None:
+async def test_items_are_batched_with_items_of_the_same_options() -> None:
     function = Function()
     items = [
         Request(payload=number, qualifier="live" if number % 2 else None, tenant_id="t")
@@ -346,7 +346,7 @@ async def test_stopping_lets_what_is_in_flight_end_and_sends_no_other_batch() ->
 
 
 @pytest.mark.anyio
-async def test_a_pause_holds_batches_back_and_none_is_lost() -> None:
+async def test_a_pause_holds_back_batches_and_loses_none() -> None:
     function, clock = Function(), ManualClock()
     async with batched(function, silent(*range(5)), Batch(3), clock=clock) as run:
         run.pause()
@@ -540,7 +540,7 @@ async def test_the_concurrency_is_that_of_batches_and_can_be_changed() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_item_that_is_too_large_for_any_batch_fails_alone_and_says_so() -> None:
+async def test_an_item_that_is_too_large_for_any_batch_fails_alone_with_the_reason() -> None:
     function = Function()
     large = "x" * 6_291_456
     ended = await outcomes_of(function, [1, large, 2], Batch(3))

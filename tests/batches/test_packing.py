@@ -161,7 +161,9 @@ def packed_by(shape: Own) -> list[Packed]:
         (lambda items: [math.inf], "it holds NaN or an infinity, which JSON cannot hold"),
     ],
 )
-def test_a_shape_that_cannot_pack_says_why_without_an_item(shape: Any, says: str) -> None:
+def test_a_shape_that_cannot_pack_gives_the_reason_without_quoting_items(
+    shape: Any, says: str
+) -> None:
     (packed,) = packed_by(Own(shape))
     assert str(packed.error) == f"the shape cannot pack the batch: {says}"
     assert len(packed.items) == 2

@@ -135,7 +135,7 @@ FITTING = [
 
 
 @pytest.mark.parametrize(("shape", "answer", "results"), FITTING, ids=str)
-def test_an_answer_that_fits_says_what_became_of_each_item(
+def test_a_response_that_fits_gives_the_result_of_each_item(
     shape: Any, answer: object, results: list[Any]
 ) -> None:
     assert unpacked(shape, answer) == results
@@ -183,7 +183,9 @@ MISFITS = [
 
 
 @pytest.mark.parametrize(("shape", "answer", "says"), MISFITS, ids=lambda each: str(each)[:40])
-def test_an_answer_that_does_not_fit_says_how(shape: Any, answer: object, says: str) -> None:
+def test_a_response_that_does_not_fit_gives_the_reason(
+    shape: Any, answer: object, says: str
+) -> None:
     with pytest.raises(MisfitError) as raised:
         unpacked(shape, answer)
     assert says in str(raised.value)
@@ -197,7 +199,7 @@ class Own:
         return {"n": [item.json() for item in items], "by": common}
 
 
-def test_a_shape_of_ones_own_packs_and_unpacks() -> None:
+def test_a_custom_shape_packs_and_unpacks() -> None:
     shape = Own(lambda answer, items: [ItemFailed(error_type="No"), answer["n"]])
     assert packed(Batch(2, shape=shape, common={1: 2}), items(1, 2)) == {
         "n": [1, 2],
@@ -219,7 +221,7 @@ def test_a_shape_of_ones_own_packs_and_unpacks() -> None:
         (lambda answer, items: [ItemFailed(error_type=5), 2], "an ItemFailed with a int in it"),  # type: ignore[arg-type]
     ],
 )
-def test_a_shape_of_ones_own_that_fails_says_so_without_the_answer(unpack: Any, says: str) -> None:
+def test_the_error_of_a_custom_shape_does_not_quote_the_response(unpack: Any, says: str) -> None:
     with pytest.raises(MisfitError, match=says) as raised:
         unpacked(Own(unpack), {"a": 1})
     assert "secret" not in str(raised.value)
@@ -284,12 +286,12 @@ WRONG_RESULTS = {
 
 
 @pytest.mark.parametrize("results", WRONG_RESULTS.values(), ids=WRONG_RESULTS)
-def test_what_is_no_list_of_results_is_refused_though_it_is_as_long(results: Any) -> None:
+def test_a_response_of_the_right_length_that_is_no_list_is_refused(results: Any) -> None:
     with pytest.raises(MisfitError, match="the shape cannot read the answer: TypeError"):
         unpacked(Own(lambda _answer, _items: results), {})
 
 
 @pytest.mark.parametrize("shape", ["list", "items", "sqs"])
-def test_an_answer_with_a_mark_of_its_encoding_is_no_json(shape: Any) -> None:
+def test_a_response_with_a_byte_order_mark_is_not_json(shape: Any) -> None:
     with pytest.raises(MisfitError, match="the answer is not JSON"):
         unpacked(shape, b"\xef\xbb\xbf[]")

@@ -15,7 +15,7 @@ from .processes import Run
 pytestmark = pytest.mark.anyio
 
 
-async def test_where_all_is_well_it_says_so_and_exits_with_0(
+async def test_without_problems_it_reports_that_and_exits_with_0(
     endpoint: LocalLambda, run: Run
 ) -> None:
     ended = await run("doctor", "echo", "--endpoint-url", endpoint.url, "-t", "1m")
@@ -35,7 +35,7 @@ async def test_what_is_wrong_is_status_1_as_json_too(endpoint: LocalLambda, run:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_lines_break_at_their_words_for_a_terminal_and_nowhere_else(width: int) -> None:
+def test_lines_are_wrapped_between_words_on_terminals_only(width: int) -> None:
     text = "proxy: " + "a word and an-hyphen http://127.0.0.1:9001/a/long/path " * 4
     lines = _wrapped(text, width).splitlines()
     assert all(len(line) <= width - 8 for line in lines[:1])
@@ -51,7 +51,7 @@ def test_lines_break_at_their_words_for_a_terminal_and_nowhere_else(width: int) 
         ({"TERM": "xterm", "NO_COLOR": "1"}, False),
     ],
 )
-def test_a_terminal_gets_colours_unless_it_is_told_not_to(
+def test_a_terminal_gets_colours_unless_disabled(
     environment: dict[str, str], coloured: bool
 ) -> None:
     terminal, stdout = os.openpty()

@@ -101,7 +101,7 @@ async def test_a_client_context_comes_as_json_from_a_file_or_in_base64(
 
 
 @pytest.mark.parametrize(("kind", "status"), [("Event", 202), ("DryRun", 204)])
-async def test_other_invocation_types_say_their_status(
+async def test_other_invocation_types_print_their_status(
     kind: str, status: int, endpoint: LocalLambda, run: Run
 ) -> None:
     ended = await run("invoke", "echo", "--invocation-type", kind, "--endpoint-url", endpoint.url)

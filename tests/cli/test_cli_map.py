@@ -73,7 +73,7 @@ async def test_function_errors_are_outcomes_with_their_payload(
     assert "  1 FunctionError ValueError, such as line 1: two lines and " in ended.err
 
 
-async def test_a_run_stops_where_too_much_fails_and_says_what(
+async def test_a_run_stops_after_too_many_failures_and_names_them(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     source = write_lines(tmp_path / "in.jsonl", 1000)
@@ -105,7 +105,7 @@ async def test_an_unknown_function_fails_each_line(endpoint: LocalLambda, run: R
     assert "  2 RejectedError ResourceNotFoundException, such as line 1: Function not" in ended.err
 
 
-async def test_progress_none_says_nothing(endpoint: LocalLambda, run: Run) -> None:
+async def test_progress_none_prints_nothing(endpoint: LocalLambda, run: Run) -> None:
     ended = await run(
         "map", "echo", "-", "--progress", "none", "--endpoint-url", endpoint.url, stdin=b"1\n"
     )
@@ -209,7 +209,7 @@ async def test_an_output_called_a_hyphen_is_standard_output(
     assert not (tmp_path / "-").exists()
 
 
-async def test_an_input_that_is_no_lines_is_named_once_and_nothing_is_invoked(
+async def test_an_input_that_is_not_lines_is_refused_once_and_nothing_is_invoked(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "input.jsonl").write_text(json.dumps([{"n": n} for n in range(50)], indent=2))
@@ -237,7 +237,9 @@ async def test_a_line_beyond_lambdas_limit_is_one_failed_outcome(
     assert long["message"].startswith("line 2: 20,000,002 bytes are too many")
 
 
-async def test_a_run_that_nothing_is_admitted_of_says_so_and_why(endpoint: LocalLambda) -> None:
+async def test_a_run_of_which_everything_is_throttled_reports_the_reason(
+    endpoint: LocalLambda,
+) -> None:
     endpoint.function("none", lambda event, context: event, reserved_concurrency=0)
     async with started("map", "none", "-", "--endpoint-url", endpoint.url) as process:
         assert process.stdin is not None
@@ -329,7 +331,7 @@ async def test_a_reader_that_goes_away_ends_the_run_quietly(
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_an_interrupted_run_keeps_what_is_done_and_tells_what_is_left(
+async def test_an_interrupted_run_keeps_finished_items_and_reports_the_remaining_ones(
     number: signal.Signals, status: int, endpoint: LocalLambda, tmp_path: Path
 ) -> None:
     source = tmp_path / "in.jsonl"

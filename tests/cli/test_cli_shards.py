@@ -84,7 +84,7 @@ async def test_a_shard_that_cannot_be_is_wrong_usage(
     assert len(ended.err.splitlines()) == 1
 
 
-async def test_what_a_merge_finds_is_said_and_what_it_cannot_take_is_one_line(
+async def test_a_merge_reports_duplicates_and_refuses_other_files_in_one_line(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     async with Invoker(endpoint_url=endpoint.url) as invoker:

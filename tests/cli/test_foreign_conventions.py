@@ -45,7 +45,7 @@ BASE64 = base64.b64encode(json.dumps({"key": "cat.jpg"}).encode()).decode()
         (["invoke", "resize", "--timeot", "3"], "'--timeout'?"),
     ],
 )
-def test_a_habit_is_one_line_that_says_what_to_write(
+def test_a_foreign_convention_gives_one_line_that_says_what_to_write(
     arguments: list[str], says: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(arguments) == 2
@@ -58,7 +58,7 @@ def test_a_habit_is_one_line_that_says_what_to_write(
 
 
 @pytest.mark.parametrize("name", ["file://event.json", "fileb://event.json", "@event.json"])
-def test_a_file_that_is_not_json_is_not_told_how_to_name_a_file(
+def test_the_error_for_a_file_that_is_not_json_does_not_explain_file_names(
     name: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "event.json").write_text("{'key': 1}")
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_json_is_not_told_how_to_name_a_file(
     ("term", "no_color", "expected"),
     [("xterm", None, True), ("xterm", "", True), ("xterm", "1", False), ("dumb", None, False)],
 )
-def test_colours_are_left_out_where_a_terminal_is_told_so(
+def test_colours_are_omitted_if_disabled(
     term: str, no_color: str | None, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", term)

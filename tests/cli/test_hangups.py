@@ -105,7 +105,7 @@ async def test_a_run_whose_terminal_is_closed_lets_what_is_in_flight_end(
     assert (run.may_have_run, run.ended) == (0, len(function.seen))
 
 
-async def test_what_is_said_after_ctrl_c_begins_a_line(
+async def test_output_after_ctrl_c_begins_a_new_line(
     held: tuple[BlockedFunction, list[str]], tmp_path: Path
 ) -> None:
     function, words = held
@@ -165,7 +165,7 @@ async def test_a_run_under_nohup_goes_on(
     assert (summary(tmp_path).succeeded, len(function.seen)) == (40, 40)
 
 
-def test_a_ctrl_c_that_comes_in_a_group_of_errors_is_one_all_the_same() -> None:
+def test_a_ctrl_c_within_an_exception_group_is_still_an_interrupt() -> None:
     async def main(interrupt: running.Interrupt) -> int:
         raise BaseExceptionGroup("", [KeyboardInterrupt()])
 

@@ -11,7 +11,7 @@ import pytest
 from asyncinvoke.cli import running
 
 
-def test_one_while_the_event_loop_closes_changes_nothing() -> None:
+def test_an_interrupt_while_the_event_loop_closes_changes_nothing() -> None:
     reached = []
 
     async def pressed_at_the_end() -> AsyncIterator[None]:
@@ -89,14 +89,14 @@ running.run(main)
 """
 
 
-def test_what_is_cut_off_says_nothing_as_the_event_loop_closes() -> None:
+def test_abandoned_tasks_print_nothing_as_the_event_loop_closes() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", CUT_OFF], capture_output=True, text=True, timeout=60, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_one_while_the_interpreter_ends_shows_no_traceback() -> None:
+def test_an_interrupt_while_the_interpreter_exits_shows_no_traceback() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", LATE], capture_output=True, text=True, timeout=60, check=False
     )

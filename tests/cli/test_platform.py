@@ -112,7 +112,7 @@ def test_what_can_be_opened_leaves_room_for_all_else() -> None:
     assert limited(20, 100, "print(open_files.openable())") == "1"
 
 
-def test_where_the_system_says_no_end_it_takes_what_it_can_get(
+def test_with_an_unlimited_hard_limit_it_takes_what_it_can_get(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
@@ -130,7 +130,7 @@ def test_where_the_system_says_no_end_it_takes_what_it_can_get(
 
 
 @pytest.mark.anyio
-async def test_more_concurrency_than_files_is_said_once_and_loses_nothing(
+async def test_more_concurrency_than_files_is_reported_once_and_loses_nothing(
     endpoint: LocalLambda, tmp_path: Path
 ) -> None:
     (tmp_path / "in.jsonl").write_text("1\n" * 300)

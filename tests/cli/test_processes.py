@@ -181,7 +181,7 @@ def test_the_status_of_all_is_the_worst(statuses: list[int], status: int) -> Non
     assert worst(statuses) == status
 
 
-def test_what_processes_say_is_put_together() -> None:
+def test_the_reports_of_processes_are_combined() -> None:
     said = LastMessages()
     failure = {"error": "E", "code": None, "message": "m", "count": 2}
     base: dict[str, Any] = {"earlier": 1, "in_flight": 3, "throttles": 1, "rate": 5.0}
@@ -199,7 +199,7 @@ def test_what_processes_say_is_put_together() -> None:
     assert message(b"3") is None
 
 
-def test_what_processes_leave_behind_is_put_together() -> None:
+def test_the_remaining_items_of_processes_are_combined() -> None:
     said = LastMessages()
     assert said.left(processes=2) == Remaining(without_outcome=0, may_have_run=0, last_line=0)
     left = {"without_outcome": 5, "may_have_run": 2, "last_line": 40, "not_written": 1}
@@ -219,7 +219,7 @@ def test_what_processes_leave_behind_is_put_together() -> None:
 
 
 @pytest.mark.anyio
-async def test_processes_that_are_interrupted_say_what_is_left_and_may_have_run(
+async def test_interrupted_processes_report_what_is_left_and_may_have_run(
     endpoint: LocalLambda, tmp_path: Path
 ) -> None:
     began = anyio.Event()
@@ -292,7 +292,7 @@ async def test_processes_import_what_their_parent_does_and_nothing_of_the_curren
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
-async def test_what_has_no_key_of_its_own_has_failed_and_is_told(
+async def test_items_without_a_unique_key_fail_and_are_reported(
     endpoint: LocalLambda, run: Run, tmp_path: Path, output: str
 ) -> None:
     rows = [{"id": "a"}, {}, {"id": "b"}, {"n": 1}]
@@ -311,7 +311,7 @@ async def test_what_has_no_key_of_its_own_has_failed_and_is_told(
 
 
 @pytest.mark.anyio
-async def test_what_processes_have_written_is_the_output_of_the_run(
+async def test_the_outputs_of_processes_become_the_output_of_the_run(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     is_broken = True

@@ -122,7 +122,7 @@ def write_orders(count: int, bad: range = range(0)) -> None:
     Path("in.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders))
 
 
-async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
+async def test_a_run_is_stopped_killed_continued_shown_settled_and_exported(
     orders: tuple[Orders, str], folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     function, url = orders
@@ -313,7 +313,7 @@ async def test_a_run_that_cannot_write_its_output_records_what_is_in_flight(
     assert len(written()) == 40
 
 
-async def test_a_run_that_compares_standard_input_applies_requests_and_says_so(
+async def test_a_run_that_compares_standard_input_applies_requests_and_replies(
     orders: tuple[Orders, str],
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -28,7 +28,7 @@ def shell(line: str) -> "subprocess.CompletedProcess[str]":
 
 @needs_full
 @pytest.mark.parametrize("words", SAYS_MUCH)
-def test_an_output_that_is_full_is_one_line_that_says_which(words: str) -> None:
+def test_a_full_output_is_one_line_that_names_it(words: str) -> None:
     ended = shell(f"asyncinvoke {words} > /dev/full")
     assert ended.returncode == 1
     assert ended.stderr == (
@@ -37,7 +37,7 @@ def test_an_output_that_is_full_is_one_line_that_says_which(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", SAYS_MUCH)
-def test_an_output_that_nobody_reads_is_status_141_and_silent(words: str) -> None:
+def test_an_output_without_a_reader_is_status_141_and_silent(words: str) -> None:
     # The reader has closed before the command starts.
     reads, writes = os.pipe()
     os.close(reads)

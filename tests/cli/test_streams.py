@@ -78,7 +78,7 @@ async def test_a_pipe_gets_everything_and_the_lines_are_counted() -> None:
         os.close(writer)
 
 
-async def test_a_pipe_with_a_name_is_opened_once_somebody_reads_it_and_a_signal_ends_the_wait(
+async def test_a_named_pipe_is_opened_once_it_has_a_reader_and_a_signal_ends_the_wait(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "pipe"

@@ -28,13 +28,13 @@ def test_no_number_loses_a_digit_and_no_name_is_dropped() -> None:
 
 
 @given(JSON)
-def test_nothing_in_it_can_steer_a_terminal(value: object) -> None:
+def test_it_contains_no_terminal_control_codes(value: object) -> None:
     shown = pretty(json.dumps(value, ensure_ascii=False), colours=False)
     assert all(c.isprintable() or c == "\n" for c in shown)
     assert json.loads(shown) == value
 
 
-def test_a_log_keeps_its_colours_and_steers_nothing_else() -> None:
+def test_a_log_keeps_its_colours_but_no_other_control_codes() -> None:
     assert harmless("a\tb \x1b[31mred\x1b[0m") == "a\tb \x1b[31mred\x1b[0m"
     assert harmless("\x1b]0;title\x07 \x1b[2J \x9b \u202e\r") == (
         r"\x1b]0;title\x07 \x1b[2J \x9b \u202e"

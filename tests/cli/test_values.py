@@ -39,7 +39,7 @@ TYPES = [WholeNumber(0), Number(0), Duration()]
 
 @pytest.mark.parametrize("text", NO_NUMBERS)
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: type(kind).__name__)
-def test_what_is_no_number_is_quoted_and_refused(kind: "click.ParamType[Any]", text: str) -> None:
+def test_an_invalid_number_is_quoted_and_refused(kind: "click.ParamType[Any]", text: str) -> None:
     with pytest.raises(click.BadParameter) as caught:
         kind.convert(text, None, None)
     assert caught.value.message.startswith(repr(text))
@@ -60,7 +60,7 @@ READERS: dict[str, Callable[[str], object]] = {
 
 @pytest.mark.parametrize("text", NO_NUMBERS)
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
-def test_so_it_is_where_a_number_is_part_of_a_value(
+def test_an_invalid_number_within_a_value_is_quoted_and_refused(
     read: Callable[[str], object], text: str
 ) -> None:
     with pytest.raises((ValueError, click.BadParameter, CommandError)):
@@ -104,7 +104,7 @@ def test_a_number_is_read(kind: "click.ParamType[Any]", text: str, value: float)
         (Duration(), "0", "'0' is not a duration: write 30, 1.5s, 500ms, 5m or 1h"),
     ],
 )
-def test_a_number_out_of_range_says_the_range(
+def test_the_error_for_a_number_out_of_range_gives_the_range(
     kind: "click.ParamType[Any]", text: str, says: str
 ) -> None:
     with pytest.raises(click.BadParameter) as caught:

@@ -45,7 +45,7 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
-async def test_where_all_is_well_every_subject_has_a_line_and_nothing_runs(
+async def test_without_problems_every_subject_has_a_line_and_nothing_runs(
     anyio_backend: str,
 ) -> None:
     async with LocalLambda() as local:
@@ -63,7 +63,7 @@ async def test_where_all_is_well_every_subject_has_a_line_and_nothing_runs(
     assert json.loads(json.dumps(diagnosis.as_dict()))["ok"] is True
 
 
-async def test_no_key_and_no_token_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_key_and_no_token_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = ["ASIASECRETKEYID", "secret-access-key", "secret-session-token", "proxy-password"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", secrets[0])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secrets[1])
@@ -76,7 +76,9 @@ async def test_no_key_and_no_token_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     assert diagnosis["credentials"].facts["kind"] == "temporary"
 
 
-async def test_no_region_and_no_credentials_are_both_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_region_and_missing_credentials_are_both_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
@@ -92,7 +94,7 @@ async def test_no_region_and_no_credentials_are_both_told(monkeypatch: pytest.Mo
     ("text", "found"),
     [("", "profile (missing) could not be found"), ("garbage", "Unable to parse config file")],
 )
-async def test_a_profile_that_cannot_be_read_is_told_of_all_that_it_sets(
+async def test_a_profile_that_cannot_be_read_is_reported_for_all_that_it_sets(
     text: str,
     found: str,
     endpoint_url: str | None,
@@ -113,7 +115,7 @@ async def test_a_profile_that_cannot_be_read_is_told_of_all_that_it_sets(
         assert "AWS's config file" in str(diagnosis[name].advice)
 
 
-async def test_credentials_that_never_come_are_told_within_the_timeout(
+async def test_credentials_that_never_arrive_are_reported_within_the_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def hang(session: object) -> None:
@@ -129,7 +131,7 @@ async def test_credentials_that_never_come_are_told_within_the_timeout(
     assert [check.name for check in diagnosis.checks] == SUBJECTS
 
 
-async def test_a_region_that_is_misspelt_is_told_where_it_decides_the_endpoint(
+async def test_a_misspelt_region_is_reported_if_it_decides_the_endpoint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Nothing leaves this machine: requests go through a proxy that does not exist.
@@ -142,7 +144,7 @@ async def test_a_region_that_is_misspelt_is_told_where_it_decides_the_endpoint(
     assert diagnosis["region"].status == "ok"
 
 
-async def test_credentials_that_have_ended_are_told_with_their_end(
+async def test_expired_credentials_are_reported_with_their_expiry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
@@ -153,7 +155,7 @@ async def test_credentials_that_have_ended_are_told_with_their_end(
     assert "expired" in diagnosis["credentials"].found
 
 
-async def test_credentials_that_the_service_takes_for_ended_are_told_by_the_dry_run() -> None:
+async def test_credentials_that_the_service_considers_expired_are_reported_by_the_dry_run() -> None:
     async with LocalLambda() as local:
         local.function("resize", answer)
         local.fault(error(403, "ExpiredTokenException"))
@@ -162,7 +164,7 @@ async def test_credentials_that_the_service_takes_for_ended_are_told_by_the_dry_
     assert "renew" in str(diagnosis["dry run"].advice)
 
 
-async def test_an_unknown_function_is_told_with_where_to_look() -> None:
+async def test_an_unknown_function_is_reported_with_where_to_look() -> None:
     async with LocalLambda() as local:
         diagnosis = await asyncinvoke.diagnose("missing", endpoint_url=local.url)
     assert wrong(diagnosis) == ["dry run"]
@@ -190,14 +192,14 @@ async def test_an_argument_that_breaks_a_rule_is_refused(
     assert said in str(refused.value)
 
 
-async def test_a_closed_port_is_told() -> None:
+async def test_a_closed_port_is_reported() -> None:
     diagnosis = await asyncinvoke.diagnose(endpoint_url=f"http://127.0.0.1:{closed_port()}")
     assert wrong(diagnosis) == ["connection"]
     assert "asyncinvoke local" in str(diagnosis["connection"].advice)
     assert diagnosis["clock"].status == "skipped"
 
 
-async def test_a_bundle_that_cannot_be_used_is_told_by_its_path(
+async def test_an_unusable_bundle_is_reported_with_its_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "bundle.pem"
@@ -227,7 +229,7 @@ class Answering(LoopbackServer):
         finish(connection)
 
 
-async def test_what_tls_has_agreed_upon_and_who_signed_it_are_told(
+async def test_the_tls_version_and_the_issuer_are_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path)
@@ -254,7 +256,7 @@ async def test_what_tls_has_agreed_upon_and_who_signed_it_are_told(
     assert trusted["connection"].facts["issuer"] == "authority of the tests"
 
 
-async def test_a_clock_that_is_off_is_told() -> None:
+async def test_a_wrong_clock_is_reported() -> None:
     class Early(Answering):
         date = formatdate(0, usegmt=True)
 
@@ -264,7 +266,9 @@ async def test_a_clock_that_is_off_is_told() -> None:
     assert "ahead of the service's" in diagnosis["clock"].found
 
 
-async def test_a_proxy_that_refuses_is_told_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_that_refuses_is_reported_with_its_url(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("no_proxy")
     with ConnectProxy("refuse") as proxy:
         monkeypatch.setenv("https_proxy", proxy.url_of("user:password"))
@@ -275,7 +279,7 @@ async def test_a_proxy_that_refuses_is_told_by_its_url(monkeypatch: pytest.Monke
     assert diagnosis["connection"].facts["fault"] == "ProxyFailed"
 
 
-async def test_who_listens_to_the_sdk_is_named_as_the_reason_for_the_other_transport() -> None:
+async def test_a_listener_to_the_sdk_is_named_as_the_reason_for_the_fallback() -> None:
     from aiobotocore.session import AioSession
 
     session = AioSession()

@@ -324,7 +324,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("check", "status", "found", "advice"), TABLE)
-def test_each_fact_is_judged_and_each_fault_says_what_to_do(
+def test_each_fact_has_a_result_and_each_problem_has_advice(
     check: Check, status: str, found: str, advice: str
 ) -> None:
     assert check.status == status

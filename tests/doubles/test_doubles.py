@@ -69,7 +69,7 @@ def test_an_act_that_ends_a_connection_ends_it_in_its_own_way(
         assert server.whole == 1
 
 
-def test_a_close_without_saying_so_can_be_seen_by_whoever_has_read_the_answer() -> None:
+def test_an_unannounced_close_is_visible_once_the_answer_is_read() -> None:
     for _ in range(50):
         with CountingServer(CLOSE_AFTER) as server:
             client = socket.create_connection(("127.0.0.1", server.port))
@@ -81,7 +81,7 @@ def test_a_close_without_saying_so_can_be_seen_by_whoever_has_read_the_answer() 
             client.close()
 
 
-def test_an_early_answer_comes_while_most_of_the_request_is_on_its_way() -> None:
+def test_an_early_answer_comes_while_most_of_the_request_is_unsent() -> None:
     early = Act(sent=throttle_answer(), body_read=10, then="close")
     with CountingServer(early, receive_buffer=16_384) as server:
         client = socket.create_connection(("127.0.0.1", server.port))
@@ -177,7 +177,7 @@ def test_a_connect_proxy_asks_for_credentials_and_tunnels(tmp_path: Path) -> Non
         assert (len(proxy.asked), proxy.tunnels, server.whole) == (2, 1, 1)
 
 
-def test_nobody_answers_at_a_silent_port_and_nobody_listens_at_a_refused_one() -> None:
+def test_a_silent_port_never_answers_and_a_refused_port_refuses() -> None:
     with silent_port() as port, socket.socket() as client:
         client.settimeout(0.1)
         with pytest.raises(TimeoutError):

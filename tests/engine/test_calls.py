@@ -22,7 +22,7 @@ def calls() -> Calls:
 
 
 @pytest.mark.parametrize("way", ["invoke", "send_event", "dry_run", "stream", "map", "function"])
-async def test_an_option_that_there_is_not_is_one_line_of_ours(way: str) -> None:
+async def test_an_unknown_option_is_an_error_of_one_line(way: str) -> None:
     fake = FakeLambda({"echo": lambda event, _: event})
     options: dict[str, Any] = {"tiemout": 3}
     async with Invoker(transport=fake) as invoker:
@@ -61,7 +61,7 @@ async def test_what_belongs_to_one_call_is_put_on_top_of_what_is_remembered() ->
     assert known.get("f", {"durable_execution_name": "once"}).repeatable
 
 
-def test_a_handle_with_a_codec_of_its_own_spends_the_same_retry_budget() -> None:
+def test_a_handle_with_its_own_codec_spends_the_same_retry_budget() -> None:
     known = calls()
     retry = RetryPolicy(budget=RetryBudget(burst=1, per_second=0, ratio=0))
     mine = known.get("f", {"retry": retry}).balance

@@ -118,7 +118,7 @@ async def test_the_guard_of_the_happy_path_fails_off_it(monkeypatch: pytest.Monk
 
 
 @pytest.mark.anyio
-async def test_the_history_tells_every_attempt_and_the_wait_after_it() -> None:
+async def test_the_history_has_every_attempt_and_the_wait_after_it() -> None:
     scripted = engine(THROTTLED, NOT_READY, OK)
     began = scripted.clock.time()
     response = await answered(scripted, call(every(AGAIN)))
@@ -206,7 +206,7 @@ async def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_ran() -> 
 
 
 @pytest.mark.anyio
-async def test_a_function_that_failed_is_run_again_only_if_the_policy_says_so() -> None:
+async def test_a_failed_function_is_retried_only_if_the_policy_says_so() -> None:
     scripted = engine(FAILED, FAILED, OK)
     policy = RetryPolicy(function=AGAIN)
     assert len((await answered(scripted, call(policy))).attempts) == 3
@@ -345,7 +345,7 @@ async def test_a_deadline_while_waiting_for_a_permit_means_that_nothing_was_sent
 
 
 @pytest.mark.anyio
-async def test_a_deadline_in_backoff_tells_of_the_failure_before_it() -> None:
+async def test_a_deadline_in_backoff_reports_the_failure_before_it() -> None:
     throttled = replace(THROTTLED, retry_after="3")
     scripted = engine(throttled, clock=StuckClock())
     # A hint that is capped below the deadline, on a clock that never wakes up.
@@ -383,7 +383,7 @@ async def test_an_error_that_would_wait_too_long_keeps_its_own_hint_and_its_own_
 
 
 @pytest.mark.anyio
-async def test_a_budget_is_kept_for_each_function_and_says_when_it_was_the_reason() -> None:
+async def test_each_function_has_a_retry_budget_and_its_exhaustion_is_reported() -> None:
     budget = RetryBudget(ratio=0, per_second=0, burst=1)
     policy = replace(every(FOR_EVER), budget=budget)
     scripted = engine(THROTTLED, THROTTLED, THROTTLED, OK)

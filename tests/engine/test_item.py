@@ -135,7 +135,7 @@ def test_a_timeout_is_a_number_above_nothing(timeout: Any) -> None:
         check_timeout(timeout)
 
 
-def test_an_infinite_timeout_is_none() -> None:
+def test_an_infinite_timeout_means_no_timeout() -> None:
     assert check_timeout(float("inf")) == check_timeout(None) == math.inf
     assert check_timeout(10**400) == math.inf
     assert check_timeout(3) == 3.0

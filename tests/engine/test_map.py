@@ -178,7 +178,7 @@ async def test_an_error_of_the_input_comes_out_as_itself_after_all_outcomes(
 
 
 @pytest.mark.anyio
-async def test_an_error_of_the_input_that_nobody_waits_for_is_not_raised() -> None:
+async def test_an_input_error_after_the_block_is_left_is_not_raised() -> None:
     def broken() -> Iterator[int]:
         yield 1
         raise OSError("disk on fire")
@@ -307,7 +307,7 @@ async def test_stopping_while_the_buffer_is_full_ends_the_run() -> None:
 
 
 @pytest.mark.anyio
-async def test_concurrency_can_be_raised_and_lowered_under_way() -> None:
+async def test_concurrency_can_be_raised_and_lowered_during_a_run() -> None:
     gate = Gate()
     async with run_of(CountingInput(), gate, concurrency=2) as run:
         await wait_all_tasks_blocked()
@@ -361,7 +361,7 @@ async def test_an_empty_input_ends_at_once(concurrency: int) -> None:
         *(7, None, object()),
     ],
 )
-def test_one_payload_is_not_taken_for_many(payloads: object) -> None:
+def test_a_single_payload_is_not_taken_for_an_input(payloads: object) -> None:
     with pytest.raises(InvalidRequestError, match="payloads must be an iterable"):
         run_of(payloads)
 
@@ -391,7 +391,7 @@ def no_length() -> int:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("length", [no_length, lambda: None, lambda: -1, lambda: 10**30])
-async def test_an_input_that_cannot_say_how_long_it_is_is_read_all_the_same(
+async def test_an_input_without_a_known_length_is_read(
     length: Callable[[], Any],
 ) -> None:
     async with run_of(WithoutKnownLength(length)) as run:
@@ -400,7 +400,7 @@ async def test_an_input_that_cannot_say_how_long_it_is_is_read_all_the_same(
 
 
 @pytest.mark.anyio
-async def test_an_input_that_is_longer_than_python_can_say_is_read() -> None:
+async def test_an_input_that_is_longer_than_len_can_return_is_read() -> None:
     async with run_of(range(10**30)) as run:
         assert run.statistics().total is None
         assert (await anext(run)).index == 0
@@ -409,7 +409,7 @@ async def test_an_input_that_is_longer_than_python_can_say_is_read() -> None:
 @pytest.mark.parametrize(
     "concurrency", [pytest.param(-(10**5000), id="huge"), "1" * 10_000, [1] * 1000]
 )
-def test_a_concurrency_that_cannot_be_shown_is_refused_in_few_words(concurrency: Any) -> None:
+def test_a_concurrency_without_a_repr_is_refused_in_a_short_message(concurrency: Any) -> None:
     with pytest.raises(InvalidRequestError, match=r"concurrency .* must be a whole") as raised:
         run_of([], concurrency=concurrency)
     assert len(str(raised.value)) < 150

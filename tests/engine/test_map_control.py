@@ -185,7 +185,7 @@ async def test_too_many_failures_stop_softly_and_then_raise(
     assert endpoint.sent == [9, 1]
 
 
-async def test_the_tolerance_can_be_changed_under_way(
+async def test_the_tolerance_can_be_changed_during_a_run(
     invoker: Invoker, endpoint: HoldingTransport
 ) -> None:
     async with invoker.map("f", [9, 19, 29, 39], concurrency=1, tolerate=Tolerance(0)) as run:
@@ -201,7 +201,7 @@ async def test_the_tolerance_can_be_changed_under_way(
             await anext(run)
 
 
-async def test_what_was_throttled_and_waited_out_is_no_failure() -> None:
+async def test_a_throttle_that_was_waited_out_is_no_failure() -> None:
     class ThrottlingTransport(HoldingTransport):
         async def send(
             self, parameters: Any, payload: bytes, progress: Progress
@@ -291,7 +291,9 @@ async def test_an_item_that_waits_to_be_tried_again_is_held_by_a_pause_and_goes_
     assert len(outcome.attempts) == 2
 
 
-async def test_an_item_whose_deadline_passes_while_its_map_is_paused_says_so_on_any_clock() -> None:
+async def test_an_item_whose_deadline_passes_while_its_map_is_paused_reports_that_on_any_clock() -> (
+    None
+):
     class RefusingTransport:
         async def send(self, *_: Any) -> Reply | Failure:
             run.pause()

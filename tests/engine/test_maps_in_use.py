@@ -113,7 +113,7 @@ def of_a_policy(state: RetryCallState) -> float:
     raise LookupError("mine")
 
 
-async def test_a_policy_that_raises_is_heard_while_the_input_is_silent() -> None:
+async def test_the_error_of_a_policy_is_raised_while_the_input_is_silent() -> None:
     retry = RetryPolicy(not_sent=Backoff(wait=of_a_policy, stop=stop_never))
     answers = [Failure(fault=TransportFault.CONNECT, phase=Phase.CONNECTING, message="refused")]
     async with Invoker(transport=ScriptedTransport(answers)) as invoker:
@@ -129,7 +129,7 @@ class Broken(ScriptedTransport):
         raise LookupError("mine")
 
 
-async def test_a_transport_that_raises_is_heard_while_the_input_is_silent() -> None:
+async def test_the_error_of_a_transport_is_raised_while_the_input_is_silent() -> None:
     async with Invoker(transport=Broken([])) as invoker:
         with pytest.raises(LookupError, match="mine"):
             async with invoker.map("work", silent(1)) as run:
@@ -214,7 +214,7 @@ async def test_each_way_in_which_an_item_can_be_wrong_is_one_outcome(ordered: bo
     assert len(shop.requests) == len(WRONG)
 
 
-async def test_a_timeout_beyond_every_float_is_none() -> None:
+async def test_a_timeout_beyond_every_float_means_no_timeout() -> None:
     async with (
         Invoker(transport=shops()) as invoker,
         invoker.map("crop", [Request(payload=1, timeout=10**400)]) as run,
@@ -311,7 +311,7 @@ def opened(local: LocalLambda, **options: Any) -> Invoker:
     return Invoker(session=SESSION, endpoint_url=local.url, **options)
 
 
-async def test_a_run_whose_every_call_is_refused_stops_and_says_why(local: LocalLambda) -> None:
+async def test_a_run_whose_every_call_is_refused_stops_with_the_reason(local: LocalLambda) -> None:
     got = []
     async with (
         opened(local) as invoker,
@@ -334,7 +334,7 @@ async def test_a_run_whose_every_call_is_refused_stops_and_says_why(local: Local
     assert all(isinstance(each.error, RejectedError) for each in got)
 
 
-async def test_a_success_between_begins_the_row_anew() -> None:
+async def test_a_success_in_between_restarts_the_count() -> None:
     names = ["missing"] * (HOPELESS_AFTER - 1) + ["crop"]
     items = [Request(payload=1, function_name=name) for name in names * 2]
     async with (
@@ -389,7 +389,7 @@ class AlternatingTransport(ScriptedTransport):
 # Nothing is admitted
 
 
-async def test_a_run_that_waits_says_why(local: LocalLambda) -> None:
+async def test_a_waiting_run_reports_the_reason(local: LocalLambda) -> None:
     local.function("closed", echo, reserved_concurrency=0)
     async with opened(local) as invoker, invoker.map("closed", [1, 2], concurrency=2) as run:
         said = None

@@ -58,7 +58,7 @@ def test_an_item_that_was_not_sent_for_a_whole_outage_ends_the_run() -> None:
     ],
     ids=["sooner", "its own timeout", "closed", "no outage", "not encoded"],
 )
-def test_any_other_failure_does_not(error: AsyncInvokeError) -> None:
+def test_any_other_failure_does_not_end_the_run(error: AsyncInvokeError) -> None:
     assert outlasted(error) is None
 
 
@@ -120,7 +120,7 @@ async def test_under_a_policy_that_does_not_wait_an_outage_out_each_item_fails_b
 
 
 @pytest.mark.anyio
-async def test_the_time_of_a_call_begins_with_the_outage_unless_nobody_has_called_for_long() -> (
+async def test_the_time_of_a_call_counts_from_the_start_of_the_outage_unless_idle_for_long() -> (
     None
 ):
     clock, transport = InstantClock(), UnreachableTransport(0)

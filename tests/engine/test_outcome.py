@@ -24,14 +24,14 @@ def failed(index: int = 0) -> Outcome:
     return Outcome(index=index, error=error, started=0, elapsed=0)
 
 
-def test_a_good_one_gives_its_response() -> None:
+def test_a_successful_outcome_returns_its_response() -> None:
     response = Response(status_code=200, payload=b"1")
     outcome = Outcome(index=0, response=response, started=0, elapsed=0)
     assert outcome.ok
     assert outcome.unwrap() is response
 
 
-def test_a_failed_one_raises_its_error_as_often_as_it_is_asked() -> None:
+def test_a_failed_outcome_raises_its_error_each_time() -> None:
     outcome = failed()
     assert isinstance(outcome.error, FunctionError)
     raised = []

@@ -117,7 +117,7 @@ async def test_an_error_leaves_no_gap_in_the_order() -> None:
     assert got == sorted(set(range(len(got) + 1)) - {3})
 
 
-async def test_every_consumer_hears_of_an_error() -> None:
+async def test_every_consumer_gets_the_error() -> None:
     heard = 0
 
     async def consume(run: MapRun) -> None:
@@ -142,7 +142,7 @@ async def test_every_consumer_hears_of_an_error() -> None:
     assert heard == 3
 
 
-async def test_a_judge_ends_the_run_once_what_is_in_flight_has_its_outcome() -> None:
+async def test_a_stop_condition_ends_the_run_once_items_in_flight_have_outcomes() -> None:
     gate = Gate()
     no_hope = ToleranceExceededError("stopped")
 
@@ -186,7 +186,7 @@ async def test_a_run_that_was_left_early_does_not_look_complete(taken: int) -> N
         await anext(run)
 
 
-async def test_nor_does_one_whose_outcomes_are_all_there_but_not_taken() -> None:
+async def test_a_run_with_outcomes_that_were_not_taken_does_not_look_complete() -> None:
     async with run_of(range(3)) as run:
         await wait_all_tasks_blocked()
         assert run.statistics().succeeded == 3
@@ -195,7 +195,7 @@ async def test_nor_does_one_whose_outcomes_are_all_there_but_not_taken() -> None
         await anext(run)
 
 
-async def test_nor_does_one_that_failed() -> None:
+async def test_a_failed_run_does_not_look_complete() -> None:
     with pytest.raises(LookupError):  # noqa: PT012
         async with run_of(range(3), raising(LookupError())) as run:
             async for _ in run:
@@ -204,7 +204,7 @@ async def test_nor_does_one_that_failed() -> None:
         await anext(run)
 
 
-async def test_who_iterates_in_another_task_is_told_that_the_block_was_left() -> None:
+async def test_a_consumer_in_another_task_gets_an_error_when_the_block_is_left() -> None:
     told = 0
 
     async def consume(run: MapRun) -> None:
@@ -234,7 +234,7 @@ class UninterruptibleInput:
         yield 1
 
 
-async def test_who_waits_while_the_run_is_stopped_does_not_wait_for_an_input_that_stays(
+async def test_a_consumer_of_a_stopped_run_does_not_wait_for_an_uninterruptible_input(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pipeline, "LAST_WORD", 0.01)
@@ -252,7 +252,7 @@ async def test_who_waits_while_the_run_is_stopped_does_not_wait_for_an_input_tha
     assert got == []
 
 
-async def test_who_waits_is_told_that_the_block_is_left_before_its_input_has_come_back() -> None:
+async def test_a_consumer_gets_an_error_when_the_block_is_left_before_the_input_returns() -> None:
     source = UninterruptibleInput()
 
     async def consume(run: MapRun) -> None:
@@ -267,7 +267,7 @@ async def test_who_waits_is_told_that_the_block_is_left_before_its_input_has_com
 
 
 @pytest.mark.parametrize("busy", ["work", "input", "both"])
-async def test_who_iterates_shielded_is_told_that_the_block_was_cancelled(busy: str) -> None:
+async def test_a_shielded_consumer_gets_an_error_when_the_block_is_cancelled(busy: str) -> None:
     sources: dict[str, Any] = {"work": range(9), "input": silent(), "both": silent(1)}
     before = tasks()
     with anyio.fail_after(SOON), anyio.CancelScope() as mine:
@@ -350,7 +350,7 @@ async def test_a_map_is_entered_once() -> None:
         await block.__aenter__()
 
 
-async def test_who_leaves_out_a_part_of_it_is_told_what_to_write() -> None:
+async def test_an_incomplete_use_of_a_map_gives_an_error_that_says_what_to_write() -> None:
     async with Invoker(transport=FakeLambda()) as invoker:
         block: Any = invoker.map("work", [1])
 
@@ -417,7 +417,7 @@ async def test_items_that_wait_for_a_worker_wait_for_a_lowered_concurrency_too()
         assert (gate.working, gate.started) == (2, list(range(17)))
 
 
-async def test_statistics_say_what_a_run_waits_for() -> None:
+async def test_statistics_show_what_a_run_waits_for() -> None:
     gate = Gate()
     async with run_of(count(), gate, concurrency=2, describe=lambda: "a limit") as run:
         await wait_all_tasks_blocked()

@@ -106,7 +106,7 @@ def test_a_date_without_a_zone_is_greenwich_time_wherever_the_caller_lives() -> 
 
 
 @pytest.mark.parametrize("value", ["60", None, [1]])
-def test_a_longest_hint_that_is_no_number_is_told_in_one_line(value: Any) -> None:
+def test_a_longest_hint_that_is_no_number_is_an_error_of_one_line(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="max_retry_after"):
         RetryPolicy(max_retry_after=value)
 
@@ -179,7 +179,7 @@ async def test_a_request_that_botocore_refuses_to_build_was_not_sent(
 
 
 @pytest.mark.anyio
-async def test_a_session_that_is_none_is_refused_in_one_line() -> None:
+async def test_an_invalid_session_is_refused_in_one_line() -> None:
     import botocore.session
 
     with pytest.raises(ConfigurationError, match="session"):
@@ -188,7 +188,7 @@ async def test_a_session_that_is_none_is_refused_in_one_line() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_empty_function_error_header_is_none(transport: Any) -> None:
+async def test_an_empty_function_error_header_means_no_error(transport: Any) -> None:
     async with (
         FaultEndpoint() as endpoint,
         Invoker(endpoint_url=endpoint.url, transport=transport) as invoker,
@@ -201,7 +201,7 @@ async def test_an_empty_function_error_header_is_none(transport: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_response_of_a_function_error_tells_its_attempts() -> None:
+async def test_the_response_of_a_function_error_has_its_attempts() -> None:
     ended = await engine(FAILED).execute(call(), b"")
     assert isinstance(ended, FunctionError)
     assert ended.response.attempts == ended.attempts
@@ -223,7 +223,7 @@ NO_FILE = Failure(fault=TransportFault.FILES, phase=Phase.CONNECTING)
 
 
 @pytest.mark.anyio
-async def test_a_retry_that_gets_no_permit_is_none() -> None:
+async def test_a_retry_without_a_permit_is_not_counted() -> None:
     clock = FakeClock()
     scripted = engine(THROTTLED, OK, clock=clock)
     policy = every(Backoff(wait=wait_fixed(1), stop=stop_never))
@@ -238,7 +238,7 @@ async def test_a_retry_that_gets_no_permit_is_none() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_retry_without_a_file_is_counted_no_more_than_its_attempt() -> None:
+async def test_a_retry_without_a_descriptor_is_not_counted_like_its_attempt() -> None:
     gone = anyio.Event()
 
     async def lasting() -> Any:

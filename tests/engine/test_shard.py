@@ -26,7 +26,7 @@ def test_an_item_is_in_exactly_one_shard(position: int, key: str | None, of: int
     assert len(having) == 1
 
 
-def test_what_a_shard_has_can_be_found_out_by_hand() -> None:
+def test_the_items_of_a_shard_can_be_computed_by_hand() -> None:
     assert [n for n in range(12) if Shard(3, of=5).has(n, None)] == [2, 7]
     number = int(hashlib.sha256(b"cat.jpg").hexdigest(), 16) % 10 + 1
     assert Shard(number, of=10).has(0, "cat.jpg")
@@ -59,7 +59,7 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("make", "says"), WRONG, ids=[says for _, says in WRONG])
-def test_a_shard_that_cannot_be_is_one_clear_error(make: Any, says: str) -> None:
+def test_an_invalid_shard_is_one_clear_error(make: Any, says: str) -> None:
     with pytest.raises(InvalidRequestError) as raised:
         make()
     assert says in str(raised.value)
@@ -136,7 +136,7 @@ def test_an_item_that_cannot_be_named_goes_by_its_position() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_map_refuses_a_shard_that_is_none_before_anything_is_sent() -> None:
+async def test_a_map_refuses_an_invalid_shard_before_anything_is_sent() -> None:
     async with Invoker(endpoint_url="http://127.0.0.1:9") as invoker:
         with pytest.raises(InvalidRequestError, match="must be a Shard"):
             invoker.map("f", [1], shard="3/10")  # type: ignore[arg-type]

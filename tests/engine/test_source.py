@@ -162,7 +162,7 @@ async def test_what_it_holds_is_left_in_order_however_the_run_ends(
     assert (tasks(), source.is_closed) == (before, True)
 
 
-async def test_a_deadline_of_the_source_that_passes_while_nobody_reads_is_its_own_to_notice() -> (
+async def test_a_deadline_within_the_input_that_passes_while_it_is_not_read_stays_the_inputs() -> (
     None
 ):
     mine = anyio.CancelScope()
@@ -256,7 +256,7 @@ class RaisesStopAsyncIteration:
         raise StopAsyncIteration
 
 
-async def test_an_error_that_looks_like_an_end_is_told_as_an_error() -> None:
+async def test_an_error_that_looks_like_an_end_is_raised_as_an_error() -> None:
     with anyio.fail_after(SOON):
         async with run_of(RaisesStopAsyncIteration()) as run:
             with pytest.raises(RuntimeError, match="raised StopAsyncIteration"):
@@ -264,7 +264,7 @@ async def test_an_error_that_looks_like_an_end_is_told_as_an_error() -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_cancellation_that_is_not_ours_does_not_end_the_reader_without_a_word() -> None:
+async def test_a_foreign_cancellation_does_not_end_the_reader_silently() -> None:
     async def source() -> AsyncIterator[int]:
         yield 1
         raise anyio.get_cancelled_exc_class()  # as from a cancelled task of the input
@@ -302,13 +302,13 @@ class InputWithCleanUp:
                 raise self._error
 
 
-async def test_a_clean_up_that_raises_is_told() -> None:
+async def test_the_error_of_a_clean_up_is_raised() -> None:
     with pytest.raises(OSError, match="no disk"):
         async with run_of(InputWithCleanUp(error=OSError("no disk"))()) as run:
             await anext(run)
 
 
-async def test_what_an_input_raises_as_it_is_interrupted_is_told_after_the_outcomes() -> None:
+async def test_the_error_of_an_interrupted_input_is_raised_after_the_outcomes() -> None:
     async def source() -> AsyncIterator[int]:
         yield 1
         try:
@@ -346,7 +346,7 @@ async def test_a_clean_up_that_raises_does_not_hide_the_error_of_the_block(
     assert said == ["the input of a map failed in its clean-up: OSError"]
 
 
-async def test_a_clean_up_has_its_time() -> None:
+async def test_a_clean_up_may_take_time() -> None:
     source = InputWithCleanUp(waits=True)
 
     async def let_it_end() -> None:
@@ -417,7 +417,7 @@ async def test_an_input_that_ignores_its_interruption_does_not_hold_up_the_end(
     assert "gave an item after its end" in caplog.text
 
 
-async def test_an_item_in_the_hands_of_an_input_that_is_interrupted_is_not_lost() -> None:
+async def test_an_item_that_an_interrupted_input_still_yields_is_not_lost() -> None:
     """Cancelled between items, an input may still yield one, which then has an outcome."""
     waits = anyio.Event()
 
@@ -540,7 +540,7 @@ async def test_work_sees_the_context_of_the_block_not_that_of_the_input() -> Non
     assert seen == {"the block's"}
 
 
-async def test_statistics_say_that_the_input_is_waited_for() -> None:
+async def test_statistics_show_that_a_run_waits_for_input() -> None:
     async with run_of(silent(1)) as run:
         await anext(run)
         await wait_all_tasks_blocked()

@@ -173,9 +173,7 @@ async def test_a_transport_of_the_callers_that_gives_no_stream_is_ended_by_the_t
             assert invoker.statistics().in_flight == 0
 
 
-async def test_a_stream_that_gets_no_permit_in_time_was_not_sent_and_says_what_it_waited_for() -> (
-    None
-):
+async def test_a_stream_without_a_permit_in_time_was_not_sent_and_names_the_limit() -> None:
     transport: Any = StreamingTransport(3, is_ours=True)
     with anyio.fail_after(60):
         async with (

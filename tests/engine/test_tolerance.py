@@ -126,12 +126,12 @@ def test_a_wrong_tolerance_is_refused_by_name(wrong: dict[str, object], named: s
 
 
 @pytest.mark.parametrize("wrong", [0.02, "2%", True, -1, [1]])
-def test_so_is_a_wrong_option(wrong: object) -> None:
+def test_a_wrong_option_is_refused_by_name(wrong: object) -> None:
     with pytest.raises(InvalidRequestError, match="a whole number from 0 or a Tolerance"):
         checked_tolerance(wrong)
 
 
-def test_a_number_is_a_count_and_none_bears_everything() -> None:
+def test_a_number_is_a_count_and_none_means_unlimited() -> None:
     assert checked_tolerance(100) == Tolerance(count=100)
     assert checked_tolerance(None) is None
     assert first_stop(Failures(None), [BAD] * 5000) is None
@@ -153,7 +153,7 @@ def test_a_map_stops_at_the_first_outcome_that_is_too_much(
     assert first_stop(Failures(tolerance), [BAD if each else None for each in fails]) == expected
 
 
-def test_the_error_tells_the_causes_by_number_and_pickles() -> None:
+def test_the_error_has_the_causes_by_frequency_and_pickles() -> None:
     condition = Failures(Tolerance(3))
     errors = [None, THROTTLED, failed("KeyError", "'id'\nmore"), None, BAD, failed("KeyError")]
     stopped = None
@@ -182,12 +182,12 @@ def test_of_many_causes_the_text_names_the_most_frequent() -> None:
     assert str(stopped).endswith("; 2 of other kinds")
 
 
-def test_a_share_is_said_in_percent() -> None:
+def test_a_share_is_shown_in_percent() -> None:
     assert str(Tolerance(share=0.02)) == "2 % once 100 have ended"
     assert str(Tolerance(1000, share=0.005, after=2000)) == "1,000 and 0.5 % once 2,000 have ended"
 
 
-def test_the_tolerance_may_change_under_way_and_what_has_failed_counts() -> None:
+def test_the_tolerance_may_change_during_a_run_and_earlier_failures_count() -> None:
     condition = Failures(None)
     assert first_stop(condition, [BAD] * 10) is None
     condition.tolerance = Tolerance(5)
@@ -210,7 +210,7 @@ def test_causes_are_bounded_and_so_are_their_examples() -> None:
 NASTY = "\x1b]0;mine\x07\u202e\ud800\r\n" + "x" * 6_000_000
 
 
-def test_what_a_function_makes_up_has_no_say_over_the_terminal_and_is_not_endless() -> None:
+def test_text_of_a_function_is_bounded_and_does_not_control_the_terminal() -> None:
     condition = Failures(Tolerance(0))
     error = condition(outcome(0, failed(NASTY, NASTY)))
     assert isinstance(error, ToleranceExceededError)
@@ -221,7 +221,7 @@ def test_what_a_function_makes_up_has_no_say_over_the_terminal_and_is_not_endles
         assert text.encode()
 
 
-def test_so_it_is_with_what_an_endpoint_makes_up() -> None:
+def test_text_of_an_endpoint_is_bounded_and_does_not_control_the_terminal() -> None:
     condition = Failures(None)
     stopped = None
     error = RejectedError(
@@ -277,7 +277,7 @@ def play(refusals: Refusals, *ended: Ended, start: int = 0) -> str | None:
     return said
 
 
-def test_a_hundred_refusals_in_a_row_are_hopeless_and_the_error_says_why() -> None:
+def test_a_hundred_refusals_in_a_row_are_hopeless_and_the_error_has_the_reason() -> None:
     refusals = Refusals()
     assert play(refusals, *[(RESIZE, refused())] * 99) is None
     assert play(refusals, (RESIZE, refused()), start=99) == (
@@ -294,7 +294,7 @@ def test_the_qualifier_is_part_of_the_reason() -> None:
 
 
 @pytest.mark.parametrize("between", [None, FAILED], ids=["success", "the function's own failure"])
-def test_what_was_admitted_ends_a_row(between: InvocationError | None) -> None:
+def test_an_admitted_call_ends_a_row(between: InvocationError | None) -> None:
     row = [(RESIZE, refused())] * 99
     refusals = Refusals()
     assert play(refusals, *row, (RESIZE, between), *row) is None
@@ -302,7 +302,7 @@ def test_what_was_admitted_ends_a_row(between: InvocationError | None) -> None:
 
 
 @pytest.mark.parametrize("between", [BUSY, LOST], ids=["throttled", "lost"])
-def test_what_says_nothing_either_way_neither_counts_nor_ends_a_row(
+def test_an_ambiguous_failure_neither_counts_nor_ends_a_row(
     between: InvocationError,
 ) -> None:
     row: list[Ended] = [(RESIZE, refused())] * 99
@@ -310,7 +310,7 @@ def test_what_says_nothing_either_way_neither_counts_nor_ends_a_row(
     assert play(Refusals(), *row, (RESIZE, between), (RESIZE, refused())) is not None
 
 
-def test_an_item_that_was_never_begun_says_nothing() -> None:
+def test_an_item_that_was_never_started_does_not_count() -> None:
     refusals = Refusals()
     for index in range(200):
         assert refusals.end(index, InvalidRequestError("no")) is None
@@ -322,7 +322,7 @@ def test_a_row_is_of_one_code() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(OF_THE_ITEM))
-def test_a_refusal_of_one_item_says_nothing_of_the_next(code: str) -> None:
+def test_a_refusal_of_one_item_does_not_count(code: str) -> None:
     assert play(Refusals(), *[(RESIZE, refused(code))] * 200) is None
 
 
@@ -352,7 +352,7 @@ def test_functions_that_are_all_missing_end_a_run_though_new_ones_are_always_beg
     assert said is not None
 
 
-def test_a_function_that_is_deleted_under_way_ends_a_run() -> None:
+def test_a_function_that_is_deleted_during_a_run_ends_it() -> None:
     row = [(RESIZE, refused())] * 100
     assert play(Refusals(), *[(RESIZE, None)] * 500, *row) is not None
     # Also if another function had succeeded before.
@@ -379,7 +379,7 @@ def test_a_run_is_never_ended_by_fewer_refusals_than_that_since_a_success(
         assert said is None or row >= HOPELESS_AFTER
 
 
-def test_what_is_kept_does_not_grow_with_the_run() -> None:
+def test_the_memory_does_not_grow_with_the_run() -> None:
     refusals = Refusals()
     outcomes: list[Callable[[], InvocationError | None]] = [lambda: None, refused, lambda: LOST]
     for index in range(3000):
@@ -389,7 +389,7 @@ def test_what_is_kept_does_not_grow_with_the_run() -> None:
     assert len(refusals._targets) <= HOPELESS_AFTER
 
 
-def test_nor_does_it_grow_while_there_is_hope() -> None:
+def test_the_memory_does_not_grow_while_there_is_hope() -> None:
     refusals = Refusals()
     refusals.begin(0, CROP)
     for index in range(1, 2 * MOST_TARGETS):

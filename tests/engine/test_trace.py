@@ -24,7 +24,7 @@ async def test_an_invocation_makes_few_calls_of_ours_in_few_files() -> None:
         assert made <= calls and seen <= files, "\n".join([name, *found[name].calls])  # noqa: PT018
 
 
-async def test_where_nobody_listens_nothing_is_made_to_be_told() -> None:
+async def test_without_hooks_no_events_are_created() -> None:
     found = await report()
     unheard = ("_telemetry/", "_engine/events.py", "_limits/events.py")
     for name, trace in found.items():

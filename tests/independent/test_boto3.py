@@ -97,7 +97,7 @@ async def test_a_dry_run_does_not_run(local: LocalLambda, client: Any) -> None:
     assert events == ["real"]
 
 
-async def test_the_log_tail_tells_of_this_request(client: Any) -> None:
+async def test_the_log_tail_is_that_of_this_request(client: Any) -> None:
     answer = await invoke(client, "echo", {}, LogType="Tail")
 
     lines = base64.b64decode(answer["LogResult"]).decode().splitlines()

@@ -276,7 +276,7 @@ async def test_a_version_that_an_alias_points_to_cannot_be_deleted(sdk: Sdk) -> 
     assert await sdk.answer() == ["old", "$LATEST", None]
 
 
-async def test_reserved_concurrency_is_set_told_and_taken_back(sdk: Sdk) -> None:
+async def test_reserved_concurrency_is_set_returned_and_removed(sdk: Sdk) -> None:
     await sdk.create()
     await sdk.put_function_concurrency(FunctionName="tell", ReservedConcurrentExecutions=0)
 
@@ -463,7 +463,7 @@ async def test_what_cannot_be_created_is_refused_as_aws_words_it(sdk: Sdk) -> No
         assert words in refused[2]
 
 
-async def test_a_handler_is_told_back_as_it_was_given_and_judged_by_the_runtime(sdk: Sdk) -> None:
+async def test_a_handler_is_returned_as_given_and_checked_by_the_runtime(sdk: Sdk) -> None:
     path = "import os\ndef h(e, c): return os.environ['_HANDLER']"
     code = {"ZipFile": package("old", **{"folder/path": path})}
     created = await sdk.create("path", Code=code, Handler="folder/path.h")
@@ -480,7 +480,7 @@ async def test_a_handler_is_told_back_as_it_was_given_and_judged_by_the_runtime(
         assert message in failed["errorMessage"]
 
 
-async def test_what_is_not_there_is_told_by_its_arn(sdk: Sdk) -> None:
+async def test_missing_resources_are_named_by_their_arn(sdk: Sdk) -> None:
     await sdk.create()
     for operation, arguments, message in [
         ("get_function", {"FunctionName": "no"}, f"Function not found: {ARN[:-4]}no"),
@@ -624,7 +624,7 @@ async def test_code_in_s3_is_taken_from_a_folder_or_an_endpoint(tmp_path: Path) 
             thread.join()
 
 
-async def test_the_settings_of_the_event_queue_are_obeyed(sdk: Sdk) -> None:
+async def test_the_settings_of_the_event_queue_take_effect(sdk: Sdk) -> None:
     async with endpoint(settling_time=0) as (local, client):
         ended: list[Any] = []
         local.function("fail", fail_always, events=EventConfig(on_failure=ended.append))

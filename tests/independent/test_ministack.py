@@ -57,7 +57,7 @@ async def sites(ministack: str) -> AsyncIterator[Sites]:
 
 
 @pytest.mark.parametrize("name", script.CALLS)
-async def test_a_call_comes_to_the_same_on_both(sites: Sites, tmp_path: Path, name: str) -> None:
+async def test_a_call_has_the_same_result_on_both(sites: Sites, tmp_path: Path, name: str) -> None:
     told: dict[str, Facts] = {}
 
     async def run(server: str) -> None:

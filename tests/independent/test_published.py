@@ -150,7 +150,7 @@ async def test_the_published_tests_end_as_listed(
 
 
 @pytest.mark.parametrize("file", [INVOKE, CONCURRENCY, ALIAS, AIOBOTOCORE.arguments[0]])
-def test_the_page_tells_how_many_pass(file: str) -> None:
+def test_the_page_has_the_number_of_passing_tests(file: str) -> None:
     name = Path(file.removesuffix("::")).name
     (row,) = (line for line in PAGE.read_text().splitlines() if f"{name}`" in line and "|" in line)
     suite = AIOBOTOCORE if file in AIOBOTOCORE.arguments else MOTO

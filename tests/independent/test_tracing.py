@@ -157,7 +157,7 @@ async def test_ddtrace_has_a_span_for_each_attempt_and_its_headers_name_it(
         assert_direct(facts[stage])
 
 
-async def test_sentry_listens_to_each_attempt_unless_it_is_told_not_to(facts_of: Trace) -> None:
+async def test_sentry_listens_to_each_attempt_unless_disabled(facts_of: Trace) -> None:
     by_default = await facts_of("with_sentry.py")
     without = await facts_of("with_sentry.py", "without-boto3")
 

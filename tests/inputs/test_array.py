@@ -82,7 +82,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("text", "why"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_array_is_said_with_its_line_and_its_place(text: bytes, why: str) -> None:
+def test_an_invalid_array_is_reported_with_line_and_position(text: bytes, why: str) -> None:
     with pytest.raises(InputError) as caught:
         parsed(Array("in"), [text])
     assert why in str(caught.value)

@@ -43,7 +43,7 @@ def test_streams_one_after_the_other_are_one_text_wherever_they_are_cut(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_short_streams_in_one_block_are_not_each_as_dear_as_the_block(
+def test_the_cost_of_many_short_streams_in_one_block_is_linear(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_kind, compress = KINDS[kind]
@@ -83,13 +83,13 @@ def test_what_is_not_compressed_is_named(kind: str, data: bytes) -> None:
         unpacked(KINDS[kind][0]("in"), [])
 
 
-def test_zeros_behind_the_end_are_no_stream() -> None:
+def test_zeros_after_the_end_are_no_stream() -> None:
     assert unpacked(Gzip("in"), [gzip.compress(b"x") + bytes(512), bytes(512)]) == b"x"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("garbage", [b"garbage", b"\n", b"\0\0{", b"\x1e\x8b", b"\x28\xb5\x2f\xfc"])
-def test_something_else_behind_the_end_is_named_wherever_it_is_cut(
+def test_other_bytes_after_the_end_are_reported_wherever_it_is_cut(
     kind: str, garbage: bytes
 ) -> None:
     of_kind, compress = KINDS[kind]
@@ -107,7 +107,7 @@ def test_frames_of_zstd_that_hold_no_data_are_skipped(number: int) -> None:
     assert unpacked(Zstd("in"), [packed[at : at + 1] for at in range(len(packed))]) == b"xy"
 
 
-def test_a_frame_that_needs_too_much_memory_is_not_said_to_be_damaged() -> None:
+def test_a_frame_that_needs_too_much_memory_is_not_reported_as_damaged() -> None:
     a_raw_byte = b"\x09\0\0x"
     for exponent, window in ((17, 2**27), (18, 2**28)):
         frame = b"\x28\xb5\x2f\xfd\0" + bytes([exponent << 3]) + a_raw_byte
@@ -127,14 +127,14 @@ def test_damage_is_named(kind: str) -> None:
         unpacked(of_kind("in"), [bytes(packed)])
 
 
-def test_a_small_one_that_is_damaged_is_not_said_to_be_none() -> None:
+def test_a_small_damaged_file_is_not_reported_as_uncompressed() -> None:
     packed = bytearray(gzip.compress(b"some text\n"))
     packed[-6] ^= 0xFF
     with pytest.raises(InputError, match="in is damaged: incorrect data check"):
         unpacked(Gzip("in"), [bytes(packed)])
 
 
-def test_what_is_packed_a_thousandfold_comes_piece_by_piece() -> None:
+def test_highly_compressed_data_is_read_piece_by_piece() -> None:
     packed = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = packed.compress(bytes(64 * AT_ONCE)) + packed.flush()
     sizes = [len(piece) for piece in Gzip("in").feed(bomb)]

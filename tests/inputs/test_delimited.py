@@ -189,7 +189,7 @@ NO_HEADER = {
 
 
 @pytest.mark.parametrize(("text", "why"), NO_HEADER.values(), ids=NO_HEADER)
-def test_what_is_no_header_is_refused(text: bytes, why: str) -> None:
+def test_an_invalid_header_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(InputError, match="line 1 must be a header of CSV") as caught:
         parsed(reader(), [text])
     assert why in str(caught.value)
@@ -208,7 +208,7 @@ def test_nothing_has_no_header(text: bytes) -> None:
         parsed(reader(), [text])
 
 
-def test_line_ends_of_old_do_not_make_it_hold_everything() -> None:
+def test_old_line_endings_do_not_cause_unbounded_buffering() -> None:
     piece = b"some,text\r" * 10_000
     lines = reader()
     rows = list(lines.feed(b"a,b\r" + piece))
@@ -216,7 +216,7 @@ def test_line_ends_of_old_do_not_make_it_hold_everything() -> None:
     assert len([*rows, *lines.feed(piece), *lines.finish()]) == 20_000
 
 
-def test_many_columns_are_looked_at_once_each() -> None:
+def test_each_of_many_columns_is_checked_once() -> None:
     # Comparing each with all others took six seconds for twenty thousand.
     fields: list[str] = [_Counted(f"column {number}") for number in range(500)]
     _Counted.compared = 0

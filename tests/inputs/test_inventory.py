@@ -54,7 +54,7 @@ WRONG: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("wrong", "says"), WRONG, ids=lambda each: str(each)[:40])
-def test_what_is_no_manifest_is_one_error(wrong: object, says: str) -> None:
+def test_an_invalid_manifest_is_one_error(wrong: object, says: str) -> None:
     if isinstance(wrong, dict) and wrong:
         wrong = GOOD | wrong
     text = wrong if isinstance(wrong, bytes) else json.dumps(wrong).encode()
@@ -63,7 +63,7 @@ def test_what_is_no_manifest_is_one_error(wrong: object, says: str) -> None:
     assert str(raised.value) == says
 
 
-def test_what_a_manifest_says_oddly_of_a_file_is_not_compared() -> None:
+def test_unusual_entries_of_a_manifest_are_not_compared() -> None:
     odd = [{"key": "a", "size": size, "MD5checksum": md5} for size, md5 in (("7", "-"), (None, 5))]
     manifest = Manifest.parse(json.dumps(GOOD | {"files": odd}).encode(), "m")
     assert manifest.files == (DataFile("s3://lists/a", None, None),) * 2

@@ -60,7 +60,7 @@ def item(
 
 
 @pytest.mark.parametrize("text", POINTERS)
-def test_a_pointer_leads_where_the_rfc_says(text: str) -> None:
+def test_a_pointer_resolves_as_the_rfc_says(text: str) -> None:
     expected = POINTERS[text]
     found = Pointer(text).of(RFC)
     assert found is MISSING if expected is MISSING else found == expected
@@ -72,7 +72,7 @@ def test_a_pointer_is_a_text() -> None:
 
 
 @pytest.mark.parametrize("text", ["id", "#/id", "/a~2", "/~", " /id", "/~~01"])
-def test_what_is_no_pointer_is_refused(text: str) -> None:
+def test_an_invalid_pointer_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequestError, match="is not a JSON pointer"):
         Pointer(text)
 

@@ -126,7 +126,7 @@ async def piped(pieces: list[bytes]) -> AsyncIterator[Input]:
 
 
 @pytest.mark.parametrize(("content", "said"), OTHERS.values(), ids=OTHERS)
-async def test_what_is_no_lines_of_json_is_named_before_anything_is_given(
+async def test_an_input_that_is_not_json_lines_is_named_before_any_item(
     content: bytes, said: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "in.jsonl"
@@ -152,7 +152,7 @@ async def test_a_spreadsheet_is_to_be_saved_as_csv(
         await read(path, format=given).begin()
 
 
-async def test_the_kind_is_told_from_pieces_of_one_byte() -> None:
+async def test_the_kind_is_detected_from_pieces_of_one_byte() -> None:
     async with piped([bytes([byte]) for byte in LINES.encode("utf-16")]) as source:
         with pytest.raises(InputError, match="is UTF-16"):
             await source.begin()
@@ -257,7 +257,7 @@ BROKEN = st.text("ab,\t'\\", min_size=1, max_size=4).map(str.encode) | st.sample
     lines=st.lists(BROKEN | st.sampled_from([b"", b" \r", b"1", b'{"a": 2}']), max_size=14),
     data=st.data(),
 )
-def test_what_is_refused_has_no_good_line_among_those_looked_at(
+def test_a_refused_input_has_no_valid_line_among_the_first(
     lines: list[bytes], data: st.DataObject
 ) -> None:
     looked_at = [line for line in lines if line.strip()][:LOOKED_AT]
@@ -302,7 +302,7 @@ async def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         assert str(caught.value) == f"cannot read {source}: {why}"
 
 
-async def test_a_pipe_that_nobody_writes_into_can_be_left() -> None:
+async def test_reading_a_pipe_without_a_writer_can_be_cancelled() -> None:
     reader, writer = os.pipe()
     try:
         with anyio.move_on_after(0.01) as scope:
@@ -313,7 +313,7 @@ async def test_a_pipe_that_nobody_writes_into_can_be_left() -> None:
         os.close(writer)
 
 
-async def test_a_pipe_with_a_name_that_nobody_has_opened_can_be_left_and_is_waited_for(
+async def test_a_named_pipe_without_a_writer_is_awaited_and_can_be_cancelled(
     tmp_path: Path,
 ) -> None:
     os.mkfifo(path := tmp_path / "in.jsonl")

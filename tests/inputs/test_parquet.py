@@ -138,7 +138,7 @@ def values_of(kind: pa.DataType) -> st.SearchStrategy[Any]:
 
 
 @given(st.data())
-def test_whole_columns_say_what_their_values_say_one_by_one(data: st.DataObject) -> None:
+def test_whole_columns_convert_as_their_single_values(data: st.DataObject) -> None:
     kind = data.draw(KINDS)
     column = pa.array(data.draw(st.lists(values_of(kind), max_size=6)), kind)
     # Batches are slices of decoded columns.
@@ -223,9 +223,7 @@ TIMES = [
 
 @pytest.mark.parametrize("holder", HOLDERS)
 @pytest.mark.parametrize("kind", TIMES, ids=str)
-def test_a_time_is_told_to_its_last_digit_or_not_at_all_whatever_holds_it(
-    kind: pa.DataType, holder: str
-) -> None:
+def test_a_time_is_exact_or_an_error_in_every_container(kind: pa.DataType, holder: str) -> None:
     most = 2**31 - 1 if pa.types.is_date(kind) else 86_399_999_999_999
     most = most if pa.types.is_date(kind) or pa.types.is_time(kind) else 2**63 - 1
     numbers = [0, 1, 20_000, most]  # the last is DuckDB's `infinity`, and Postgres's
@@ -259,7 +257,7 @@ class Own(pa.ExtensionType):  # type: ignore[misc]  # pyarrow has no types for m
 
 
 @pytest.mark.parametrize("name", ["nanoseconds", "lists", "repeated texts", "bytes", "durations"])
-async def test_a_type_of_somebody_s_own_is_told_as_what_holds_its_values(name: str) -> None:
+async def test_an_extension_type_reads_as_its_storage_type(name: str) -> None:
     kind, given, expected = VALUES[name]
     column = pa.ExtensionArray.from_storage(Own(kind), pa.array(given, kind))
     assert list(map(json.loads, columns.texts_of(column).to_pylist())) == expected
@@ -272,7 +270,7 @@ async def test_intervals_of_duckdb_are_durations_of_iso_8601(tmp_path: Path) -> 
     assert told == ["P14M2DT3.5S", None, "PT0S", "P1D"]
 
 
-async def test_intervals_within_other_types_are_told_as_those_of_a_column(tmp_path: Path) -> None:
+async def test_nested_intervals_read_like_those_of_a_column(tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     path.write_bytes(NESTED_INTERVALS)
     assert await values(read(path)) == [
@@ -388,7 +386,7 @@ async def test_columns_and_fields_of_one_name_are_refused(
         await read(path).begin()
 
 
-async def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+async def test_a_path_that_is_no_file_is_named(tmp_path: Path) -> None:
     for source, why in (
         (tmp_path / "none.parquet", "No such file or directory"),
         (tmp_path, "it is a directory"),

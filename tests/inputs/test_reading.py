@@ -60,12 +60,12 @@ BY_NAME = {
 
 
 @pytest.mark.parametrize("source", BY_NAME)
-def test_a_format_is_told_by_the_end_of_a_name(source: str) -> None:
+def test_a_format_is_detected_by_the_suffix(source: str) -> None:
     found = format_of(source, None)
     assert (found.name, found.compression) == BY_NAME[source]
 
 
-def test_what_is_told_beats_the_name_but_for_its_compression() -> None:
+def test_an_explicit_format_overrides_the_suffix_but_not_its_compression() -> None:
     assert format_of("https://host/in.gz?a", "csv") == InputFormat("csv", "gz", is_given=True)
     assert format_of("in.txt.gz", "csv") == InputFormat("csv", "gz", is_given=True)
     assert format_of("-", "csv.zst") == InputFormat("csv", "zst", is_given=True)

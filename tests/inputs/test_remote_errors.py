@@ -157,7 +157,7 @@ class ResponseError(Exception):
         (KeyError(SECRET), "No such file or directory"),
     ],
 )
-def test_not_found_is_said_only_of_what_is_not_there(cause: Any, says: str) -> None:
+def test_not_found_is_reported_only_for_missing_files(cause: Any, says: str) -> None:
     error = FileNotFoundError(SECRET)
     error.__cause__ = cause
     assert why_of(error) == says

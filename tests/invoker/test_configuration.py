@@ -74,7 +74,7 @@ async def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.Monkey
     ],
 )
 @pytest.mark.anyio
-async def test_an_endpoint_that_is_no_url_is_named(
+async def test_an_endpoint_that_is_not_a_url_is_named(
     url: str, flaw: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = await refusal(session=SESSION, endpoint_url=url)
@@ -135,7 +135,7 @@ async def test_a_certificate_file_of_a_callers_own_client_is_named_on_opening(
 
 
 @pytest.mark.anyio
-async def test_a_signature_version_that_nobody_knows_is_named() -> None:
+async def test_an_unknown_signature_version_is_named() -> None:
     config = AioConfig(signature_version="v9")
     assert "signature_version 'v9'" in await refusal(session=SESSION, config=config)
 
@@ -240,7 +240,7 @@ async def test_a_process_of_a_profile_is_named_though_the_environment_has_creden
 
 
 @pytest.mark.anyio
-async def test_what_a_source_of_credentials_raises_is_named_without_what_it_says() -> None:
+async def test_the_error_of_a_credential_source_is_named_without_its_message() -> None:
     class Broken(AioSession):  # type: ignore[misc]  # aiobotocore has no types
         async def get_credentials(self) -> None:
             raise ValueError("hidden")
@@ -331,7 +331,7 @@ def test_a_client_of_another_service_is_refused() -> None:
         Invoker(Client("s3", retries=OFF))
 
 
-def test_what_is_no_client_is_refused() -> None:
+def test_an_object_that_is_not_a_client_is_refused() -> None:
     things: list[Any] = ["client", SESSION, object()]
     for thing in things:
         with pytest.raises(ConfigurationError, match="must be an open aiobotocore client"):
@@ -369,7 +369,7 @@ def test_a_default_is_checked_when_it_is_given_and_not_at_each_call(idempotent: 
 
 
 @pytest.mark.parametrize("clock", [5, object(), "utc"])
-def test_a_clock_is_looked_at_when_it_is_given(clock: Any) -> None:
+def test_a_clock_is_checked_when_it_is_given(clock: Any) -> None:
     with pytest.raises(ConfigurationError, match="clock has no `time`"):
         Invoker(clock=clock)
 
@@ -452,7 +452,7 @@ PROXIES = [
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("url", "said"), PROXIES)
-async def test_a_proxy_of_the_environment_that_is_none_is_named_on_opening_unless_it_is_not_used(
+async def test_an_invalid_proxy_of_the_environment_is_named_on_opening_if_it_is_used(
     url: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", url)

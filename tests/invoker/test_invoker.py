@@ -379,7 +379,7 @@ async def test_a_pool_size_in_the_config_bounds_the_attempts_in_flight(
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "7", True])
-def test_a_pool_size_in_the_config_that_is_none_is_named(size: Any) -> None:
+def test_an_invalid_pool_size_in_the_config_is_named(size: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"max_pool_connections .* must be a whole number"):
         Invoker(config=AioConfig(max_pool_connections=size))
 
@@ -427,7 +427,7 @@ async def test_a_throttled_item_gives_back_its_permit(local: LocalLambda, opened
 
 
 @pytest.mark.anyio
-async def test_a_throttle_tells_which_limit_it_was(local: LocalLambda, opened: Opened) -> None:
+async def test_a_throttle_names_its_limit(local: LocalLambda, opened: Opened) -> None:
     local.function("closed", echo, reserved_concurrency=0)
     async with opened(local.url, retry=RetryPolicy.never()) as invoker:
         with pytest.raises(ThrottledError) as raised:

@@ -263,7 +263,7 @@ async def test_a_function_that_fails_is_a_function_error(
 
 
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
-async def test_a_function_error_can_be_had_without_raising(
+async def test_a_function_error_can_be_returned_instead_of_raised(
     endpoint: FaultEndpoint, invoker: Invoker, chunks: tuple[bytes, ...]
 ) -> None:
     endpoint.script("f", stream(*chunks, error_code="Unhandled", error_details=json.dumps(DETAILS)))
@@ -461,7 +461,7 @@ async def test_a_throttled_stream_fails_as_an_invocation_does(
     assert sum(invoker.statistics().throttles.values()) == 1
 
 
-async def test_a_function_that_is_not_ready_is_told_apart(
+async def test_a_function_that_is_not_ready_is_distinguished(
     endpoint: FaultEndpoint, invoker: Invoker
 ) -> None:
     endpoint.script("f", error(409, "ResourceConflictException", "state: Pending"))

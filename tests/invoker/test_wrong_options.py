@@ -88,7 +88,7 @@ async def fake() -> AsyncIterator[FakeLambda]:
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=NAMES)
-async def test_an_option_that_cannot_be_looked_at_is_refused_by_its_name(
+async def test_an_option_that_cannot_be_inspected_is_refused_by_its_name(
     fake: FakeLambda, value: Any
 ) -> None:
     async with Invoker(transport=fake) as invoker:

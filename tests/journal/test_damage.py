@@ -120,7 +120,7 @@ def test_a_wrong_byte_anywhere_is_one_error_or_no_harm(made: tuple[Path, dict[st
         ("sample", "throttles"),
     ],
 )
-def test_a_text_that_is_none_is_damage_and_is_not_quoted(
+def test_an_invalid_text_is_damage_and_is_not_quoted(
     table: str, column: str, made: tuple[Path, dict[str, Any]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     path, options = made
@@ -147,7 +147,7 @@ def test_a_text_that_is_none_is_damage_and_is_not_quoted(
         ("sample", "throttles"),
     ],
 )
-def test_a_text_that_is_no_json_is_damage(
+def test_a_text_that_is_not_json_is_damage(
     table: str, column: str, made: tuple[Path, dict[str, Any]]
 ) -> None:
     path, _ = made
@@ -199,7 +199,7 @@ def test_a_count_that_is_wrong_is_named(
     assert told.count("\n") == 1
 
 
-def test_after_an_end_that_was_not_in_order_all_pages_are_looked_at_first(
+def test_after_an_unclean_end_all_pages_are_checked_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "orders.run"

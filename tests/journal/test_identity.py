@@ -536,7 +536,7 @@ async def test_damage_that_is_met_while_it_is_skimmed_comes_out_as_itself(
     assert service.sent == []
 
 
-async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
+async def test_values_that_are_not_text_are_recorded(path: Path) -> None:
     class NonTextTransport(FakeService):
         async def send(self, *values: Any) -> Any:
             answer = await super().send(*values)

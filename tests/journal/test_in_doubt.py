@@ -179,7 +179,7 @@ async def test_a_function_that_raises_ends_the_run_as_itself(path: Path) -> None
     assert len(await FakeService().map(path, range(6))) == 6
 
 
-async def test_a_link_and_another_folder_are_no_way_around_the_lock(
+async def test_links_and_moved_folders_do_not_bypass_the_lock(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = path.with_name("link.run")

@@ -81,7 +81,7 @@ def is_lost(outcome: Outcome) -> bool:
     return True
 
 
-def test_an_idempotent_run_leaves_none_out_and_tells_which_were_run_again(
+def test_an_idempotent_run_omits_no_item_and_reports_those_run_again(
     started: Mapper, tmp_path: Path
 ) -> None:
     journal = tmp_path / "orders.run"

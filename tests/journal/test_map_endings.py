@@ -153,7 +153,7 @@ async def test_a_pause_holds_and_goes_on(path: Path) -> None:
     assert count == 100
 
 
-async def test_nothing_is_handed_out_before_it_is_recorded(path: Path) -> None:
+async def test_no_outcome_is_yielded_before_it_is_recorded(path: Path) -> None:
     service = FakeService()
     async with (
         Invoker(transport=service) as invoker,
@@ -177,7 +177,7 @@ async def test_nothing_is_sent_before_its_intent_is_recorded(path: Path) -> None
     assert all(outcome.ok for outcome in outcomes)
 
 
-async def test_an_invoker_whose_block_is_left_first_is_no_harm(path: Path) -> None:
+async def test_an_invoker_that_closes_first_does_no_harm(path: Path) -> None:
     service = FakeService(stuck=range(100))
     codes = []
     invoker = Invoker(transport=service)
@@ -203,7 +203,7 @@ async def test_what_was_throttled_and_waits_is_not_in_doubt(path: Path) -> None:
     assert [bool(mark) for mark in marks] == [True, False, True]
 
 
-async def test_a_run_leaves_two_files_and_nobody_else_can_read_them(path: Path) -> None:
+async def test_a_run_leaves_two_files_that_other_users_cannot_read(path: Path) -> None:
     modes: dict[str, int] = {}
     service = FakeService()
     async with (
@@ -277,7 +277,7 @@ async def test_notes_are_kept_with_the_run(path: Path) -> None:
     assert notes["output"] == {"lines": outcome.index}
 
 
-async def test_an_interrupt_between_a_commit_and_its_news_is_no_harm(
+async def test_an_interrupt_between_a_commit_and_its_release_does_no_harm(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = 1000  # more items than are read ahead, so a commit has intents, too

@@ -108,7 +108,7 @@ def test_shards_become_the_run_of_all_items(tmp_path: Path, keyed: bool, batch: 
         assert recorded.summary().succeeded >= 90
 
 
-def test_an_item_that_ended_in_two_journals_is_told_and_the_better_end_stands(
+def test_an_item_that_ended_in_two_journals_is_reported_and_the_better_outcome_is_kept(
     tmp_path: Path,
 ) -> None:
     first, second, third = (tmp_path / f"{name}.run" for name in "abc")
@@ -161,7 +161,7 @@ def kill(path: Path, *, sent: list[int], unsent: list[int]) -> None:
             marks.write(b"\1" if idx in sent else b"\0")
 
 
-def test_what_was_under_way_when_a_process_died_may_have_run_or_surely_did_not(
+def test_items_in_progress_when_a_process_died_are_in_doubt_or_did_not_run(
     tmp_path: Path,
 ) -> None:
     first, second = tmp_path / "a.run", tmp_path / "b.run"
@@ -180,7 +180,9 @@ def test_what_was_under_way_when_a_process_died_may_have_run_or_surely_did_not(
     assert function.batches == [6]
 
 
-def test_what_has_ended_elsewhere_beats_what_may_have_run_and_is_told(tmp_path: Path) -> None:
+def test_an_outcome_in_another_journal_replaces_an_item_in_doubt_and_is_reported(
+    tmp_path: Path,
+) -> None:
     first, second, third = (tmp_path / f"{name}.run" for name in "abc")
     play(Function(), first, items=6)
     play(Function(), second, items=6)
@@ -465,7 +467,7 @@ def test_a_merged_run_is_complete_once_every_part_of_it_is(tmp_path: Path) -> No
     assert is_complete(out)
 
 
-def test_notes_of_that_name_by_somebody_else_say_nothing_of_a_merge(tmp_path: Path) -> None:
+def test_foreign_notes_of_that_name_do_not_indicate_a_merge(tmp_path: Path) -> None:
     for number, parts in enumerate(([], [1], ["a"], [{"sessions": "1"}], {"sessions": 1}, 1)):
         path = tmp_path / f"{number}.run"
         play(Function(), Journal(path, notes={"parts": parts}), items=3)
@@ -549,7 +551,7 @@ def test_a_merge_keeps_the_takes_of_items_that_were_settled_as_not_run(tmp_path:
             assert [take.state for take in item.earlier] == ["may_have_run"]
 
 
-def test_a_key_that_is_in_two_shards_all_the_same_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_key_that_is_in_two_shards_is_one_clear_error(tmp_path: Path) -> None:
     parts = [tmp_path / f"{number}.run" for number in (1, 2)]
     for number, part in enumerate(parts, 1):
         play(Function(), part, items=20, key=str, shard=Shard(number, of=2))

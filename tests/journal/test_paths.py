@@ -139,7 +139,9 @@ def look(folder: Path) -> dict[str, int]:
     return {each.name: each.lstat().st_size for each in folder.iterdir()}
 
 
-def test_the_library_says_why_and_makes_nothing(kind: tuple[Path, str], tmp_path: Path) -> None:
+def test_the_library_gives_the_reason_and_creates_nothing(
+    kind: tuple[Path, str], tmp_path: Path
+) -> None:
     path, why = kind
     before = look(tmp_path)
     service = FakeService()
@@ -173,7 +175,7 @@ COMMANDS = [
 ]
 
 
-def test_each_command_says_why_in_one_line_and_makes_nothing(
+def test_each_command_gives_the_reason_in_one_line_and_creates_nothing(
     kind: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, why = kind
@@ -190,7 +192,7 @@ def test_each_command_says_why_in_one_line_and_makes_nothing(
     assert look(tmp_path) == before
 
 
-def test_an_empty_file_is_filled_and_says_until_then_that_it_is_empty(tmp_path: Path) -> None:
+def test_an_empty_file_becomes_a_journal_and_reads_as_empty_before(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.touch()
     with pytest.raises(JournalError, match="it is empty: nothing was recorded"):
@@ -212,7 +214,7 @@ def test_a_name_may_be_as_long_as_those_of_the_files_beside_it_allow(
     assert look(tmp_path) == {}
 
 
-def test_what_is_no_path_is_refused_as_an_option() -> None:
+def test_an_invalid_path_is_refused_as_an_option() -> None:
     class Bytes:
         def __fspath__(self) -> bytes:
             return b"x"

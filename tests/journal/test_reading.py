@@ -126,7 +126,7 @@ def said(outcome: Outcome) -> str:
     return re.sub(r"in [0-9.]+ s", "in some time", str(outcome.error))
 
 
-def test_a_recorded_outcome_says_what_the_first_said(path: Path) -> None:
+def test_a_recorded_outcome_equals_the_first_one(path: Path) -> None:
     service = FakeService(failing=[1], refused=[2], lost=[3])
     first = {o.index: o for o in anyio.run(lambda: service.map(path, range(5)))}
     with open_run(path) as recorded:
@@ -187,7 +187,7 @@ def test_what_only_some_answers_have_is_recorded_too(path: Path) -> None:
         )
 
 
-def test_without_results_nothing_that_the_function_said_is_in_the_file(path: Path) -> None:
+def test_without_results_no_output_of_the_function_is_in_the_file(path: Path) -> None:
     service = FakeService(failing=["secret-1"])
     anyio.run(lambda: service.map(Journal(path, results=False), ["secret-1", "secret-2"]))
     assert b"secret" not in path.read_bytes()
@@ -229,7 +229,7 @@ def test_outcomes_are_given_by_state_by_cause_and_by_when_they_ended(
         assert sorted(index for part in ended for index in part) == list(range(3000))
 
 
-def test_anybody_can_look_with_sqlite(path: Path) -> None:
+def test_a_journal_can_be_read_with_sqlite(path: Path) -> None:
     recorded_map(path, FakeService(failing=[1], lost=[2]))
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
@@ -278,7 +278,7 @@ def test_a_run_is_read_without_the_event_loops_libraries(path: Path) -> None:
     assert done.stdout.splitlines() == ["8", "[]"]
 
 
-def test_a_run_that_is_closed_says_so(path: Path) -> None:
+def test_reading_a_closed_run_raises(path: Path) -> None:
     recorded_map(path, FakeService())
     with open_run(path) as recorded:
         pass
@@ -288,7 +288,7 @@ def test_a_run_that_is_closed_says_so(path: Path) -> None:
         open_run(path.parent / "other.run")
 
 
-def test_samples_say_how_it_went(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_show_the_progress_over_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asyncinvoke._journal.writing.SAMPLE_EVERY", 0.0)
     recorded_map(path, FakeService(), 100)
     with open_run(path) as recorded:
@@ -378,7 +378,7 @@ class TestSettling:
 
 
 @pytest.mark.parametrize("table", ["run", "count", "flight", "session", "cause"])
-def test_what_is_said_of_a_run_is_of_one_moment(path: Path, table: str) -> None:
+def test_what_is_read_of_a_run_is_consistent(path: Path, table: str) -> None:
     recorded_map(path, FakeService(failing=[1]))
     crash(path, sent=[1])  # a redrive is under way
     with (
@@ -411,7 +411,7 @@ def test_what_is_said_of_a_run_is_of_one_moment(path: Path, table: str) -> None:
 
 
 @pytest.mark.parametrize("replay", [True, False], ids=["item by item", "skimmed"])
-def test_digests_of_the_first_format_are_longer_and_say_the_same(path: Path, replay: bool) -> None:
+def test_digests_of_the_first_format_are_longer_and_equivalent(path: Path, replay: bool) -> None:
     recorded_map(path, FakeService())
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE item SET digest = CAST(digest || x'01020304' AS BLOB)")

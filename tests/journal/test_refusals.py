@@ -223,7 +223,7 @@ PAIRS = [
 @pytest.mark.parametrize(
     ("state", "refusal"), PAIRS, ids=[f"{each.__name__}-{why.__name__}" for each, why in PAIRS]
 )
-async def test_a_refused_call_changes_nothing_that_is_said_of_the_run(
+async def test_a_refused_call_changes_nothing_that_can_be_read_of_the_run(
     path: Path,
     state: Callable[[Path], Awaitable[None]],
     refusal: Refused,
@@ -336,7 +336,7 @@ async def test_what_is_noted_of_a_stream_is_kept_however_late_its_first_item_com
         assert recorded.summary().notes == {"ticket": "a later one"}
 
 
-async def test_who_compares_is_named_and_not_who_ran_it_last(path: Path) -> None:
+async def test_a_comparing_process_is_named_rather_than_the_last_session(path: Path) -> None:
     await left(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE session SET pid = 1, host = 'another'")

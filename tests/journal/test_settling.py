@@ -237,7 +237,7 @@ async def test_a_run_with_an_item_that_is_to_run_is_not_complete(
         ({"key": 1}, "no item has the key 1"),
     ],
 )
-async def test_an_item_is_named_in_one_way_and_by_what_it_can_have(
+async def test_an_item_is_named_by_its_key_or_its_index_only(
     path: Path, named: dict[str, Any], says: str
 ) -> None:
     await FakeService(lost=[LOST]).map(path, range(ITEMS))

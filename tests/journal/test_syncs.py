@@ -118,7 +118,7 @@ def test_nothing_is_sent_before_its_intent_is_synced(trace: list[Call]) -> None:
     assert sent == ITEMS
 
 
-def test_nothing_is_handed_out_before_its_outcome_is_synced(trace: list[Call]) -> None:
+def test_no_outcome_is_yielded_before_it_is_synced(trace: list[Call]) -> None:
     handed_out = 0
     for said, synced, _ in walk(trace):
         if said.startswith("handed out "):

@@ -72,7 +72,7 @@ async def refused(journal: Path, service: FakeService | None = None) -> str:
     return str(raised.value)
 
 
-async def test_something_that_is_no_journal_is_left_as_it_is(path: Path) -> None:
+async def test_a_file_that_is_not_a_journal_is_left_unchanged(path: Path) -> None:
     path.write_text("these are my orders, by hand\n" * 100)
     assert (await refused(path)).endswith("it is not a journal")
     assert path.read_text().startswith("these are my orders")
@@ -266,7 +266,7 @@ async def collect(run: MapRun, into: list[Outcome]) -> None:
         into.append(outcome)  # the outcomes before the error are wanted
 
 
-async def test_what_is_wrong_with_the_options_is_said_before_anything_is_opened(path: Path) -> None:
+async def test_wrong_options_are_refused_before_anything_is_opened(path: Path) -> None:
     async with Invoker(transport=FakeService()) as invoker:
         for journal in (3, b"x", "", object()):
             with pytest.raises(InvalidRequestError, match=r"journal .* must be a path"):
@@ -327,7 +327,7 @@ def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path:
         assert summary.succeeded + summary.may_have_run == sent + 10
 
 
-async def test_outcomes_that_cannot_be_recorded_are_told_though_the_run_was_ended_before_that(
+async def test_a_failure_to_record_outcomes_is_raised_even_if_the_run_had_ended(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = Store.commit
@@ -361,7 +361,7 @@ async def test_what_a_kill_has_left_beside_a_journal_survives_a_call_that_is_ref
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "WAL", None], ids=str)
-async def test_a_process_that_died_before_its_first_commit_is_no_hindrance(
+async def test_a_process_that_died_before_its_first_commit_does_no_harm(
     path: Path, mode: str | None
 ) -> None:
     path.touch()
@@ -433,7 +433,7 @@ async def test_one_that_has_two_names_is_refused_under_each(path: Path) -> None:
     assert len(await FakeService().map(path, range(20))) == 20
 
 
-async def test_a_lock_on_a_file_that_was_removed_is_none(
+async def test_a_lock_on_a_removed_file_does_not_count(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Marks.locked(path)

@@ -330,7 +330,7 @@ def test_a_pause_is_bounded_and_ends(refusals: list[bool], random: float) -> Non
     assert (pause.seconds, pause.until) == (0.0, 0.0)
 
 
-def test_a_pause_begins_with_its_first_refusal_and_anew_once_nobody_has_called_for_long() -> None:
+def test_a_pause_begins_with_its_first_throttle_and_restarts_after_idleness() -> None:
     pause = Pause(lambda: 0.5)
     for now in (10.0, 20.0, 20.0 + FORGOTTEN):
         pause.refused(now=now)
@@ -360,7 +360,7 @@ def test_a_ceiling_that_stays_is_cut_less_and_less_and_now_and_then_more_for_a_n
     assert (cuts[-1].depth, cuts[-1].recovery) == (ROOM_CUT, Recovery.LEAVING_ROOM)
 
 
-def test_answers_on_their_way_do_not_pass_for_others() -> None:
+def test_answers_in_transit_are_not_taken_for_other_clients() -> None:
     ceilings = known(50)
     found = [ceilings.found(each, settled=True) for each in (50, 52, 51, 49, 50, 48)]
     assert {cut.recovery for cut in found} == {Recovery.TO_CEILING}
@@ -387,7 +387,7 @@ def test_a_ceiling_that_fell_within_a_round_of_the_last_cut_fell_by_far() -> Non
 
 
 @given(st.floats(1, 10_000), st.floats(1, 10_000))
-def test_who_has_more_of_a_shared_limit_gives_way_by_more(one: float, other: float) -> None:
+def test_a_client_with_more_of_a_shared_limit_reduces_it_by_more(one: float, other: float) -> None:
     cuts = []
     for ceiling in sorted((one, other)):
         ceilings = known(2 * ceiling + 2)

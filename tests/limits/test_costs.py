@@ -315,7 +315,7 @@ async def test_callers_that_give_up_leave_nothing_behind() -> None:
         assert alive(Waiter, Permit, Line, Lane) - before <= 10 * FEW
 
 
-async def test_once_nobody_waits_any_more_no_deadline_is_remembered() -> None:
+async def test_without_waiters_no_deadline_is_remembered() -> None:
     gc.collect()
     before = alive(Waiter)
     async with crowd(FixedLimit(1), MANY, held=1, deadline=500) as (there, _, _):

@@ -51,7 +51,7 @@ async def test_calls_that_go_well_are_not_logged(lines: pytest.LogCaptureFixture
     assert logged(lines) == []
 
 
-async def test_a_limit_that_is_lowered_is_said_once_a_minute_for_each_scope(
+async def test_a_lowered_limit_is_logged_once_a_minute_for_each_scope(
     lines: pytest.LogCaptureFixture,
 ) -> None:
     clock = ManualClock()
@@ -131,7 +131,7 @@ async def test_a_pause_of_a_second_is_a_warning_once_until_it_is_over(
         assert {each.pause for each in limiter.statistics()} == {0.0}
 
 
-async def test_events_of_one_throttle_are_told_after_the_books_are_in_order_and_in_order() -> None:
+async def test_events_of_one_throttle_are_emitted_in_order_after_the_state_is_updated() -> None:
     told: list[LimitChanged] = []
     limiter = Limiter(AdaptiveLimit(initial=9), clock=ManualClock(), hooks=Hooks([told.append]))
     held = await take(limiter, HOG, 9)
@@ -141,7 +141,7 @@ async def test_events_of_one_throttle_are_told_after_the_books_are_in_order_and_
     assert (event.before, event.after) == (9, scope_of(limiter, ThrottleScope.ACCOUNT).limit)
 
 
-def test_what_one_hook_was_stopped_from_hearing_is_told_later() -> None:
+def test_events_that_an_interrupted_hook_missed_are_delivered_later() -> None:
     reported: list[float] = []
 
     def stop_at_first(event: LimitChanged) -> None:

@@ -18,7 +18,7 @@ KEY = FunctionKey(None, "work")
 
 
 @pytest.mark.anyio
-async def test_permits_are_handed_out_in_the_order_in_which_they_are_asked_for() -> None:
+async def test_permits_are_granted_in_the_order_of_requests() -> None:
     limiter = Limiter(FixedLimit(1))
     order: list[int] = []
 

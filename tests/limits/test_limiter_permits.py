@@ -62,7 +62,7 @@ async def test_a_permit_is_held_until_its_first_end_and_later_ones_do_nothing(
     assert {each.in_flight for each in limiter.statistics()} == {0}
 
 
-async def test_leaving_the_block_without_an_end_says_nothing_about_limits() -> None:
+async def test_leaving_the_block_without_a_result_does_not_affect_limits() -> None:
     limiter = Limiter(AdaptiveLimit(initial=1), clock=ManualClock())
     before = limiter.statistics()
     with pytest.raises(ZeroDivisionError):
@@ -90,7 +90,7 @@ async def test_a_stack_holds_a_permit_for_as_long_as_a_stream_takes() -> None:
     assert limiter.in_flight == 0
 
 
-async def test_how_long_a_permit_was_waited_for_is_told() -> None:
+async def test_the_time_waited_for_a_permit_is_reported() -> None:
     clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)
@@ -142,9 +142,7 @@ async def test_a_hook_that_raises_anything_at_all_does_not_keep_the_permit() -> 
     assert {each.in_flight for each in limiter.statistics()} == {0}
 
 
-async def test_a_hook_that_raises_where_time_is_kept_reaches_that_caller_and_keeps_nothing() -> (
-    None
-):
+async def test_the_error_of_a_hook_in_the_timekeeper_is_raised_there_and_leaks_nothing() -> None:
     clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=2), clock=clock, hooks=Hooks([stop]))
     held = await take(limiter, HOG, 2)
@@ -188,7 +186,7 @@ async def test_a_clock_or_a_reason_that_makes_no_sense_does_not_keep_the_permit(
     assert limiter.in_flight == 0
 
 
-async def test_who_waits_is_not_overtaken_where_the_clock_failed_to_let_it_go() -> None:
+async def test_a_waiter_is_not_overtaken_after_the_clock_has_failed() -> None:
     clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)
@@ -212,7 +210,7 @@ async def test_who_waits_is_not_overtaken_where_the_clock_failed_to_let_it_go() 
     assert served == ["first", "second"]
 
 
-async def test_a_hook_may_look_at_the_statistics_and_finds_the_books_in_order() -> None:
+async def test_a_hook_may_read_the_statistics_and_finds_them_consistent() -> None:
     seen: list[tuple[int, int]] = []
 
     def look(event: LimitChanged) -> None:
@@ -228,7 +226,7 @@ async def test_a_hook_may_look_at_the_statistics_and_finds_the_books_in_order() 
 # Deadlines.
 
 
-async def test_a_deadline_that_passes_while_waiting_ends_the_wait_and_says_why() -> None:
+async def test_a_deadline_that_passes_while_waiting_ends_the_wait_with_the_reason() -> None:
     clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)
@@ -255,7 +253,7 @@ async def test_a_deadline_that_passes_while_waiting_ends_the_wait_and_says_why()
     assert await counts(limiter) == (0, 0)
 
 
-async def test_deadlines_pass_in_their_order_whoever_gives_up_meanwhile() -> None:
+async def test_deadlines_expire_in_order_despite_cancelled_waits() -> None:
     clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     await hold(limiter, HOG)
@@ -319,7 +317,7 @@ async def test_a_rate_counts_too_when_it_is_known_that_nothing_opens_in_time() -
 # The end.
 
 
-async def test_closing_wakes_whoever_waits_and_lets_nobody_in_any_more() -> None:
+async def test_closing_wakes_all_waiters_and_grants_no_more_permits() -> None:
     clock = ManualClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)
@@ -345,7 +343,7 @@ async def test_closing_wakes_whoever_waits_and_lets_nobody_in_any_more() -> None
     assert await counts(limiter) == (0, 0)
 
 
-async def test_who_was_granted_a_permit_and_has_not_woken_when_it_closes_sends_nothing() -> None:
+async def test_a_waiter_with_a_permit_that_has_not_woken_when_it_closes_sends_nothing() -> None:
     limiter = Limiter(FixedLimit(1))
     held = await hold(limiter, HOG)
     async with anyio.create_task_group() as group:
@@ -365,7 +363,7 @@ async def refused(limiter: Limiter) -> None:
 # The timekeeper.
 
 
-async def test_when_whoever_keeps_the_time_is_cancelled_another_does() -> None:
+async def test_when_the_timekeeper_is_cancelled_another_waiter_replaces_it() -> None:
     clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(), clock=clock)
     (await hold(limiter, HOG)).throttled(ThrottleReason.CONCURRENT_SNAPSHOT_CREATE_LIMIT_EXCEEDED)
@@ -421,7 +419,7 @@ async def test_before_any_answer_the_ramp_lets_waiters_go_a_few_at_a_time() -> N
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("grant_first", [True, False])
-async def test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancelled(
+async def test_a_task_with_native_cancellation_as_it_gets_its_permit_ends_cancelled(
     grant_first: bool,
 ) -> None:
     # The timekeeper is woken by cancelling a scope, which must not swallow another cancellation.
@@ -444,7 +442,7 @@ async def test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancel
     assert await counts(limiter) == (0, 0)
 
 
-async def test_a_clock_that_jumps_does_not_run_away_from_an_answer_that_is_on_its_way() -> None:
+async def test_a_simulated_clock_does_not_jump_while_an_answer_is_in_transit() -> None:
     clock = InstantClock()
     limiter = Limiter(FixedLimit(1), clock=clock)
     held = await hold(limiter, HOG)

@@ -146,7 +146,7 @@ async def test_what_was_not_sent_counts_neither_as_accepted_nor_against_a_rate()
     assert len(await take(limiter, HOG, 1)) == 1
 
 
-async def test_a_pause_for_an_outage_is_not_said_to_be_for_an_earlier_throttle(
+async def test_a_pause_for_an_outage_is_not_attributed_to_an_earlier_throttle(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING, "asyncinvoke")
@@ -263,7 +263,7 @@ async def test_files_that_come_back_are_found_slowly_however_fast_the_functions_
         group.cancel_scope.cancel()
 
 
-async def test_an_answer_that_says_nothing_about_limits_shows_that_there_are_files() -> None:
+async def test_any_answer_shows_that_descriptors_are_available() -> None:
     clock, events = ManualClock(), list[LimitChanged]()
     limiter = Limiter(FixedLimit(20), clock=clock, hooks=Hooks([events.append]))
     held = await take(limiter, HOG, 11)
@@ -303,7 +303,7 @@ def test_the_shell_of_a_mac_is_enough_for_two_hundred() -> None:
     assert files_limit(-1, 20) > 10**9
 
 
-async def test_where_files_bind_it_is_said_once_and_the_limit_is_theirs(
+async def test_if_descriptors_limit_the_concurrency_it_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "asyncinvoke")

@@ -48,7 +48,7 @@ MOVES = st.lists(
 
 
 @given(moves=MOVES)
-def test_the_next_is_who_a_search_through_all_would_find(moves: list[tuple[str, int]]) -> None:
+def test_the_next_waiter_is_the_one_that_a_full_search_finds(moves: list[tuple[str, int]]) -> None:
     gates = functions(3, 4)
     queue: Queue[int] = Queue()
     model = Model()
@@ -115,7 +115,7 @@ def grant(queue: Queue[int], model: Model, line: Line[int]) -> None:
         model.turns.append(gate)
 
 
-def test_accounts_that_came_and_went_while_nobody_was_next_leave_nothing_behind() -> None:
+def test_accounts_that_came_and_went_while_no_waiter_was_eligible_leave_nothing_behind() -> None:
     queue: Queue[int] = Queue()
     for number, gate in enumerate(functions(2000, 1)):
         line = queue.join(gate, number)

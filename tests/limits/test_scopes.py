@@ -289,7 +289,7 @@ async def test_a_function_that_turns_out_to_have_a_reserve_waits_for_its_account
 
 
 @pytest.mark.anyio
-async def test_a_newcomer_does_not_take_what_time_has_given_to_who_waits() -> None:
+async def test_a_newcomer_does_not_take_a_token_meant_for_a_waiter() -> None:
     clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(), clock=clock)
     (await hold(limiter, HOG)).throttled(CALLER_RATE)
@@ -305,7 +305,7 @@ async def test_a_newcomer_does_not_take_what_time_has_given_to_who_waits() -> No
 
 @pytest.mark.parametrize("maximum", [1, 9])
 @pytest.mark.anyio
-async def test_who_waits_for_what_is_given_back_wakes_in_time_if_that_ends_in_a_pause(
+async def test_a_waiter_wakes_in_time_if_the_released_permit_ends_in_a_pause(
     maximum: int,
 ) -> None:
     clock = ManualClock()
@@ -323,7 +323,7 @@ async def test_who_waits_for_what_is_given_back_wakes_in_time_if_that_ends_in_a_
 
 @pytest.mark.parametrize("reason", [FUNCTION_RATE, CALLER_RATE])
 @pytest.mark.anyio
-async def test_a_burst_after_idleness_tells_the_rate_of_the_burst(reason: ThrottleReason) -> None:
+async def test_a_burst_after_idleness_reveals_the_rate_of_the_burst(reason: ThrottleReason) -> None:
     clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=100), clock=clock)
     (await hold(limiter, HOG)).admitted()
@@ -382,7 +382,7 @@ MOVES = st.lists(
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @given(limit=LIMITS, moves=MOVES)
 @settings(max_examples=60)
-def test_permits_are_conserved_and_nobody_starves_whatever_happens(
+def test_permits_are_conserved_and_no_waiter_starves(
     backend: str, limit: Limit, moves: list[tuple[str, int, ThrottleReason]]
 ) -> None:
     async def play() -> None:

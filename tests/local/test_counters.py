@@ -8,7 +8,7 @@ from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke.local.counters import Counters
 
 
-def test_a_change_counts_for_its_function_and_in_total_and_of_a_stranger_in_total_alone() -> None:
+def test_a_change_counts_for_its_function_and_in_total_and_for_unknown_ones_in_total() -> None:
     counters = Counters()
     counters.register("known")
     counters.add("known", invocations=2, faults=1)

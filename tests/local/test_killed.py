@@ -132,7 +132,7 @@ async def test_what_a_handler_started_ends_with_its_environment(
     assert not is_running(pid)
 
 
-def test_a_guardian_that_starts_only_after_its_endpoint_was_killed_cleans_up_all_the_same(
+def test_a_guardian_that_starts_after_its_endpoint_was_killed_still_cleans_up(
     tmp_path: Path,
 ) -> None:
     mark, held = uuid.uuid4().hex, tmp_path / "held"

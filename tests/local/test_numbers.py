@@ -55,7 +55,7 @@ def test_a_value_that_is_not_in_range_is_refused_by_name(option: str, wrong: str
 
 
 @pytest.mark.parametrize("option", WHOLE)
-def test_a_whole_number_is_no_fraction_and_no_larger_than_anything_can_hold(option: str) -> None:
+def test_an_integer_option_is_no_fraction_and_has_a_maximum(option: str) -> None:
     for wrong in (1.5, 128.0, MOST + 1):
         with pytest.raises(ValueError, match=rf"^{option}={wrong} must be "):
             WHOLE[option](wrong)

@@ -29,11 +29,11 @@ BODIES = {
 
 
 @pytest.mark.parametrize(("body", "expected"), BODIES.values(), ids=BODIES)
-def test_what_a_body_says_is_read(body: object, expected: ErrorBody) -> None:
+def test_the_body_of_an_error_is_parsed(body: object, expected: ErrorBody) -> None:
     assert parse_error_body(json.dumps(body).encode()) == expected
 
 
-def test_a_body_that_is_no_json_says_nothing_that_an_error_may_repeat() -> None:
+def test_a_body_that_is_not_json_is_not_quoted() -> None:
     assert parse_error_body(b"segfault \xff") == ErrorBody()
     assert parse_error_body(b"") == ErrorBody()
 
@@ -171,5 +171,5 @@ def test_a_hostile_body_never_raises(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[" * 200_000, b"1" * 10_000, b"\xef\xbb\xbf{}"])
-def test_a_body_that_overtaxes_the_parser_never_raises(body: bytes) -> None:
+def test_a_body_that_exceeds_the_parsers_limits_never_raises(body: bytes) -> None:
     parse_error_body(body)

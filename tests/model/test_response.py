@@ -20,7 +20,7 @@ def test_a_response_decodes_with_the_codec_that_it_was_given() -> None:
         Response(status_code=200, payload=b"x").json()
 
 
-def test_a_response_tells_its_time_its_text_and_what_is_billed() -> None:
+def test_a_response_has_its_time_its_text_and_the_billed_duration() -> None:
     first = Attempt(number=1, waited=0.5, started=100.0, elapsed=1.0, delay=2.0)
     last = Attempt(number=2, waited=0.25, started=103.25, elapsed=1.5)
     log = "START\nREPORT RequestId: 1\tDuration: 1.2 ms\tBilled Duration: 1002 ms\tMemory Size: 128 MB"
@@ -43,7 +43,7 @@ def test_a_clock_that_was_set_back_makes_no_time_negative() -> None:
     assert Response(status_code=200, payload=b"", attempts=attempts).elapsed == 0.25
 
 
-def test_what_is_not_known_of_a_response_is_said_to_be_so() -> None:
+def test_unknown_facts_of_a_response_are_none() -> None:
     lie = "the function prints Billed Duration: 5 ms"
     response = Response(status_code=202, payload=b"", log_result=lie)
     assert (response.elapsed, response.text, response.billed_duration) == (0.0, "", None)

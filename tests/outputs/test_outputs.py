@@ -63,7 +63,7 @@ def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
 
 
 @pytest.mark.parametrize("target", KINDS)
-def test_the_kind_is_told_by_the_end_of_the_name(target: str) -> None:
+def test_the_format_is_detected_by_the_suffix(target: str) -> None:
     assert kind_of(target) == KINDS[target]
     assert KINDS[target].is_whole == (target not in ("out.jsonl", "-"))
 
@@ -274,7 +274,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("arguments", "said"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_written_is_said_in_one_line(
+def test_an_output_that_cannot_be_written_is_an_error_of_one_line(
     arguments: list[str],
     said: str,
     journal: Path,
@@ -340,18 +340,18 @@ class _Awkward(fsspec.implementations.memory.MemoryFileSystem):  # type: ignore[
 
 @pytest.mark.parametrize("when", ["opened", "written", "closed"])
 @pytest.mark.parametrize("kind", [Kind(), Kind(format="parquet"), Kind(compression="gz")], ids=str)
-def test_whatever_a_file_system_raises_is_an_error_of_ours(when: str, kind: Kind) -> None:
+def test_every_error_of_a_file_system_becomes_an_output_error(when: str, kind: Kind) -> None:
     fsspec.register_implementation("awkward", _Awkward, clobber=True)
     with pytest.raises(OutputError, match=r"^cannot write awkward://x/.*: LookupError$"):
         write_lines([b'{"index": 0, "ok": true}\n'], f"awkward://x/{when}", kind)
 
 
-def test_what_is_wrong_with_the_writer_is_not_said_of_the_file_system() -> None:
+def test_an_error_of_the_writer_is_not_attributed_to_the_file_system() -> None:
     with pytest.raises(LookupError), files.written("memory://outputs/none", {}, None):
         raise LookupError
 
 
-def test_keys_that_are_no_text_of_unicode_are_written_to_parquet(tmp_path: Path) -> None:
+def test_keys_that_are_not_valid_unicode_are_written_to_parquet(tmp_path: Path) -> None:
     path = tmp_path / "out.parquet"
     line = {"index": 0, "ok": True, "key": "\ud800", "payload": "\udfff"}
     assert write_lines([json.dumps(line).encode() + b"\n"], str(path), Kind(format="parquet")) == 1

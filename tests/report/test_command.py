@@ -54,7 +54,7 @@ def test_what_is_counted_is_what_was_recorded(recorded: Path) -> None:
     assert set(measures.lasted) == {1, 2}
 
 
-def test_latencies_are_told_to_three_digits(recorded: Path, tmp_path: Path) -> None:
+def test_latencies_are_shown_with_three_digits(recorded: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.run"
     with closing(sqlite3.connect(recorded)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)

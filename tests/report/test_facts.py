@@ -42,7 +42,7 @@ def test_a_histogram_loses_no_item(counted: list[tuple[int, int]]) -> None:
     assert all(a.end == pytest.approx(b.begin) for a, b in itertools.pairwise(found))
 
 
-def test_of_nothing_there_is_no_histogram() -> None:
+def test_without_values_there_is_no_histogram() -> None:
     assert (percentiles([]), bars([])) == ({}, [])
 
 
@@ -75,7 +75,7 @@ def test_an_estimate_is_the_mean_times_what_ran_with_its_margin() -> None:
 
 
 @pytest.mark.parametrize("note", [None, [], {}, {"count": 0}, {**runs.LOGS, "count": "x"}])
-def test_a_note_that_says_nothing_is_no_sample(note: Any) -> None:
+def test_an_empty_note_is_no_sample(note: Any) -> None:
     assert Sampled.from_note(note) is None
 
 
@@ -134,13 +134,13 @@ STATUSES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_how_a_run_ended_is_said_and_how_good_that_is(status: str) -> None:
+def test_the_end_of_a_run_is_shown_with_its_severity(status: str) -> None:
     changes, tone = STATUSES[status]
     found = runs.facts(**changes)
     assert (found.status, found.tone) == (status, tone)
 
 
-def test_why_a_cause_was_given_up_is_said_in_words() -> None:
+def test_the_reason_for_giving_up_is_shown_in_words() -> None:
     causes = [runs.cause(number, gave_up=each) for number, each in enumerate(GaveUp)]
     found = facts_of(runs.summary(), causes, runs.measures(), []).causes
     assert len(found) == len({cause.gave_up for cause in found}) == len(GaveUp)
@@ -167,14 +167,14 @@ def test_each_cause_has_the_command_that_runs_its_items_again() -> None:
 @pytest.mark.parametrize(
     ("noted", "said"), [({}, None), ({"idempotent": True}, "yes"), ({"idempotent": False}, "no")]
 )
-def test_whether_a_map_is_idempotent_is_said_only_if_that_is_recorded(
+def test_whether_a_map_is_idempotent_is_shown_only_if_recorded(
     noted: dict[str, object], said: str | None
 ) -> None:
     summary = runs.summary(notes={"command": {"shared": noted}})
     assert facts_of(summary, (), runs.measures(), ()).about.get("Idempotent") == said
 
 
-def test_how_functions_were_invoked_is_said_where_it_is_not_as_usual() -> None:
+def test_the_invocation_type_is_shown_if_it_is_not_the_default() -> None:
     for kind, said in (("RequestResponse", None), ("Event", "Event")):
         summary = runs.summary(invocation_type=kind)
         assert facts_of(summary, (), runs.measures(), ()).about.get("Invocation type") == said
@@ -210,7 +210,7 @@ def test_times_are_in_the_unit_that_suits_them(seconds: float) -> None:
     assert figures.seconds_in_words(seconds) == WORDS[seconds]
 
 
-def test_a_share_is_never_none_or_all_of_what_is_not() -> None:
+def test_a_share_is_0_or_100_percent_only_if_exact() -> None:
     assert [figures.share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
         "0 %", "< 0.1 %", "50.0 %", "> 99.9 %", "100 %",
     ]  # fmt: skip

@@ -59,7 +59,7 @@ def whole() -> str:
     return page(notes={**runs.summary().notes, "logs": runs.LOGS})
 
 
-def test_the_page_is_well_formed_and_says_what_ran(whole: str) -> None:
+def test_the_page_is_well_formed_and_shows_what_ran(whole: str) -> None:
     seen = Seen(whole)
     assert not seen.open
     for said in (
@@ -102,7 +102,7 @@ def test_nothing_secret_is_shown(whole: str) -> None:
     assert "hunter2" not in whole
 
 
-def test_whatever_an_example_says_is_text() -> None:
+def test_examples_are_shown_as_text() -> None:
     facts = facts_of(
         runs.summary(path="a b'c<i>.run", function_name="f"),
         [runs.cause(example=NASTY, error_type="<b>")],

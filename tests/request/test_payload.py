@@ -117,7 +117,7 @@ NO_JSON: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize(("payload", "why"), NO_JSON.values(), ids=NO_JSON)
-def test_what_is_no_json_is_refused_with_the_reason_and_nothing_of_it(
+def test_a_payload_that_is_not_json_is_refused_with_the_reason_and_not_quoted(
     payload: object, why: str
 ) -> None:
     with pytest.raises(InvalidRequestError) as caught:
@@ -127,7 +127,7 @@ def test_what_is_no_json_is_refused_with_the_reason_and_nothing_of_it(
 
 
 @pytest.mark.parametrize(("value", "why"), NO_JSON.values(), ids=NO_JSON)
-def test_a_client_context_that_is_no_json_is_refused_with_the_reason(
+def test_a_client_context_that_is_not_json_is_refused_with_the_reason(
     value: object, why: str
 ) -> None:
     with pytest.raises(InvalidRequestError) as caught:
@@ -173,7 +173,7 @@ def test_a_lone_surrogate_is_an_escape_and_nothing_beside_it_changes() -> None:
     assert encoded({"name": "caf\udce9 \u00e9\\"}) == '{"name":"caf\\udce9 \u00e9\\\\"}'.encode()
 
 
-def test_memory_that_was_given_back_is_refused() -> None:
+def test_a_released_memoryview_is_refused() -> None:
     view = memoryview(b"raw")
     view.release()
     with pytest.raises(InvalidRequestError, match="payload cannot be encoded: ValueError"):

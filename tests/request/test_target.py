@@ -124,7 +124,7 @@ def test_every_short_form_is_read(text: str, expected: Target) -> None:
         "../../etc/passwd",
     ],
 )
-def test_what_is_no_function_name_is_refused_by_name(text: str) -> None:
+def test_an_invalid_function_name_is_refused_by_name(text: str) -> None:
     with pytest.raises(InvalidRequestError, match="function_name") as caught:
         Target.parse(text)
     assert repr(text) in str(caught.value)
@@ -142,7 +142,7 @@ def test_lengths_are_checked_at_the_limit() -> None:
 
 
 @pytest.mark.parametrize("qualifier", ["", "a b", "live\n", "$latest", "a:b", 7])
-def test_what_is_no_qualifier_is_refused(qualifier: Any) -> None:
+def test_an_invalid_qualifier_is_refused(qualifier: Any) -> None:
     with pytest.raises(InvalidRequestError, match="qualifier"):
         Target.parse("resize", qualifier)
 
@@ -154,6 +154,6 @@ def test_a_qualifier_given_twice_must_agree() -> None:
 
 
 @pytest.mark.parametrize("function_name", [None, 7, b"resize", ["resize"]])
-def test_a_name_that_is_no_string_is_refused(function_name: Any) -> None:
+def test_a_name_that_is_not_a_string_is_refused(function_name: Any) -> None:
     with pytest.raises(InvalidRequestError, match="must be a string"):
         Target.parse(function_name)

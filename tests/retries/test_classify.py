@@ -49,14 +49,14 @@ def test_every_throttle_reason_of_the_service_model_is_known() -> None:
 
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("fault", TransportFault)
-def test_without_an_answer_the_phase_tells_what_may_have_run(
+def test_without_an_answer_the_phase_determines_what_may_have_run(
     fault: TransportFault, phase: Phase
 ) -> None:
     verdict = classify(Failure(fault=fault, phase=phase), now=NOW)
     assert verdict.delivery.may_have_run == (phase >= Phase.WRITTEN)
 
 
-def test_no_throttle_is_said_to_have_run() -> None:
+def test_no_throttle_is_reported_as_executed() -> None:
     judgements = [*CODES.values(), *STATUSES.values()]
     assert {delivery for kind, delivery in judgements if kind is FailureKind.THROTTLED} == {
         Delivery.REJECTED
@@ -142,7 +142,7 @@ def test_every_other_modelled_502_is_waited_out() -> None:
         (None, None, FailureKind.SERVICE),
     ],
 )
-def test_unmodelled_codes_and_bare_statuses_are_judged(
+def test_unmodelled_codes_and_bare_statuses_are_classified(
     status: int | None, code: str | None, kind: FailureKind
 ) -> None:
     found = verdict(status_code=status, code=code)
@@ -177,13 +177,13 @@ def test_a_file_system_that_fails_may_do_so_in_the_middle_of_a_run() -> None:
         (None, ThrottleScope.FUNCTION),
     ],
 )
-def test_a_throttle_tells_its_reason_and_its_scope(reason: Any, scope: ThrottleScope) -> None:
+def test_a_throttle_has_its_reason_and_its_scope(reason: Any, scope: ThrottleScope) -> None:
     found = verdict(status_code=429, code="TooManyRequestsException", reason=reason)
     assert found.reason is ThrottleReason(reason)
     assert found.scope is scope
 
 
-def test_what_is_no_throttle_has_neither_reason_nor_scope() -> None:
+def test_other_failures_have_neither_reason_nor_scope() -> None:
     found = verdict(status_code=500, code="ServiceException", reason="CallerRateLimitExceeded")
     assert found.reason is None
     assert found.scope is None
@@ -204,7 +204,7 @@ TEXT = st.none() | st.text(max_size=20)
     retry_after=TEXT,
     amz_retry_after=TEXT,
 )
-def test_a_hostile_answer_is_always_judged(**failure: Any) -> None:
+def test_a_hostile_answer_is_always_classified(**failure: Any) -> None:
     found = verdict(**failure)
     assert found.kind not in (FailureKind.FUNCTION, FailureKind.TRANSPORT)
     assert (found.kind is FailureKind.THROTTLED) == (found.reason is not None)

@@ -172,7 +172,7 @@ def test_a_wait_that_ends_at_the_deadline_is_not_started() -> None:
     assert decider.decide(verdict(), ERROR, now=STARTED) == 1.0
 
 
-def test_the_first_reason_to_give_up_is_the_one_that_is_told() -> None:
+def test_the_first_reason_to_give_up_is_reported() -> None:
     late = {"deadline": STARTED}
     stopped = backoff(stop=stop_after_attempt(1))
     unknown = verdict(FailureKind.SERVICE, Delivery.UNKNOWN)
@@ -315,7 +315,7 @@ def test_when_chooses_the_errors_that_are_repeated() -> None:
     assert asked == [ERROR, ERROR]
 
 
-def test_a_negative_wait_is_none() -> None:
+def test_a_negative_wait_is_zero() -> None:
     assert list(decisions(retries(every(backoff(lambda state: -3))), verdict())) == [0]
 
 
@@ -336,14 +336,14 @@ class CustomAwaitable:
 
 
 @pytest.mark.parametrize("name", ["when", "stop", "wait"])
-def test_a_strategy_that_gives_a_coroutine_is_not_taken_for_yes(name: str) -> None:
+def test_a_strategy_that_returns_a_coroutine_does_not_mean_yes(name: str) -> None:
     policy = every(backoff(**{name: lambda given: yes(given)}))
     with pytest.raises(ConfigurationError, match=rf"Backoff\({name}=...\) gave a coroutine"):
         retries(policy).decide(verdict(), ERROR, now=STARTED)
 
 
 @pytest.mark.parametrize("name", ["when", "stop", "wait"])
-def test_nor_is_one_that_gives_anything_else_to_await(name: str) -> None:
+def test_a_strategy_that_returns_another_awaitable_does_not_mean_yes(name: str) -> None:
     policy = every(backoff(**{name: lambda _: CustomAwaitable()}))
     with pytest.raises(ConfigurationError, match=rf"Backoff\({name}=...\) gave a Later"):
         list(decisions(retries(policy), verdict()))

@@ -33,7 +33,7 @@ def of(kind: FailureKind) -> Verdict:
     return Verdict(kind=kind, delivery=Delivery.UNKNOWN)
 
 
-def test_a_policy_repeats_nothing_unless_it_is_told_to() -> None:
+def test_a_policy_retries_nothing_by_default() -> None:
     for policy in (RetryPolicy(), RetryPolicy.never()):
         assert [backoff_for(policy, of(kind)) for kind in FailureKind] == [None] * len(FailureKind)
 
@@ -204,7 +204,7 @@ def test_a_budget_of_a_policy_must_be_one(budget: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**5000), True], ids=["huge", "negative", "flag"])
-def test_what_no_float_can_hold_and_what_is_no_number_is_refused_when_it_is_given(
+def test_values_beyond_floats_and_values_that_are_not_numbers_are_refused_at_once(
     value: float,
 ) -> None:
     for name in ("ratio", "per_second", "burst"):

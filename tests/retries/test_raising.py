@@ -134,7 +134,7 @@ def test_an_error_says_what_failed_how_often_and_why_no_more() -> None:
 
 @pytest.mark.parametrize("delivery", Delivery)
 @pytest.mark.parametrize("gave_up", GaveUp)
-def test_an_error_says_that_the_function_may_have_run_once_if_nobody_knows(
+def test_an_error_says_once_that_the_function_may_have_run_if_unknown(
     gave_up: GaveUp, delivery: Delivery
 ) -> None:
     is_known = delivery is not Delivery.UNKNOWN and gave_up is not GaveUp.DELIVERY_UNKNOWN
@@ -143,13 +143,13 @@ def test_an_error_says_that_the_function_may_have_run_once_if_nobody_knows(
 
 
 @pytest.mark.parametrize("gave_up", GaveUp)
-def test_every_reason_to_give_up_is_told(gave_up: GaveUp) -> None:
+def test_every_reason_to_give_up_is_in_the_message(gave_up: GaveUp) -> None:
     with_reason = str(ServiceError("oops", **{**FACTS, "gave_up": gave_up}))
     without = str(ServiceError("oops", **{**FACTS, "gave_up": None}))
     assert len(with_reason) > len(without)
 
 
-def test_a_throttle_tells_its_reason_if_it_has_one() -> None:
+def test_the_message_of_a_throttle_has_its_reason_if_known() -> None:
     throttled = [
         str(ThrottledError("slow", reason=reason, scope=ThrottleScope.FUNCTION, **FACTS))
         for reason in (ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED, ThrottleReason.UNKNOWN)
@@ -158,7 +158,7 @@ def test_a_throttle_tells_its_reason_if_it_has_one() -> None:
     assert "TooManyRequestsException: slow" in throttled[1]
 
 
-def test_a_function_error_tells_its_type() -> None:
+def test_the_message_of_a_function_error_has_its_type() -> None:
     for body, label in [
         (b'{"errorType": "Busy", "errorMessage": "come back"}', "resize: Busy: come back ("),
         (b"{}", "resize: function error Unhandled ("),
@@ -209,7 +209,7 @@ def test_the_foreign_exception_is_the_cause() -> None:
     assert built(Failure(fault=TransportFault.CONNECTION_LOST, cause=cause)).__cause__ is cause
 
 
-def test_a_complaint_that_quotes_the_payload_is_not_passed_on() -> None:
+def test_a_service_message_that_quotes_the_payload_is_not_passed_on() -> None:
     error = built(
         Failure(
             status_code=400,
@@ -222,7 +222,7 @@ def test_a_complaint_that_quotes_the_payload_is_not_passed_on() -> None:
 
 
 @pytest.mark.parametrize("made_up", ["\x1b]0;mine\x07 no", "\u202eon", "half \ud800 of it"])
-def test_a_message_has_no_say_over_the_terminal(made_up: str) -> None:
+def test_a_message_does_not_control_the_terminal(made_up: str) -> None:
     response = Response(
         status_code=200,
         payload=json.dumps({"errorMessage": made_up}).encode(),

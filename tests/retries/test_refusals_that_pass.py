@@ -21,7 +21,7 @@ def policy(code: str) -> RetryPolicy:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("refused", "attempts"), [(2, 3), (9, 4)])
-async def test_a_refusal_that_may_pass_is_repeated_until_it_has_or_the_stop_says_so(
+async def test_a_temporary_refusal_is_retried_until_it_ends_or_the_policy_stops(
     local_lambda: LocalLambda, invoker: Invoker, refused: int, attempts: int
 ) -> None:
     local_lambda.function("resize", lambda event, context: event)

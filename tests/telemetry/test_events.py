@@ -145,7 +145,7 @@ async def test_a_call_is_an_execution_with_an_attempt(
 
 
 @pytest.mark.parametrize(("way", "kind"), [("send_event", "Event"), ("dry_run", "DryRun")])
-async def test_an_event_and_a_dry_run_are_told_of_as_well(
+async def test_an_event_and_a_dry_run_emit_events_as_well(
     fake: FakeLambda, recorder: EventRecorder, way: str, kind: str
 ) -> None:
     async with opened(fake, recorder) as invoker:
@@ -156,7 +156,7 @@ async def test_an_event_and_a_dry_run_are_told_of_as_well(
     recorder.check()
 
 
-async def test_a_retry_is_two_attempts_and_the_first_says_why(
+async def test_a_retry_is_two_attempts_and_the_first_has_the_reason(
     fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     fake.fault(throttle(RESERVED), count=1)
@@ -175,7 +175,7 @@ async def test_a_retry_is_two_attempts_and_the_first_says_why(
     recorder.check()
 
 
-async def test_a_failure_is_told_as_the_error_that_the_caller_gets(
+async def test_a_failure_is_reported_as_the_error_that_the_caller_gets(
     fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     async with opened(fake, recorder) as invoker:
@@ -189,7 +189,7 @@ async def test_a_failure_is_told_as_the_error_that_the_caller_gets(
     recorder.check()
 
 
-async def test_a_deadline_is_told_whatever_it_interrupts(
+async def test_a_deadline_is_reported_whatever_it_interrupts(
     fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     async with opened(fake, recorder, limit=FixedLimit(1), clock=None) as invoker:
@@ -214,7 +214,7 @@ async def test_a_deadline_is_told_whatever_it_interrupts(
     recorder.check()
 
 
-async def test_one_that_is_cancelled_ends_without_a_result(
+async def test_a_cancelled_execution_ends_without_a_result(
     fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     async with opened(fake, recorder) as invoker, anyio.create_task_group() as group:
@@ -225,7 +225,7 @@ async def test_one_that_is_cancelled_ends_without_a_result(
     assert recorder.of(ExecutionEnded)[0].result is None
 
 
-async def test_one_that_the_end_of_the_invoker_ends_is_told_with_its_error(
+async def test_an_execution_ended_by_closing_the_invoker_is_reported_with_its_error(
     fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     failed: list[BaseException] = []
@@ -276,7 +276,7 @@ async def test_a_stream_that_is_left_early_has_no_result(
     assert outcome is ExecutionOutcome.CANCELLED
 
 
-async def test_a_stream_that_is_not_to_be_had_is_told_as_the_error_that_is_raised(
+async def test_a_stream_that_cannot_be_opened_is_reported_as_the_error_that_is_raised(
     fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     fake.fault(throttle(RESERVED), count=1)
@@ -409,7 +409,7 @@ async def test_a_hook_whose_answer_would_have_to_be_awaited_is_named_once(
     assert "<lambda>" in said.message
 
 
-async def test_what_else_a_hook_returns_is_of_no_matter_unless_it_can_be_awaited(
+async def test_the_result_of_a_hook_is_ignored_unless_it_is_awaitable(
     fake: FakeLambda, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Awaitable:
@@ -444,7 +444,7 @@ KINDS = [ExecutionStarted, AttemptStarted, AttemptEnded, ExecutionEnded, LimitCh
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", ["invoke", "stream"])
-async def test_what_goes_through_a_hook_keeps_no_permit_and_the_end_is_told(
+async def test_an_error_that_leaves_a_hook_keeps_no_permit_and_the_end_is_reported(
     fake: FakeLambda, recorder: EventRecorder, kind: type[Any], way: str
 ) -> None:
     def odd(event: object) -> None:
@@ -509,7 +509,7 @@ def test_events_are_frozen_and_slotted() -> None:
         event.concurrency = 2  # type: ignore[misc]  # that is what must not be
 
 
-def test_events_that_are_made_for_each_call_are_as_those_that_are_made_the_usual_way() -> None:
+def test_events_created_by_position_equal_those_created_by_keyword() -> None:
     target, kind = Target(name="f"), InvocationType.EVENT
     attempt = Attempt(number=1, started=0.0, elapsed=1.0)
     started = ExecutionStarted(
@@ -551,7 +551,7 @@ async def waiting(event: object) -> None:
         ([OpenTelemetry()] * 2, "hooks has OpenTelemetry and OpenTelemetry: each call would be"),
     ],
 )
-def test_what_cannot_be_told_is_refused_at_once(hooks: Any, says: str) -> None:
+def test_invalid_hooks_are_refused_at_once(hooks: Any, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         Invoker(hooks=hooks)
 
@@ -654,7 +654,7 @@ async def test_statistics_may_be_asked_for_in_another_thread(
     assert not failed
 
 
-async def test_the_tolerance_of_a_map_can_be_changed_while_somebody_listens(
+async def test_the_tolerance_of_a_map_can_be_changed_with_a_hook(
     fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     async with opened(fake, recorder) as invoker:

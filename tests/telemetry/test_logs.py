@@ -71,7 +71,7 @@ def said(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in vars(record).items() if "." in name}
 
 
-async def test_nothing_is_said_of_what_goes_well(
+async def test_successful_calls_are_not_logged(
     fake: FakeLambda, records: list[logging.LogRecord]
 ) -> None:
     async with opened(fake) as invoker:
@@ -94,7 +94,7 @@ async def in_a_stream(invoker: Invoker) -> None:
 
 
 @pytest.mark.parametrize("way", [in_a_call, in_a_stream])
-async def test_a_retry_and_what_was_given_up_are_a_line_each_for_who_debugs(
+async def test_a_retry_and_a_final_failure_are_one_debug_line_each(
     fake: FakeLambda, records: list[logging.LogRecord], way: Any
 ) -> None:
     fake.fault(throttle(RESERVED), count=2)
@@ -142,7 +142,7 @@ async def test_a_function_that_fails_is_named_by_its_exception_and_not_quoted(
     assert "attacked-payload" not in f"{record.getMessage()} {vars(record)}"
 
 
-async def test_a_limit_that_is_lowered_and_a_scope_that_pauses_say_whose_it_is(
+async def test_a_lowered_limit_and_a_pause_name_their_scope(
     fake: FakeLambda, records: list[logging.LogRecord]
 ) -> None:
     fake.fault(throttle(RESERVED), count=12)
@@ -259,7 +259,7 @@ async def test_structlog_writes_the_attributes(
     check([json.loads(line) for line in stream.getvalue().splitlines()])
 
 
-async def test_lines_for_who_debugs_are_not_made_for_who_does_not(
+async def test_debug_lines_are_not_formatted_unless_enabled(
     fake: FakeLambda, records: list[logging.LogRecord]
 ) -> None:
     logging.getLogger("asyncinvoke").setLevel(logging.INFO)

@@ -172,7 +172,7 @@ async def test_several_attempts_are_children_that_lie_within_the_call(backend: B
     assert first.end_time <= second.start_time + 1_000_000
 
 
-async def test_a_failure_says_what_it_is_and_what_may_have_run(backend: Backend) -> None:
+async def test_a_failed_span_has_the_error_and_the_delivery(backend: Backend) -> None:
     async with LocalLambda() as local, opened(local.url, backend) as invoker:
 
         def broken(event: Any, _: Any) -> None:
@@ -209,7 +209,7 @@ async def test_a_failure_says_what_it_is_and_what_may_have_run(backend: Backend)
     assert not any("attacked" in span.to_json() for span in backend.spans)
 
 
-async def test_one_that_is_cancelled_ends_its_span_and_leaves_nothing_current(
+async def test_a_cancelled_call_ends_its_span_and_leaves_nothing_current(
     backend: Backend,
 ) -> None:
     fake = FakeLambda()
@@ -607,7 +607,7 @@ def test_a_call_that_ends_in_another_context_leaves_its_own_alone(
     assert [span.name for span in backend.spans] == ["Lambda.Invoke", "a request"]
 
 
-async def test_a_span_that_is_not_sampled_says_so_to_the_function() -> None:
+async def test_a_span_that_is_not_sampled_is_passed_on_as_such() -> None:
     from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)

@@ -84,7 +84,9 @@ STATUSES: list[tuple[Step, int, str | None]] = [
 ]
 
 
-async def test_what_is_not_the_clients_fault_says_whose_it_is(app: Any, local: LocalLambda) -> None:
+async def test_a_failure_that_is_not_the_clients_fault_has_its_status(
+    app: Any, local: LocalLambda
+) -> None:
     for step, status, retry_after in STATUSES:
         fault = local.fault(step)
         answer = await post(app)

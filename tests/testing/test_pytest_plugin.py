@@ -131,7 +131,7 @@ def test_under_pytest_trio_it_is_opened_on_trio(suite: Suite) -> None:
     done.assert_outcomes(passed=2)
 
 
-def test_a_sync_test_is_told_that_there_is_no_invoker_for_it(suite: Suite) -> None:
+def test_a_sync_test_gets_an_error_for_the_async_fixture(suite: Suite) -> None:
     done = suite.run("def test_it(invoker):\n    pass")
     done.assert_outcomes(errors=1)
     done.stdout.fnmatch_lines(["the fixture 'invoker' is for async tests that anyio's plugin*"])

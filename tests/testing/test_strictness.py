@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 pytest_plugins = ["pytester"]
 
 
-async def test_of_the_fake_everything_is_told_and_only_what_is_asked_for() -> None:
+async def test_strict_mode_of_the_fake_reports_everything_that_is_enabled() -> None:
     fake = FakeLambda({"used": echo, "unused": echo})
     unmet = fake.fault(throttle(), function_name="unused")
     often = fake.fault(throttle(), function_name="used", count=2)
@@ -31,7 +31,7 @@ async def test_of_the_fake_everything_is_told_and_only_what_is_asked_for() -> No
     assert Strictness(unused_functions=False).violations(fake) == faults + requests
 
 
-async def test_a_fault_that_was_met_less_often_than_its_count_is_told() -> None:
+async def test_a_fault_that_was_played_less_often_than_its_count_is_reported() -> None:
     fake = FakeLambda({"f": echo})
     fault = fake.fault(throttle(), count=2)
     async with Invoker(transport=fake, clock=InstantClock(), retry=RetryPolicy()) as invoker:
@@ -40,7 +40,7 @@ async def test_a_fault_that_was_met_less_often_than_its_count_is_told() -> None:
     assert Strictness().violations(fake) == [f"unused fault: {fault!r}"]
 
 
-def test_an_endpoint_that_keeps_no_requests_says_so() -> None:
+def test_an_endpoint_that_records_no_requests_raises() -> None:
     with pytest.raises(RuntimeError, match="keep_requests"):
         Strictness().violations(LocalLambda())
 

@@ -82,7 +82,7 @@ REDIRECTS = (301, 302, 307, 308)
 
 
 @given(failing, st.none() | spelled, members)
-def test_a_well_formed_error_says_what_botocore_says_that_it_says(
+def test_a_well_formed_error_is_read_as_botocore_reads_it(
     status: int, named: str | None, members: dict[str, str]
 ) -> None:
     headers = {"x-amzn-requestid": "1-2-3", "retry-after": "3", "x-amz-retry-after": "400"}
@@ -175,7 +175,7 @@ _OF_LAMBDA = (
         max_size=6,
     )
 )
-def test_the_short_way_of_reading_headers_reads_what_the_long_one_does(
+def test_the_fast_path_of_reading_headers_equals_the_slow_one(
     lines: list[tuple[str, str]],
 ) -> None:
     written = "".join(f"{name}:{value}\r\n" for name, value in lines)

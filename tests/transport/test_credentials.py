@@ -168,7 +168,7 @@ ANSWERS = [
 ]
 
 
-async def test_whatever_the_token_service_says_was_not_sent_and_is_no_throttle_of_lambdas(
+async def test_errors_of_the_token_service_were_not_sent_and_are_no_throttles_of_lambda(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: str
 ) -> None:
     async with open_all(monkeypatch, tmp_path, transport) as (sts, endpoint, invoker):
@@ -190,7 +190,7 @@ async def test_whatever_the_token_service_says_was_not_sent_and_is_no_throttle_o
         assert (await invoker.invoke("f")).status_code == 200
 
 
-async def test_a_token_file_that_is_away_is_waited_out(
+async def test_a_missing_token_file_is_waited_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: str
 ) -> None:
     async with open_all(monkeypatch, tmp_path, transport) as (sts, endpoint, invoker):
@@ -224,7 +224,7 @@ async def test_a_deadline_that_passes_while_credentials_hang_finds_that_nothing_
         assert (await invoker.invoke("f")).status_code == 200
 
 
-async def test_many_calls_ask_the_token_service_once_and_share_what_it_says(
+async def test_many_calls_ask_the_token_service_once_and_share_the_result(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: str
 ) -> None:
     async with open_all(monkeypatch, tmp_path, transport) as (sts, endpoint, invoker):
@@ -319,7 +319,7 @@ async def test_credentials_are_asked_for_at_once_when_they_have_run_out_or_were_
 
 
 @pytest.mark.parametrize(("left", "waits"), [(700.0, False), (300.0, True)])
-async def test_while_a_renewal_is_under_way_others_use_what_is_still_good(
+async def test_during_a_renewal_other_calls_use_credentials_that_are_still_valid(
     left: float, waits: bool
 ) -> None:
     source = Source(lifetime=left)

@@ -88,13 +88,13 @@ def test_no_wrong_bit_passes_in_frames_that_begin_alike(are_apart: bool) -> None
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(min_value=0, max_value=300), max_size=4))
-def test_whatever_comes_in_place_of_frames_is_no_answer_and_no_exception(
+def test_arbitrary_bytes_instead_of_frames_are_a_failure_and_no_exception(
     body: bytes, cuts: list[int]
 ) -> None:
     assert all(isinstance(piece, Failure) for piece in read(body, cuts))
 
 
-def test_an_event_that_nobody_knows_is_passed_over() -> None:
+def test_an_unknown_event_is_ignored() -> None:
     news = event_stream.frame({":message-type": "event", ":event-type": "News"}, b"{}")
     assert read(news + encode([b"one"]), []) == [b"one", StreamEnd()]
 
@@ -122,7 +122,9 @@ oddities = st.dictionaries(
 
 
 @given(oddities | odd, st.sampled_from(["event", "exception"]))
-def test_members_of_unexpected_types_are_told_and_raise_nothing(said: object, kind: str) -> None:
+def test_members_of_unexpected_types_are_reported_and_raise_nothing(
+    said: object, kind: str
+) -> None:
     headers = {
         ":message-type": kind,
         ":event-type": "InvokeComplete",
@@ -166,7 +168,7 @@ kinds = st.sampled_from([CHUNK, {}, {":event-type": "PayloadChunk"}, {":message-
 
 
 @given(st.lists(st.tuples(kinds, st.binary(min_size=1, max_size=9)), max_size=6))
-def test_only_a_frame_that_says_to_be_a_chunk_is_one_whatever_came_before_it(
+def test_only_a_frame_declared_as_a_chunk_is_one_whatever_precedes_it(
     frames: list[tuple[dict[str, str], bytes]],
 ) -> None:
     given_out = read(b"".join(event_stream.frame(*frame) for frame in frames), [])

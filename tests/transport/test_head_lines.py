@@ -38,7 +38,7 @@ def test_a_name_that_is_there_twice_in_two_spellings_is_not_written() -> None:
 @pytest.mark.parametrize(
     "name", ["X\r\nInjected", "X:Y", "X ", " X", "", "\u00e4", "X\n", "X\x00", "X(Y)"]
 )
-def test_what_is_no_name_is_not_written(name: str) -> None:
+def test_an_invalid_name_is_not_written(name: str) -> None:
     assert lines({name: "1"}) is None
 
 

@@ -91,13 +91,15 @@ STEPS = [
 ]
 
 
-async def test_nobody_stands_in_the_way_of_a_client_as_the_sdk_makes_it() -> None:
+async def test_no_wrapper_is_found_on_a_new_client_of_the_sdk() -> None:
     for retries in ("legacy", "standard", "adaptive"):
         async with opened(retries={"total_max_attempts": 1, "mode": retries}) as client:
             assert Interception(client).found() is None
 
 
-async def test_nor_of_the_client_that_an_invoker_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_wrapper_is_found_on_the_client_that_an_invoker_opens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clients: list[Any] = []
 
     def kept(client: Any) -> Interception:
@@ -251,7 +253,7 @@ async def test_a_wrapper_on_any_of_the_classes_above_is_found(
         assert interception.found() is None
 
 
-async def test_a_proxy_that_says_to_be_the_function_that_it_wraps_is_not_believed() -> None:
+async def test_a_proxy_that_imitates_the_wrapped_function_is_found() -> None:
     original = vars(AioBaseClient)["_make_api_call"]
     with by_wrapt(AioBaseClient, "_make_api_call")(None):
         proxy = AioBaseClient._make_api_call
@@ -351,7 +353,7 @@ async def test_a_recorder_of_the_sdks_history_is_found_until_it_is_disabled() ->
 
 @pytest.mark.parametrize("is_inner", [False, True])
 @pytest.mark.parametrize("name", ["emit", "emit_until_response"])
-async def test_an_emitter_whose_way_to_emit_was_replaced_is_found_until_it_is_back(
+async def test_an_emitter_with_a_replaced_emit_is_found_until_it_is_restored(
     name: str, is_inner: bool
 ) -> None:
     async with opened() as client:
@@ -365,9 +367,7 @@ async def test_an_emitter_whose_way_to_emit_was_replaced_is_found_until_it_is_ba
             assert interception.found() is None
 
 
-async def test_a_session_of_the_callers_own_class_is_no_wrapper_and_a_patched_one_of_the_sdk_is() -> (
-    None
-):
+async def test_a_custom_session_class_is_no_wrapper_and_a_patched_one_of_the_sdk_is() -> None:
     class Own(AIOHTTPSession):  # type: ignore[misc]
         async def send(self, request: Any) -> Any:
             return await super().send(request)
@@ -381,7 +381,7 @@ async def test_a_session_of_the_callers_own_class_is_no_wrapper_and_a_patched_on
             assert Interception(client).found() is not None
 
 
-async def test_attributes_that_stand_before_nothing_do_no_harm() -> None:
+async def test_attributes_that_shadow_nothing_do_no_harm() -> None:
     async with opened() as client:
         interception = Interception(client)
         assert interception.found() is None
@@ -397,7 +397,7 @@ async def test_attributes_that_stand_before_nothing_do_no_harm() -> None:
         assert interception.found() is None
 
 
-async def test_nothing_is_looked_at_again_while_nothing_has_changed(
+async def test_nothing_is_checked_again_while_nothing_has_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     look = mock.Mock(wraps=Interception._look)
@@ -507,7 +507,7 @@ async def test_the_sdks_own_stub_answers_instead_of_the_service() -> None:
         (AioRequestSigner, "sign", AioRequestSigner.sign),
     ],
 )
-def test_the_sdks_function_is_found_below_whoever_stands_before_it(
+def test_the_sdks_function_is_found_below_wrappers(
     wrap: Callable[[type, str], Install], kind: type, name: str, original: object
 ) -> None:
     # Each client has its own class, and so may others.
@@ -518,7 +518,7 @@ def test_the_sdks_function_is_found_below_whoever_stands_before_it(
         assert sdk_function(type("Own", (owner,), {name: listener}), name) is original
 
 
-def test_where_there_is_no_way_down_nothing_is_made_up() -> None:
+def test_if_the_original_function_cannot_be_found_none_is_returned() -> None:
     class Lambda(AioBaseClient):  # type: ignore[misc]
         invoke = listener
 

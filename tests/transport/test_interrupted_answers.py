@@ -81,7 +81,7 @@ async def test_a_refusal_that_has_begun_counts_though_the_time_is_up(
 
 
 @every_variant
-async def test_a_good_answer_that_has_begun_is_none(variant: str) -> None:
+async def test_a_successful_answer_that_has_only_begun_does_not_count(variant: str) -> None:
     ends: list[Any] = []
     progress = Progress()
 

@@ -138,7 +138,7 @@ def test_however_many_functions_and_qualifiers_are_called_aiobotocore_builds_fou
     anyio.run(call_all)
 
 
-def test_whoever_calls_one_function_pays_for_no_pattern(built: list[str]) -> None:
+def test_calls_of_one_function_do_not_create_a_pattern(built: list[str]) -> None:
     async def call() -> None:
         async with opened() as (_, transport, _):
             for tenant_id in ("a", "b"):
@@ -197,7 +197,7 @@ def test_where_functions_differ_in_more_than_their_names_each_is_built_by_itself
     assert len(built) == 7  # it was attempted once
 
 
-def test_a_pattern_made_while_somebody_listened_is_forgotten_and_made_again(
+def test_a_pattern_made_while_a_handler_listened_is_discarded_and_made_again(
     built: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     somebody = contextlib.ExitStack()

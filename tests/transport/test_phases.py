@@ -177,7 +177,7 @@ async def test_a_connection_whose_end_has_arrived_is_not_used_again(variant: str
 
 
 @every_variant
-async def test_an_answer_that_nobody_asked_for_is_nobodys(variant: str) -> None:
+async def test_an_unsolicited_answer_is_not_taken_for_another_call_s(variant: str) -> None:
     with Peer(speak_unasked) as peer:
         async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
             for _ in range(2):
@@ -209,7 +209,7 @@ async def test_a_proxy_that_hangs_up_on_connect_has_let_nothing_through(variant:
     ("script", "phase"),
     [(read_and_say_nothing, Phase.WRITTEN), (begin_an_answer, Phase.HEAD_READ)],
 )
-async def test_what_is_under_way_when_the_transport_closes_says_how_far_it_came(
+async def test_calls_in_progress_when_the_transport_closes_report_their_phase(
     script: Script, phase: Phase, variant: str
 ) -> None:
     ended: list[Any] = []

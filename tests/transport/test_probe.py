@@ -36,7 +36,7 @@ async def test_a_connection_that_takes_longer_than_the_clients_own_time_is_not_t
     assert "60" not in seen.message.replace(url, "")  # a port may be 60711
 
 
-async def test_a_port_that_refuses_is_said_in_plain_words() -> None:
+async def test_a_port_that_refuses_is_reported_in_plain_words() -> None:
     url = f"http://127.0.0.1:{refused_port()}"
     async with open_client(url, "direct") as client:
         seen = await probe(client, timeout=60)
@@ -51,7 +51,7 @@ async def test_a_port_that_refuses_is_said_in_plain_words() -> None:
         (Phase.WRITTEN, TransportFault.READ_TIMEOUT),
     ],
 )
-async def test_what_takes_too_long_is_said_with_how_far_it_came(
+async def test_a_timeout_is_reported_with_its_phase(
     phase: Phase, fault: TransportFault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def stuck(wires: Wires, url: str, progress: Progress) -> None:
@@ -65,7 +65,7 @@ async def test_what_takes_too_long_is_said_with_how_far_it_came(
     assert (seen.fault, seen.phase, seen.message) == (fault, phase, "nothing within 0.01 s")
 
 
-async def test_where_our_connections_do_not_serve_the_session_is_asked_and_says_why(
+async def test_if_own_connections_are_unavailable_the_session_is_probed_and_the_reason_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def refused(progress: Progress) -> None:

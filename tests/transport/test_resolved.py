@@ -33,17 +33,17 @@ async def told_of(given: Any) -> Any:
     return await credentials(session, timeout=60)
 
 
-async def test_an_empty_token_is_none() -> None:
+async def test_an_empty_token_means_no_token() -> None:
     assert not (await told_of(ReadOnlyCredentials("AKID", "hidden", ""))).is_temporary
     assert not (await told_of(ReadOnlyCredentials("AKID", "hidden", None))).is_temporary
     assert (await told_of(ReadOnlyCredentials("AKID", "hidden", "token"))).is_temporary
 
 
-async def test_a_source_that_gives_none_is_said_to() -> None:
+async def test_a_source_without_credentials_is_reported() -> None:
     assert (await told_of(None)).flaw == "whatever gives them gave none"
 
 
-async def test_keys_of_a_file_are_said_to_be_of_their_profile() -> None:
+async def test_keys_of_a_file_are_reported_with_their_profile() -> None:
     found = Found(ReadOnlyCredentials("AKID", "hidden", None))
     found.method = "shared-credentials-file"
     session = AioSession(profile="mine")
@@ -51,13 +51,13 @@ async def test_keys_of_a_file_are_said_to_be_of_their_profile() -> None:
     assert str((await credentials(session, timeout=60)).source).endswith(", profile 'mine'")
 
 
-async def test_an_endpoint_that_is_no_url_is_told_with_what_is_wrong() -> None:
+async def test_an_endpoint_that_is_not_a_url_is_reported_with_the_reason() -> None:
     told = endpoint(AioSession(), "junk", None)
     assert told.source == "the arguments"
     assert "must begin with http" in str(told.flaw)
 
 
-async def test_a_proxy_is_told_with_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_is_reported_with_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     url, theirs = "http://lambda.example", {"proxies": {"http": "http://user:hidden@proxy:1"}}
     async with open_client(url, "direct", config=theirs) as client:
         told = proxy(client)
@@ -84,7 +84,7 @@ async def test_a_proxy_is_told_with_where_it_comes_from(monkeypatch: pytest.Monk
         (None, None, None),  # as on Windows
     ],
 )
-async def test_a_limit_of_open_files_that_is_not_there_is_none(
+async def test_without_a_limit_of_open_files_it_is_none(
     module: Any, soft: int | None, hard: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "resource", module)

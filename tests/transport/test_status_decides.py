@@ -59,7 +59,7 @@ async def test_whatever_the_body_is_a_429_is_a_throttle_a_4xx_a_refusal_and_a_5x
 
 
 @every_variant
-async def test_a_stream_that_is_refused_says_what_a_call_would_say(variant: str) -> None:
+async def test_a_refused_stream_fails_as_a_call_would(variant: str) -> None:
     async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, variant) as invoker:
         for number, body in enumerate(BODIES.values()):
             name = f"f{number}"
@@ -146,7 +146,7 @@ async def test_the_callers_own_client_still_follows_redirects_where_the_caller_u
 
 @every_variant
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_no_content_encoding_is_undone(coding: str, variant: str) -> None:
+async def test_no_content_encoding_is_decoded(coding: str, variant: str) -> None:
     plain = b'"' + b"x" * 100_000 + b'"'
     sent = {"gzip": gzip.compress(plain), "deflate": zlib.compress(plain)}[coding]
     headers = {"Content-Encoding": coding}

@@ -36,7 +36,7 @@ def stream_over(body: Reads) -> OpenStream:
     return OpenStream(head, body, math.inf)
 
 
-async def test_the_chunks_of_one_read_are_at_hand_after_the_first() -> None:
+async def test_the_chunks_of_one_read_are_available_after_the_first() -> None:
     frames = [event_stream.payload_chunk(b"%d" % number) for number in range(5)]
     body = Reads([[frames[0] + frames[1], frames[2], frames[3] + frames[4][:7]], [frames[4][7:]]])
     stream = stream_over(body)
@@ -49,7 +49,7 @@ async def test_the_chunks_of_one_read_are_at_hand_after_the_first() -> None:
     assert body.count == 2
 
 
-async def test_an_end_or_a_damage_that_came_with_chunks_is_told_after_them() -> None:
+async def test_an_end_or_damage_that_came_with_chunks_is_reported_after_them() -> None:
     chunk, end = event_stream.payload_chunk(b"x"), event_stream.invoke_complete()
     damaged = chunk[:-1] + bytes([chunk[-1] ^ 1])
     for last, expected in ((end, StreamEnd), (damaged, Failure)):

@@ -45,9 +45,7 @@ async def ends(sent: bytes, variant: str, **options: Any) -> Response | Invocati
 
 @every_variant
 @pytest.mark.parametrize("value", [b"caf\xc3\xa9 \xe2\x82 \xff\xfe \xed\xa0\x80"])
-async def test_a_header_that_is_no_text_is_one_when_it_reaches_the_caller(
-    value: bytes, variant: str
-) -> None:
+async def test_a_header_that_is_not_text_is_made_printable(value: bytes, variant: str) -> None:
     response = await ends(answer_with(value, 200, *NAMES), variant)
     assert isinstance(response, Response)
     for text in (
@@ -75,7 +73,7 @@ async def test_a_header_that_is_no_text_is_one_when_it_reaches_the_caller(
 
 
 @every_variant
-async def test_a_header_without_a_value_says_nothing(variant: str) -> None:
+async def test_a_header_without_a_value_is_ignored(variant: str) -> None:
     response = await ends(answer_with(b"", 200, *NAMES, b"X-Amz-Function-Error"), variant)
     assert isinstance(response, Response)
     assert (response.request_id, response.executed_version) == (None, None)
@@ -134,7 +132,7 @@ async def test_an_error_is_one_line_that_a_terminal_and_a_file_take_whatever_is_
                 check_text(part)
 
 
-async def test_a_header_that_cannot_be_written_is_not_sent_and_is_no_answer() -> None:
+async def test_a_header_that_cannot_be_written_is_not_sent_and_is_a_failure() -> None:
     """httpx reports a protocol error, as for an answer that cannot be parsed."""
 
     def put_in(request: Any, **_: object) -> None:

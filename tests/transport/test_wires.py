@@ -85,7 +85,7 @@ def spied(original: Any, seen: list[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("make", ["plain", "wrapping", "wrapt", "an object"])
 @pytest.mark.parametrize("step", [0, 1])
-async def test_whoever_has_replaced_a_call_of_the_http_library_sees_the_requests_until_they_leave(
+async def test_a_replaced_function_of_the_http_library_sees_requests_until_it_is_restored(
     step: int, make: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder, name = library_calls()[step]
@@ -128,7 +128,7 @@ anyio.run(main)
 """
 
 
-async def test_a_mock_that_was_there_before_our_transport_was_imported_is_asked_too(
+async def test_a_mock_installed_before_the_transport_was_imported_is_used_too(
     anyio_backend: str,
 ) -> None:
     if anyio_backend == "trio":
@@ -158,7 +158,7 @@ async def test_a_session_class_of_the_callers_own_sends_itself(variant: str) -> 
         assert len(seen) == endpoint.deliveries("f") == 2
 
 
-async def test_what_is_not_for_connections_of_ours_is_told_once(
+async def test_the_reason_against_own_connections_is_logged_once(
     anyio_backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     if anyio_backend == "trio":
@@ -186,7 +186,7 @@ async def test_what_is_not_for_connections_of_ours_is_told_once(
             assert "a-password" not in record.getMessage()
 
 
-async def test_how_long_a_connection_may_be_idle_is_what_the_client_says_or_less() -> None:
+async def test_a_connection_is_idle_at_most_as_long_as_the_client_allows() -> None:
     for given, expected in ((5.0, 5.0), (90.0, 12.0), (0, 0), (None, 12.0)):
         arguments = {"keepalive_timeout": given}
         cls = HttpxSession if on_trio() else AIOHTTPSession

@@ -176,7 +176,7 @@ async def three_calls(invoker: Invoker) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_each_call_carries_what_a_wrapper_adds_to_it_and_none_when_it_has_left(
+async def test_each_call_carries_what_a_wrapper_adds_until_it_is_removed(
     way: Way, requests_by_the_sdk: list[str]
 ) -> None:
     async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
@@ -262,7 +262,7 @@ async def test_a_user_agent_of_the_callers_own_is_that_of_each_call() -> None:
     assert last.startswith("aiobotocore/")
 
 
-async def test_nothing_is_kept_of_somebody_who_came_while_a_template_was_made(
+async def test_a_wrapper_installed_while_a_template_was_made_leaves_nothing_in_it(
     monkeypatch: pytest.MonkeyPatch, requests_by_the_sdk: list[str]
 ) -> None:
     make = sdk_request.make_template
@@ -300,7 +300,7 @@ class Body:
         return b'"stubbed"'
 
 
-async def test_a_stub_is_asked_and_nothing_is_sent() -> None:
+async def test_a_stub_is_used_and_nothing_is_sent() -> None:
     async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
         await invoker.invoke("f")
         with AioStubber(client) as stubber:
@@ -381,9 +381,7 @@ async def test_an_error_of_a_stub_means_what_it_means_from_lambda() -> None:
     assert (caught.value.delivery, caught.value.retry_after) == ("rejected", 7.0)
 
 
-async def test_what_fails_before_our_session_is_asked_may_have_been_sent_by_whoever_failed() -> (
-    None
-):
+async def test_a_failure_before_our_session_is_used_may_have_been_sent() -> None:
     async def lost(*_: object) -> None:
         raise ConnectionClosedError(endpoint_url="http://a.test")
 
@@ -429,7 +427,7 @@ async def test_a_stub_that_came_while_a_template_was_made_is_asked_only_while_it
         assert endpoint.deliveries("f") == 3
 
 
-async def test_who_makes_it_step_aside_and_what_it_costs_is_said_once(
+async def test_the_cause_and_the_cost_of_the_fallback_are_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:

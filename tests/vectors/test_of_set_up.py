@@ -60,7 +60,7 @@ async def test_the_endpoint_answers_as_recorded(vector: SetUpVector) -> None:
         assert await to_thread.run_sync(partial(differences, vector, at)) == []
 
 
-async def test_lists_say_nothing_of_states_and_functions_do(settled: Any) -> None:
+async def test_lists_omit_states_and_functions_have_them(settled: Any) -> None:
     for path, member in ((FUNCTIONS, "Functions"), (f"{FUNCTIONS}/<F>/versions", "Versions")):
         _, _, said = await to_thread.run_sync(settled.ask, ("GET", path, None))
         (listed,) = said[member]

@@ -74,7 +74,7 @@ async def demo(*arguments: str, **environment: str) -> Ended:
 
 @pytest.mark.anyio
 @pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
-async def test_totals_that_differ_are_told_and_are_a_failure(
+async def test_totals_that_differ_are_printed_and_are_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def measure_wrongly(modules: dict[str, Path], _: object) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ async def test_totals_that_differ_are_told_and_are_a_failure(
     assert "✗ wrong: the totals match those computed without Lambda" in capsys.readouterr().out
 
 
-def test_without_aws_runtime_the_function_runs_in_the_process_and_that_is_said() -> None:
+def test_without_aws_runtime_the_function_runs_in_process_with_a_note() -> None:
     program = (
         "import sys; sys.modules['awslambdaric'] = None; from asyncinvoke.cli.app import run;"
         "sys.exit(run(['demo', '--head', '5', '--account-concurrency', '2']))"

@@ -128,7 +128,7 @@ async def test_without_functions_it_waits_for_those_that_are_created(handlers: P
         assert await process.wait() == 0
 
 
-async def test_told_twice_it_listens_elsewhere_and_says_so_loudly(handlers: Path) -> None:
+async def test_with_two_options_it_listens_beyond_loopback_with_a_warning(handlers: Path) -> None:
     async with started(
         *("local", "handlers.py:resize", "--port", "0", "--host", "0.0.0.0", "--allow-remote"),
         cwd=handlers,
@@ -385,7 +385,7 @@ def test_a_file_is_read_in_the_encoding_in_which_python_reads_it(
         check_handler(f"{file}:f")
 
 
-def test_an_event_whose_error_nobody_can_decode_is_printed_without_its_words(
+def test_an_event_whose_error_cannot_be_decoded_is_printed_without_its_message(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     progress = EventProgress(

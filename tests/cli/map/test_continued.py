@@ -294,7 +294,9 @@ def test_the_last_lines_are_those_of_items_that_the_journal_has(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("line", [b"\0\0\0", b"1", b"{}", b"\xff"])
-def test_a_last_line_that_is_no_outcome_is_no_internal_error(line: bytes, tmp_path: Path) -> None:
+def test_a_last_line_that_is_not_an_outcome_is_not_an_internal_error(
+    line: bytes, tmp_path: Path
+) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(line + b"\n")
     with pytest.raises(CommandError, match=r"out\.jsonl was changed by another program"):

@@ -28,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("name", "text"),
     [("in.jsonl", ""), ("in.jsonl", "\n  \n"), ("in.csv", "a,b\n"), ("in.json", "[]")],
 )
-def test_an_input_without_items_is_said_to_have_none(
+def test_an_input_without_items_is_reported(
     name: str,
     text: str,
     options: list[str],
@@ -41,18 +41,18 @@ def test_an_input_without_items_is_said_to_have_none(
     assert capfd.readouterr().err.splitlines()[0] == f"{name} has no items"
 
 
-async def test_processes_say_it_once(run: Run, tmp_path: Path) -> None:
+async def test_processes_report_it_once(run: Run, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text("")
     ended = await run("map", "f", "in.jsonl", "--processes", "2", *NOWHERE)
     assert (ended.status, ended.err.count("in.jsonl has no items\n")) == (0, 1)
 
 
-def test_it_is_called_what_it_is() -> None:
+def test_it_is_named_by_its_kind() -> None:
     assert no_items(read("-")) == "standard input has no items"
     assert no_items(read("s3://bucket/prefix/")) == "s3://bucket/prefix/ has no objects"
 
 
-def test_a_run_that_has_ended_says_nothing_of_it(
+def test_a_run_that_has_ended_does_not_report_it(
     here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     Path("in.jsonl").write_text("not JSON\n")

@@ -244,7 +244,7 @@ async def test_a_configuration_that_is_wrong_from_the_start_is_one_line_and_stat
     )
 
 
-async def test_one_that_becomes_wrong_is_no_status_2_for_something_was_sent(
+async def test_a_configuration_that_becomes_wrong_later_is_not_status_2(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = Run([outcome(1)], raises=ConfigurationError("no such file: /missing"))

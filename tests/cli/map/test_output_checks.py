@@ -88,7 +88,7 @@ def test_no_command_writes_over_the_journal_that_it_reads(
 
 
 @pytest.mark.parametrize("output", ["other.run", "link.run", "other.run-marks", "other.run-wal"])
-def test_nor_over_the_journal_of_another_run(
+def test_no_command_writes_over_the_journal_of_another_run(
     output: str, here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # Such as the journal of a process of the same run: s.run.1of2 beside s.run.
@@ -110,7 +110,7 @@ def test_nor_over_the_journal_of_another_run(
 
 
 @pytest.mark.parametrize("to", ["new.run", "new.run-marks", "new.run-wal"])
-def test_nor_where_the_shell_has_led_standard_output(
+def test_no_command_writes_over_the_target_of_redirected_standard_output(
     to: str, here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for words in ((*MAP, "-j", "new.run", "-o", "-"), ("runs", "export", "new.run", "-")):
@@ -125,7 +125,7 @@ def test_nor_where_the_shell_has_led_standard_output(
     ("output", "processes"),
     [("new.run", "1"), ("./new.run", "2"), ("new.run-marks", "1"), ("new.run.1of2", "2")],
 )
-def test_nor_over_one_that_is_yet_to_be_made(
+def test_no_command_writes_over_a_journal_that_is_yet_to_be_created(
     output: str, processes: str, here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert command((*MAP, "-j", "new.run", "-o", output, "--processes", processes)) == 2
@@ -143,7 +143,7 @@ UNWRITABLE = {
 @pytest.mark.parametrize("journal", [(), ("-j", "e.run")], ids=["live", "recorded"])
 @pytest.mark.parametrize("processes", ["1", "2"])
 @pytest.mark.parametrize("output", UNWRITABLE)
-def test_what_cannot_be_written_is_said_before_anything_is_sent(
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_sent(
     output: str,
     processes: str,
     journal: tuple[str, ...],
@@ -160,7 +160,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_sent(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("journal", [(), ("-j", "e.run")], ids=["live", "recorded"])
-async def test_what_fails_to_be_written_after_that_is_no_wrong_usage(
+async def test_an_output_that_fails_later_is_not_wrong_usage(
     journal: tuple[str, ...], endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "in.jsonl").write_text("1\n2\n")
@@ -188,7 +188,7 @@ async def test_what_fails_to_be_written_after_that_is_no_wrong_usage(
         ("output is emptied", "out.jsonl was truncated by another program while it was written"),
     ],
 )
-async def test_a_file_that_somebody_takes_away_meanwhile_is_told_and_is_no_wrong_usage(
+async def test_an_output_that_is_deleted_meanwhile_is_reported_and_not_wrong_usage(
     what: str, says: str, endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(30)))
@@ -276,7 +276,7 @@ def test_the_only_copy_of_outcomes_outlives_a_call_that_sends_nothing(
     assert contents(tmp_path) == {"out.gz.lines": LINES}
 
 
-def test_a_mistake_in_the_options_leaves_them(here: Path) -> None:
+def test_a_mistake_in_the_options_leaves_existing_lines(here: Path) -> None:
     Path("out.gz.lines").write_bytes(LINES)
     words = ("map", "bad name!!", "in.jsonl", "-o", "out.gz", "--force", "-u", "http://127.0.0.1:9")
     assert command(words) == 2

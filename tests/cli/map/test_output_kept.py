@@ -55,7 +55,7 @@ def test_a_run_is_shown_without_what_is_secret_in_its_urls(
         assert json.loads(said)["notes"]["command"]["whole_output"] == SHOWN
 
 
-def test_nor_are_they_in_its_report(here: Path) -> None:
+def test_a_report_shows_no_secrets_of_urls(here: Path) -> None:
     record()
     with open_run("e.run") as run:
         facts = facts_of(run.summary(), run.causes(), measured("e.run"), run.samples())
@@ -75,7 +75,7 @@ def test_an_answer_that_does_not_come_leaves_its_file_as_it_was(
 @pytest.mark.parametrize(
     "words", [("@~nosuchuser/x",), ("{}", "--client-context", "file://~nosuchuser/x")]
 )
-def test_the_home_of_nobody_is_wrong_usage(
+def test_the_home_of_an_unknown_user_is_wrong_usage(
     words: tuple[str, ...], here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert command(("invoke", "f", *words)) == 2

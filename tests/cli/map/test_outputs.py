@@ -40,7 +40,7 @@ async def test_it_is_there_once_the_run_is_complete_and_anew_with_each_command(
     assert endpoint.statistics().invocations == 3
 
 
-async def test_a_run_that_stops_has_none_yet_and_what_is_in_the_way_is_said_first(
+async def test_a_stopped_run_has_no_output_yet_and_existing_files_are_refused_first(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "in.jsonl").write_text("1\n2\n3\n")
@@ -118,7 +118,7 @@ def test_the_lines_of_a_run_without_a_journal_are_packed_when_it_ends(
     assert UNPACKED[name](made.read_bytes()) == LINES
 
 
-def test_where_the_output_cannot_be_written_the_lines_are_left_and_said(
+def test_if_the_output_cannot_be_written_the_lines_are_left_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

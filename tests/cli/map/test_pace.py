@@ -126,15 +126,15 @@ def refused(since: float, until: float, *, done: int = 0) -> list[RunState]:
     return [moment(n * INTERVAL, attempts=n, throttles={RESERVED: n}, done=done) for n in steps]
 
 
-def test_it_is_said_within_five_seconds_and_once() -> None:
+def test_a_standstill_is_reported_within_five_seconds_and_once() -> None:
     assert said(refused(0, 300)) == [(3.0, SAID)]
 
 
-def test_a_run_that_goes_on_says_nothing() -> None:
+def test_a_run_that_makes_progress_reports_nothing() -> None:
     assert not said([moment(n * INTERVAL, attempts=n, done=n) for n in range(600)])
 
 
-def test_a_run_that_compares_its_input_with_what_is_recorded_says_nothing() -> None:
+def test_a_run_that_compares_its_input_with_the_journal_reports_nothing() -> None:
     comparing = [moment(n * INTERVAL, recorded=9 * n) for n in range(600)]
     assert not said(comparing)
     stuck = [moment(300 + n * INTERVAL, recorded=9 * 599) for n in range(20)]
@@ -149,7 +149,7 @@ def test_a_run_whose_input_is_silent_does_not_wait_for_lambda() -> None:
     assert not said([moment(n * INTERVAL, working=0) for n in range(600)])
 
 
-def test_a_probe_in_flight_is_no_sign_of_life() -> None:
+def test_a_probe_in_flight_does_not_count_as_progress() -> None:
     looks = [
         moment(n * INTERVAL, attempts=n, in_flight=1, throttles={RESERVED: n - 1})
         for n in range(1, 20)
@@ -157,7 +157,7 @@ def test_a_probe_in_flight_is_no_sign_of_life() -> None:
     assert said(looks) == [(3.5, SAID)]
 
 
-def test_each_episode_is_said_but_the_same_not_within_a_minute() -> None:
+def test_each_standstill_is_reported_but_the_same_not_within_a_minute() -> None:
     first, second, third = refused(0, 10), refused(10, 50, done=1), refused(50, 200, done=2)
     assert [elapsed for elapsed, _ in said([*first, *second])] == [3.0]
     assert [elapsed for elapsed, _ in said([*first, *third])] == [3.0]
@@ -166,13 +166,13 @@ def test_each_episode_is_said_but_the_same_not_within_a_minute() -> None:
 
 
 @pytest.mark.parametrize("reason", ThrottleReason)
-def test_every_reason_has_words(reason: ThrottleReason) -> None:
+def test_every_reason_has_a_message(reason: ThrottleReason) -> None:
     looks = [moment(n * INTERVAL, throttles={reason: n}, attempts=n) for n in range(20)]
     ((_, text),) = said(looks)
     assert f"({reason});" in text
 
 
-def test_without_a_throttle_it_says_what_is_known() -> None:
+def test_without_a_throttle_the_known_cause_is_reported() -> None:
     failing = [moment(n * INTERVAL, attempts=n) for n in range(20)]
     assert "3 s: 6 attempts failed and will be retried;" in said(failing)[0][1]
     paused = "function resize has a limit of 1 and pauses"
@@ -186,7 +186,7 @@ def test_without_a_throttle_it_says_what_is_known() -> None:
 REFUSES = "https://example.com refuses connections"
 
 
-def test_an_endpoint_that_cannot_be_reached_is_all_that_is_said() -> None:
+def test_if_an_endpoint_cannot_be_reached_only_that_is_reported() -> None:
     # It is known between two probes only, and there were throttles before.
     looks = [
         moment(
@@ -204,7 +204,7 @@ def test_an_endpoint_that_cannot_be_reached_is_all_that_is_said() -> None:
     ]
 
 
-def test_a_connection_that_does_not_come_is_said_and_one_that_is_there_is_a_sign_of_life() -> None:
+def test_a_missing_connection_is_reported_and_an_open_one_counts_as_progress() -> None:
     def looks(opening: int) -> list[RunState]:
         connecting = {"https://example.com": opening}
         return [moment(n * INTERVAL, in_flight=7, connecting=connecting) for n in range(20)]

@@ -38,7 +38,7 @@ def outcome(log: str | None, *, failed: bool = False) -> Outcome:
     return Outcome(index=0, error=error, started=0, elapsed=1)
 
 
-def test_what_report_lines_say_adds_up_over_sessions() -> None:
+def test_report_lines_add_up_over_sessions() -> None:
     first = ReportSums()
     log = REPORT.format(billed=100, memory=1024, rest="Init Duration: 120.5 ms\t")
     assert first.add(outcome(log))
@@ -75,12 +75,12 @@ def test_shares_are_read(text: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "0%", "101%", "x", "-1%", "1%%", "nan", ""])
-def test_what_is_no_share_is_refused(text: str) -> None:
+def test_an_invalid_share_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         share_option(click.Context(click.Command("x")), click.Option(["--x"]), text)
 
 
-def test_what_does_not_go_with_it_is_refused() -> None:
+def test_options_that_conflict_with_sampling_are_refused() -> None:
     check_sampling(journal="x", batch=None, has_log=True)
     for wrong in (
         {"journal": None, "batch": None, "has_log": True},

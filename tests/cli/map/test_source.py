@@ -53,7 +53,7 @@ async def test_no_line_beyond_the_head_is_read_and_the_input_is_closed() -> None
     assert await paced.count() == 3
 
 
-async def test_each_line_has_its_moment_and_what_was_not_asked_for_is_not_made_up_for() -> None:
+async def test_lines_are_spaced_evenly_and_time_without_demand_is_not_made_up_for() -> None:
     clock = Clock()
     paced = Paced(EndlessLines(), head=7, rate=4, now=lambda: clock.now, sleep=clock.sleep)
     moments = []
@@ -64,7 +64,7 @@ async def test_each_line_has_its_moment_and_what_was_not_asked_for_is_not_made_u
     assert moments == [100, 100.25, 100.5, 100.75, 160.75, 161, 161.25]
 
 
-async def test_without_either_it_is_the_input_itself() -> None:
+async def test_without_either_option_it_is_the_input_itself() -> None:
     paced = Paced(EndlessLines())
     async for line in paced.items():
         if line.line == 50:

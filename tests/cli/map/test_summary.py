@@ -106,12 +106,12 @@ def test_an_event_is_accepted_and_no_more() -> None:
     assert "2 accepted, 0 failed" in said
 
 
-def test_only_what_nobody_knows_is_in_doubt() -> None:
+def test_only_items_with_an_unknown_delivery_are_in_doubt() -> None:
     assert failures_of(outcome(1, function_error("E")), outcome(2, refused("R"))).in_doubt == 0
     assert failures_of(outcome(1, lost())).in_doubt == 1
 
 
-def test_failures_that_may_have_run_are_said_unless_a_journal_has_them() -> None:
+def test_failures_that_may_have_run_are_reported_unless_a_journal_has_them() -> None:
     tally = failures_of(outcome(1), outcome(2, lost()), outcome(3, function_error("E")))
     said = summary.as_text(counts(tally), tally, None)
     assert said[-1] == (
@@ -127,7 +127,7 @@ def left(**numbers: Any) -> str:
     return summary.as_text(counts(tally), tally, Remaining(**given))[-1]
 
 
-def test_what_is_left_is_said_without_numbers_that_say_nothing() -> None:
+def test_remaining_items_are_reported_without_meaningless_numbers() -> None:
     assert left() == "unfinished: no line was read, and nothing was sent"
     assert left(last_line=1007) == "unfinished: no line after line 1,007 was sent"
     assert left(without_outcome=100, may_have_run=20, not_written=1, last_line=101) == (
@@ -139,7 +139,7 @@ def test_what_is_left_is_said_without_numbers_that_say_nothing() -> None:
     )
 
 
-def test_the_last_line_of_json_says_the_same() -> None:
+def test_the_last_line_of_json_has_the_same_content() -> None:
     tally = failures_of(outcome(1), outcome(2, lost()), outcome(3, function_error("E")))
     last = summary.as_json(as_json(counts(tally)), tally, None)
     assert json.loads(json.dumps(last)) == last
@@ -220,13 +220,13 @@ def test_a_percentile_is_that_of_the_times_to_a_hundredth(times: list[float], pe
     assert abs(found / exact - 1) < 0.011
 
 
-def test_of_nothing_there_is_nothing_to_say() -> None:
+def test_without_outcomes_there_is_no_summary() -> None:
     assert LatencyHistogram().percentile(50) is None
     assert LatencyHistogram().as_text() is None
     assert LatencyHistogram().as_json() == {"p50": None, "p95": None, "p99": None}
 
 
-def test_the_line_says_milliseconds_and_seconds() -> None:
+def test_the_line_shows_milliseconds_and_seconds() -> None:
     latencies = LatencyHistogram()
     for each in (0.01, 0.01, 2.0):
         latencies.add(each)

@@ -138,7 +138,7 @@ def test_no_file_is_an_empty_request(tmp_path: Path) -> None:
         ('{"later": "versions may request more"}', None),
     ],
 )
-def test_what_is_no_request_is_named(text: str, says: str | None) -> None:
+def test_an_invalid_request_is_named(text: str, says: str | None) -> None:
     if says is None:
         parse_request(text)
         return

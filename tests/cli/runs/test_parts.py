@@ -82,7 +82,7 @@ def test_an_item_has_the_cause_that_is_listed_by_that_number(tmp_path: Path) -> 
             assert {take.cause for take in item.earlier} <= {item.cause}
 
 
-def test_what_parts_say_is_what_they_say_once_they_are_merged(
+def test_parts_read_the_same_before_and_after_they_are_merged(
     journal: Path, tmp_path: Path
 ) -> None:
     merge(tmp_path / "whole.run", all_parts(str(journal)))
@@ -221,7 +221,7 @@ def test_a_merged_run_has_no_output_of_one_of_its_parts(journal: Path, tmp_path:
     assert {command[name] for name in ("output", "whole_output", "shard")} == {None}
 
 
-def test_an_unfinished_run_that_was_merged_is_not_said_to_be_complete(
+def test_an_unfinished_run_that_was_merged_is_not_reported_as_complete(
     journal: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     whole, output = tmp_path / "whole.run", tmp_path / "out.jsonl.gz"

@@ -207,7 +207,7 @@ async def test_in_a_merged_run_each_cause_selects_as_many_items_as_it_counts(
     assert read(lambda run: run.check()) == ()
 
 
-async def test_whether_a_map_is_idempotent_is_said_only_if_that_is_recorded(
+async def test_whether_a_map_is_idempotent_is_shown_only_if_recorded(
     recorded: Path,
 ) -> None:
     summary = read(lambda run: run.summary())
@@ -416,7 +416,7 @@ async def test_an_item_of_a_run_with_keys_is_named_by_its_key_alone(
     assert capfd.readouterr().out.startswith("key '4': ran and failed\n")
 
 
-async def test_what_may_have_run_is_chosen_only_where_that_was_said(recorded: Path) -> None:
+async def test_items_that_may_have_run_are_redriven_only_on_request(recorded: Path) -> None:
     causes = read(lambda run: run.causes())
     doubtful = replace(causes[0], number=9, delivery="unknown")
     with pytest.raises(CommandError, match="check them, and add --may-have-run"):
@@ -447,7 +447,7 @@ async def test_the_exit_status_is_that_of_the_whole_run(
         assert exit_status(summary, failed=1, is_stopped=False) == 1
 
 
-async def test_the_last_words_say_what_to_do(recorded: Path) -> None:
+async def test_the_last_line_says_what_to_do(recorded: Path) -> None:
     summary = replace(read(lambda run: run.summary()), total=20, may_have_run=2)
     assert closing_lines(summary, verb="accepted", is_whole=False) == [
         (
@@ -473,7 +473,7 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
 
 @pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize("paused", [True, False])
-async def test_a_run_that_is_paused_is_said_to_be_while_it_is_running(
+async def test_a_run_is_shown_as_paused_only_while_it_is_running(
     running: bool, paused: bool, recorded: Path
 ) -> None:
     notes = {ANSWER: {"number": 1, "paused": paused}}
@@ -484,7 +484,7 @@ async def test_a_run_that_is_paused_is_said_to_be_while_it_is_running(
 
 
 @pytest.mark.parametrize(("columns", "widest"), [("24", 24), ("0", 68), ("", 68), ("many", 68)])
-async def test_the_columns_are_those_that_the_environment_says(
+async def test_the_environment_decides_the_number_of_columns(
     recorded: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -513,7 +513,7 @@ SHOWING = {
 }
 
 
-async def test_nothing_from_outside_floods_or_steers_the_terminal(
+async def test_external_text_neither_floods_nor_controls_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def answer(number: int) -> Reply:
@@ -547,7 +547,7 @@ async def test_nothing_from_outside_floods_or_steers_the_terminal(
         assert all(line.isprintable() and len(line) <= 1_100 for line in lines), name
 
 
-async def test_no_name_of_a_file_steers_the_terminal(
+async def test_no_file_name_controls_the_terminal(
     recorded: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     name = "o\n\x1b[31m\udcff.run"
@@ -677,9 +677,7 @@ def test_an_output_is_continued_only_where_it_is_what_it_was(
         check_output(str(path), place, force=force)
 
 
-async def test_notes_of_any_kind_are_no_hindrance(
-    recorded: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_foreign_notes_do_no_harm(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A program may store notes under the names that the command uses, with other meanings."""
     names = ("command", "total", "output", "unrecorded", "control", "file", "logs")
     for value in ("words", 3, [1], {"shared": 1}, None):
@@ -696,7 +694,9 @@ async def test_notes_of_any_kind_are_no_hindrance(
         capsys.readouterr()
 
 
-async def test_who_compares_an_input_is_not_taken_for_who_ran_it_last(recorded: Path) -> None:
+async def test_a_process_that_compares_an_input_is_not_taken_for_the_last_session(
+    recorded: Path,
+) -> None:
     summary = read(lambda run: run.summary())
     ran = f"process {summary.sessions[-1].pid} on {summary.sessions[-1].host}"
     for holder, said in (

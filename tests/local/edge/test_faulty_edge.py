@@ -66,7 +66,7 @@ async def test_a_connection_that_breaks_may_have_run_and_is_not_repeated(
 
 
 @pytest.mark.parametrize("step", [*BREAKS, error(500, "ServiceException")], ids=repr)
-async def test_after_run_the_function_has_run_and_runs_again_for_who_allows_it(
+async def test_after_run_the_function_has_run_and_runs_again_if_allowed(
     local: LocalLambda, invoker: Invoker, step: Step
 ) -> None:
     fault = local.fault(step, count=2, after_run=True)
@@ -88,7 +88,7 @@ async def test_a_truncated_answer_after_a_run_is_the_real_one_cut(local: LocalLa
     assert body == b'"ab'
 
 
-async def test_a_reset_is_a_reset_and_a_close_is_none(local: LocalLambda) -> None:
+async def test_a_reset_is_an_rst_and_a_close_is_a_fin(local: LocalLambda) -> None:
     local.fault(Reset(), count=1)
     local.fault(Close(), count=1)
     with pytest.raises(ConnectionResetError):

@@ -116,7 +116,7 @@ async def test_chunked_bodies_are_read(send: Send, path: str) -> None:
         assert said(answer) == b"[1, 2]"
 
 
-async def test_a_client_that_expects_100_continue_is_told_to(talk: Send, path: str) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(talk: Send, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
     told, answer = await talk(head.encode(), b"1")
     assert (told.status, told.headers) == (100, [])
@@ -132,7 +132,7 @@ async def test_a_client_that_does_not_wait_for_100_continue_is_answered_too(
 
 
 @pytest.mark.parametrize("content_type", ["application/octet-stream", "text/plain", "x", "", None])
-async def test_any_content_type_will_do_and_none(
+async def test_any_content_type_and_none_are_accepted(
     send: Send, path: str, content_type: str | None
 ) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
@@ -166,7 +166,7 @@ async def test_calls_that_come_in_one_write_are_answered_in_their_order(
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_a_client_that_wants_no_more_is_told_so(
+async def test_a_client_that_closes_gets_connection_close(
     local: LocalLambda, path: str, version: str
 ) -> None:
     head = f"POST {path} HTTP/{version}\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\nConnection: close\r\n\r\n".encode()
@@ -186,7 +186,7 @@ async def test_a_client_that_wants_no_more_is_told_so(
     "half",
     [b"Content-Length: 9\r\n\r\n[1", b"Transfer-Encoding: chunked\r\n\r\n2\r\n[1"],
 )
-async def test_a_client_that_leaves_within_its_body_is_no_delivery_and_no_noise(
+async def test_a_client_that_disconnects_within_its_body_is_no_delivery_and_logs_nothing(
     local: LocalLambda, send: Send, path: str, caplog: pytest.LogCaptureFixture, half: bytes
 ) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\n".encode()

@@ -29,7 +29,7 @@ from tests.doubles.sockets import raw
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_listener_is_told_what_was_sent() -> None:
+async def test_a_listener_receives_what_was_sent() -> None:
     told: list[AnsweredInvocation] = []
     async with LocalLambda(on_invocation=told.append) as local:
         local.function("echo", echo)
@@ -52,7 +52,7 @@ async def test_a_listener_is_told_what_was_sent() -> None:
     assert local.statistics().executions == 2
 
 
-async def test_an_answer_that_nobody_can_decode_is_sent_and_told_without_its_words() -> None:
+async def test_an_answer_that_cannot_be_decoded_is_sent_and_reported_without_its_message() -> None:
     told: list[AnsweredInvocation] = []
     step = Answer(payload=b"[" * 100_000, headers={"X-Amz-Function-Error": "Unhandled"})
     async with LocalLambda(on_invocation=told.append) as local:
@@ -77,7 +77,7 @@ async def test_an_answer_that_nobody_can_decode_is_sent_and_told_without_its_wor
     ],
     ids=repr,
 )
-async def test_what_was_sent_what_is_told_and_what_is_kept_are_the_same_request(
+async def test_the_sent_the_reported_and_the_recorded_request_are_the_same(
     step: Step, after_run: bool, status: int
 ) -> None:
     told: list[AnsweredInvocation] = []

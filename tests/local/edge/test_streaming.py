@@ -298,7 +298,7 @@ def test_a_handler_writes_no_faster_than_its_chunks_are_taken(backend: str) -> N
 
 
 @pytest.mark.parametrize("in_thread", [False, True])
-async def test_a_function_runs_on_when_its_client_goes_away_as_in_aws(
+async def test_a_function_continues_when_its_client_disconnects_as_in_aws(
     local: LocalLambda, in_thread: bool
 ) -> None:
     ended = []
@@ -366,7 +366,7 @@ async def test_an_endpoint_that_closes_breaks_a_stream_off() -> None:
         assert getattr(raised.value, "code", None) in ("TruncatedBody", "ConnectionLost")
 
 
-async def test_a_listener_is_told_at_the_end_of_a_stream() -> None:
+async def test_a_listener_is_called_at_the_end_of_a_stream() -> None:
     told: list[AnsweredInvocation] = []
 
     async def slow(event: Any, context: Any) -> AsyncIterator[bytes]:

@@ -168,7 +168,7 @@ async def test_the_api_of_a_worker_process_takes_nothing_from_a_page_either() ->
 
 
 @pytest.mark.parametrize("name", ["", "lambda:9001", "http://lambda", "a b", ".", "*"])
-def test_what_is_no_host_name_cannot_be_allowed(name: str) -> None:
+def test_an_invalid_host_name_cannot_be_allowed(name: str) -> None:
     with pytest.raises(ValueError, match="must be a name, without a port"):
         LocalLambda(allowed_hosts=[name])
     with pytest.raises(ValueError, match="must be a list of names"):

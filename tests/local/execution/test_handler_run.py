@@ -119,7 +119,7 @@ async def test_a_run_that_is_left_early_lets_its_handler_clean_up() -> None:
     assert ended == [True]
 
 
-async def test_a_cancellation_from_outside_is_no_answer_of_the_handlers() -> None:
+async def test_a_cancellation_from_outside_is_not_the_handlers_result() -> None:
     async def hang(event: Any, context: Any) -> None:
         await anyio.sleep_forever()
 
@@ -133,7 +133,7 @@ async def test_a_cancellation_from_outside_is_no_answer_of_the_handlers() -> Non
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_cancellation_that_the_handler_raises_itself_is_its_answer() -> None:
+async def test_a_cancellation_that_the_handler_raises_itself_is_its_result() -> None:
     async def cancel(event: Any, context: Any) -> None:
         raise asyncio.CancelledError
 

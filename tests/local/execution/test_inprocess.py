@@ -25,7 +25,7 @@ from tests.doubles.handlers import until
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_context_tells_about_the_call(local: LocalLambda, invoke: Any) -> None:
+async def test_the_context_describes_the_call(local: LocalLambda, invoke: Any) -> None:
     seen: list[Any] = []
 
     def look(event: Any, context: Any) -> None:
@@ -350,7 +350,7 @@ async def test_an_async_handler_is_cancelled_at_its_timeout(
     assert ended == [0]
 
 
-async def test_a_handler_that_ignores_its_cancellation_has_timed_out_all_the_same(
+async def test_a_handler_that_ignores_its_cancellation_has_timed_out(
     local: LocalLambda, invoke: Any, gate: Any
 ) -> None:
     async def stubborn(event: Any, context: Any) -> str:

@@ -76,7 +76,7 @@ def test_an_answer_is_encoded_as_the_runtime_encodes_it(answer: Any) -> None:
     ],
     ids=repr,
 )
-def test_what_the_runtime_refuses_is_refused_in_its_words(answer: Any) -> None:
+def test_what_the_runtime_refuses_is_refused_with_its_message(answer: Any) -> None:
     with pytest.raises((TypeError, ValueError)) as of_the_runtime:
         to_json([answer])
     with pytest.raises((TypeError, ValueError)) as refused:

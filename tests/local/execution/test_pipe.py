@@ -31,7 +31,7 @@ async def test_an_error_has_line_feeds_whatever_its_message_and_however_many_fra
     assert taken == b"before\rwritten\n" + fixed + b"\nafter\r\n"
 
 
-async def test_lines_are_told_as_they_come_and_the_platforms_on_lines_of_their_own() -> None:
+async def test_lines_are_logged_as_they_arrive_and_the_platforms_are_separate() -> None:
     told: list[str] = []
     with OutputPipe(told.append) as pipe:
         os.write(pipe.descriptor, b"one\ntw")
@@ -44,7 +44,7 @@ async def test_lines_are_told_as_they_come_and_the_platforms_on_lines_of_their_o
     assert told[5:] == ["ä\ufffd"]
 
 
-async def test_a_line_without_end_is_told_in_pieces() -> None:
+async def test_a_line_without_an_end_is_logged_in_pieces() -> None:
     told: list[str] = []
     with OutputPipe(told.append) as pipe:
         for _ in range(5):
@@ -55,7 +55,7 @@ async def test_a_line_without_end_is_told_in_pieces() -> None:
 
 
 @pytest.mark.parametrize("by", ["the loop", "take"])
-async def test_what_writes_without_end_does_not_keep_the_loop(by: str) -> None:
+async def test_endless_output_does_not_block_the_loop(by: str) -> None:
     """Each logged line causes the next one to be written, so the pipe is never empty."""
     line, told, most = b"x" * 1000 + b"\n", 0, 5_000
 

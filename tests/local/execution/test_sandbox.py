@@ -140,7 +140,7 @@ def test_in_a_sandbox_all_of_a_layer_is_there_and_read_only(folder: Path, tmp_pa
     assert (ended.stdout, ended.stderr) == ("tool\n30\n", "")
 
 
-def test_where_no_sandbox_is_allowed_the_process_says_so(tmp_path: Path) -> None:
+def test_if_no_sandbox_is_allowed_the_process_reports_it(tmp_path: Path) -> None:
     command = [sys.executable, worker._CONFINED, "none", str(tmp_path), "/"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1

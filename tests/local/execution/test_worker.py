@@ -27,7 +27,7 @@ def is_running(pid: int) -> bool:
     return True
 
 
-async def test_the_runtime_sees_what_lambda_would_tell_it(
+async def test_the_runtime_sees_the_same_environment_as_in_lambda(
     local: LocalLambda, invoke: Any, handlers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the caller")
@@ -87,7 +87,7 @@ def look(event, context):
 """
 
 
-async def test_a_callable_reads_of_its_context_what_awss_runtime_would_tell_it(
+async def test_the_context_of_a_callable_equals_that_of_awss_runtime(
     local: LocalLambda, invoke: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "seen.py").write_text(LOOK)

@@ -19,7 +19,7 @@ async def tell(event: Any, context: Any) -> list[str]:
     return [context.function_version, context.invoked_function_arn]
 
 
-def test_an_alias_means_another_version_as_often_as_its_share_says() -> None:
+def test_an_alias_routes_its_share_to_the_other_version() -> None:
     config = configuration.check(
         name="tell", handler=tell, region_name="us-east-1", account_id="123456789012"
     )

@@ -113,7 +113,7 @@ async def test_one_connection_too_many_is_ended_at_once_and_the_others_are_serve
     ],
     ids=["TLS", "no target", "a long header"],
 )
-async def test_what_is_no_request_gets_a_400_and_prints_nothing(
+async def test_an_invalid_request_gets_a_400_and_prints_nothing(
     sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -124,7 +124,7 @@ async def test_what_is_no_request_gets_a_400_and_prints_nothing(
 
 
 @pytest.mark.parametrize("coding", [b"gzip", b"deflate"])
-async def test_a_body_that_is_not_encoded_as_its_head_says_gets_a_400_and_prints_nothing(
+async def test_a_body_with_a_wrong_encoding_gets_a_400_and_prints_nothing(
     coding: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

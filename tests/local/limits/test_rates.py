@@ -81,6 +81,6 @@ def test_a_caller_gets_one_request_even_at_less_than_one_a_second() -> None:
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("inf"), float("nan")])
-def test_a_rate_that_is_none_is_refused(rate: float) -> None:
+def test_an_invalid_rate_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="caller_rate"):
         Rates().caller_rate = rate

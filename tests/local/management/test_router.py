@@ -89,7 +89,7 @@ async def test_a_member_that_is_left_out_is_named(
     assert reply.json()["message"] == message
 
 
-async def test_two_parameters_out_of_range_are_both_told(
+async def test_two_parameters_out_of_range_are_both_named(
     local: LocalLambda, request_to: Any
 ) -> None:
     reply = await request_to(
@@ -108,7 +108,7 @@ async def test_two_parameters_out_of_range_are_both_told(
     )
 
 
-async def test_qualifiers_that_differ_and_names_that_are_none_are_refused_here_too(
+async def test_conflicting_qualifiers_and_invalid_names_are_refused_here_too(
     local: LocalLambda, request_to: Any
 ) -> None:
     local.function("f", lambda event, context: event)

@@ -112,7 +112,7 @@ def placed(body: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str,
 
 
 @pytest.mark.parametrize("operation", REQUESTS)
-async def test_what_breaks_the_model_is_refused_by_every_operation_and_is_no_fault_of_ours(
+async def test_requests_that_violate_the_model_are_refused_by_every_operation_without_a_500(
     request_to: Any, operation: str
 ) -> None:
     method, path, body = REQUESTS[operation]
@@ -147,7 +147,7 @@ async def test_a_function_that_is_refused_for_its_tags_is_not_there(request_to: 
     assert found.json() == {"Functions": []}
 
 
-async def test_the_architecture_of_new_code_is_told_back(request_to: Any) -> None:
+async def test_the_architecture_of_new_code_is_returned(request_to: Any) -> None:
     async with LocalLambda(settling_time=0.0, allow_unsigned=True) as local:
         await request_to(local.url, FUNCTIONS, json.dumps({**CREATE, "FunctionName": "f"}))
         code = {"ZipFile": package(), "Architectures": ["arm64"]}
@@ -229,9 +229,7 @@ async def test_every_list_comes_in_the_pages_that_are_asked_for(
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "9" * 20, "%C2%B2", "-1", "one"])
-async def test_a_number_of_a_layer_that_cannot_be_one_is_that_of_none(
-    request_to: Any, number: str
-) -> None:
+async def test_an_impossible_layer_version_does_not_exist(request_to: Any, number: str) -> None:
     path = f"/2018-10-31/layers/l/versions/{number}"
     async with LocalLambda(allow_unsigned=True) as local:
         told = await request_to(local.url, path, method="GET")

@@ -77,7 +77,7 @@ async def test_a_body_that_is_not_json_is_refused(
 
 
 @pytest.mark.parametrize("context", ["%%%", base64.b64encode(b"[1]").decode()])
-async def test_a_client_context_that_is_no_object_is_refused(invoke: Any, context: str) -> None:
+async def test_a_client_context_that_is_not_an_object_is_refused(invoke: Any, context: str) -> None:
     status, code, _ = (await invoke("echo", Client_Context=context)).error
     assert (status, code) == (400, "InvalidRequestContentException")
 

@@ -209,7 +209,7 @@ async def compare(
 
 
 @pytest.mark.parametrize("idempotent", [False, True])
-async def test_each_step_comes_to_the_same(idempotent: bool) -> None:
+async def test_each_step_has_the_same_result(idempotent: bool) -> None:
     await compare(
         {case: [step] * 3 for case, step in STEPS.items()},
         lambda invoker, name: invoked(invoker, name, {"n": 1}, idempotent=idempotent),
@@ -274,14 +274,14 @@ STALLS: dict[str, Step] = {
 
 
 @pytest.mark.parametrize("idempotent", [False, True])
-async def test_each_stream_comes_to_the_same(idempotent: bool) -> None:
+async def test_each_stream_has_the_same_result(idempotent: bool) -> None:
     await compare(
         {case: [step] * 3 for case, step in STREAMS.items()},
         lambda invoker, name: streamed(invoker, name, {"n": 1}, idempotent=idempotent),
     )
 
 
-async def test_each_stall_comes_to_the_same() -> None:
+async def test_each_stall_has_the_same_result() -> None:
     async def call(invoker: Invoker, name: str) -> Any:
         # The stream gets the first of two stalls; the other call gets the second, and then an
         # answer.
@@ -444,7 +444,7 @@ async def test_handlers_stream_the_same(how: str) -> None:
     assert result["yields"][1] == "onezwö".encode()
 
 
-async def test_events_dry_runs_and_options_come_to_the_same() -> None:
+async def test_events_dry_runs_and_options_have_the_same_results() -> None:
     async def call(invoker: Invoker) -> list[Any]:
         return [
             await invoked(invoker, "echo", invocation_type="Event"),

@@ -64,7 +64,7 @@ async def test_requests_show_what_the_code_asked_for() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_breaks_a_rule_never_arrives_and_what_nobody_registered_is_not_found() -> None:
+async def test_invalid_requests_never_arrive_and_unregistered_functions_are_not_found() -> None:
     fake = FakeLambda()
     async with Invoker(transport=fake) as invoker:
         with pytest.raises(InvalidRequestError):
@@ -102,7 +102,7 @@ def test_what_only_a_client_needs_is_refused_beside_a_transport(option: dict[str
         Invoker(transport=FakeLambda(), **option)
 
 
-def test_an_object_that_is_no_transport_is_refused_by_its_type() -> None:
+def test_an_object_that_is_not_a_transport_is_refused_by_its_type() -> None:
     with pytest.raises(ConfigurationError, match="an object with `send` and `open`, not dict"):
         Invoker(transport={"resize": double})  # type: ignore[arg-type]
 

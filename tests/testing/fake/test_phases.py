@@ -84,7 +84,7 @@ async def test_a_stream_is_open_once_its_head_was_read() -> None:
         assert spy.progress.phase is Phase.HEAD_READ
 
 
-async def test_whoever_is_cancelled_before_the_request_arrives_has_sent_nothing() -> None:
+async def test_a_call_cancelled_before_the_request_arrives_has_sent_nothing() -> None:
     spy = Spy(FakeLambda({"f": echo}))
     async with Invoker(transport=spy) as invoker:
         with anyio.CancelScope() as scope:
@@ -95,7 +95,7 @@ async def test_whoever_is_cancelled_before_the_request_arrives_has_sent_nothing(
     assert spy.fake.requests == ()
 
 
-async def test_whoever_is_cancelled_while_the_function_runs_has_sent_all() -> None:
+async def test_a_call_cancelled_while_the_function_runs_has_sent_all() -> None:
     async def hang(event: Any, context: Any) -> None:
         scope.cancel()
         await anyio.sleep(math.inf)

@@ -21,7 +21,7 @@ def authorities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Authority, Au
     return Authority(Path(trusted)), Authority(Path(other))
 
 
-async def test_a_certificate_that_changes_is_looked_at_by_the_next_connection(
+async def test_a_changed_certificate_is_verified_by_the_next_connection(
     authorities: tuple[Authority, Authority],
 ) -> None:
     trusted, other = authorities

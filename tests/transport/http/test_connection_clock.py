@@ -79,7 +79,7 @@ async def test_silence_within_an_answer_ends_it(network: Network, clock: Clock) 
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_the_timer_of_an_exchange_rings_by_itself(network: Network) -> None:
+async def test_the_timer_of_an_exchange_fires_by_itself(network: Network) -> None:
     peer = network.peer(silent)
     async with network.connections(peer, read_timeout=0.02) as connections:
         with pytest.raises(WireError, match="nothing moved") as raised:
@@ -88,7 +88,7 @@ async def test_the_timer_of_an_exchange_rings_by_itself(network: Network) -> Non
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_an_answer_that_comes_slowly_is_no_silence(network: Network) -> None:
+async def test_a_slow_answer_does_not_count_as_silence(network: Network) -> None:
     def script(wire: Wire) -> None:
         wire.request()
         for at in range(len(OK)):
@@ -141,7 +141,7 @@ async def test_a_stall_ends_an_exchange_after_its_time_and_not_after_twice_that(
     assert stalled.ended == [TransportFault.WRITE_TIMEOUT]
 
 
-async def test_what_an_older_exchange_left_unsent_says_nothing_of_the_next(
+async def test_unsent_bytes_of_an_older_exchange_do_not_count_for_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
@@ -183,7 +183,7 @@ async def test_a_peer_that_takes_no_more_ends_an_exchange_that_was_not_sent(
 
 
 @pytest.mark.parametrize("scheme", ["http"])
-async def test_a_peer_that_takes_a_little_at_a_time_is_no_stall(
+async def test_a_peer_that_reads_slowly_does_not_count_as_stalled(
     network: Network, clock: Clock
 ) -> None:
     def script(wire: Wire) -> None:
@@ -262,7 +262,7 @@ async def test_after_the_deadline_nothing_is_begun(network: Network) -> None:
     assert peer.connections == 1
 
 
-async def test_a_cancelled_exchange_ends_its_connection_and_says_how_far_it_came(
+async def test_a_cancelled_exchange_ends_its_connection_and_reports_its_phase(
     network: Network,
 ) -> None:
     for script, body, phase in STALLED:

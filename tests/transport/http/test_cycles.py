@@ -66,7 +66,7 @@ ENDS = [("http", script) for script in PLAIN] + [("https", waits), ("https", sta
 
 
 @pytest.mark.parametrize(("scheme", "script"), ENDS)
-async def test_no_exchange_leaves_a_circle_behind(network: Network, script: Any) -> None:
+async def test_no_exchange_leaves_a_reference_cycle_behind(network: Network, script: Any) -> None:
     peer = network.peer(script)
     async with network.connections(peer, read_timeout=0.01) as connections:
 

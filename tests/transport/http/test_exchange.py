@@ -203,7 +203,7 @@ async def test_once_the_head_of_an_early_answer_is_there_no_more_is_written(
     assert received[0] < len(LARGE) * 4
 
 
-async def test_a_sender_of_an_early_answer_who_resets_is_believed_or_was_not_sent_to(
+async def test_an_early_answer_before_a_reset_counts_or_the_request_was_not_sent(
     network: Network,
 ) -> None:
     # A reset may overtake the answer in the kernel.
@@ -299,7 +299,7 @@ BAD = {
 
 @pytest.mark.parametrize(("steps", "fault", "phase"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("reset", [False, True])
-async def test_an_answer_that_ends_early_or_is_none_is_told_apart(
+async def test_truncated_and_malformed_answers_are_distinguished(
     network: Network, steps: tuple[bytes, ...], fault: TransportFault, phase: Phase, reset: bool
 ) -> None:
     def script(wire: Wire) -> None:
@@ -322,7 +322,7 @@ async def test_an_answer_that_ends_early_or_is_none_is_told_apart(
 
 @pytest.mark.parametrize("scheme", ["tls"], indirect=True)
 @pytest.mark.parametrize("is_written", [True, False], ids=["written", "nothing written yet"])
-async def test_a_peer_that_wants_a_certificate_of_ours_has_taken_nothing_and_says_why(
+async def test_a_peer_that_requires_a_client_certificate_has_accepted_nothing_and_is_named(
     network: Network,
     certificate: tuple[Path, Path],
     is_written: bool,

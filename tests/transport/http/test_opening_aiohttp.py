@@ -182,7 +182,9 @@ async def test_each_failure_to_connect_has_its_name() -> None:
         assert await outcome(url) in (TransportFault.CONNECT, TransportFault.TLS)
 
 
-async def test_no_file_for_a_connection_is_told_apart_and_a_later_one_gets_its(plain: Peer) -> None:
+async def test_a_lack_of_descriptors_is_distinguished_and_later_connections_succeed(
+    plain: Peer,
+) -> None:
     """Raised by the socket factory; `tests/transport/without_files.py` tests a real process."""
     refusals = [OSError(errno.EMFILE, os.strerror(errno.EMFILE))]
 
@@ -200,7 +202,9 @@ async def test_no_file_for_a_connection_is_told_apart_and_a_later_one_gets_its(p
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
-async def test_no_file_is_told_apart_behind_other_addresses_too(plain: Peer, code: int) -> None:
+async def test_a_lack_of_descriptors_is_distinguished_after_other_addresses_too(
+    plain: Peer, code: int
+) -> None:
     def factory(address: Any) -> socket.socket:
         raise OSError(code, os.strerror(code))
 

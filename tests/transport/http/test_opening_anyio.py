@@ -122,7 +122,7 @@ async def test_each_failure_to_connect_has_its_name() -> None:
         assert await outcome(url, connect_timeout=0.05) is TransportFault.CONNECT_TIMEOUT
 
 
-async def test_no_file_for_a_connection_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lack_of_descriptors_is_distinguished(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raised by anyio; `tests/attack/test_open_files.py` tests a real process without files."""
 
     async def without_files(*_: object, **__: object) -> None:
@@ -239,7 +239,7 @@ class Slow:
         return self._real("127.0.0.1", port, family, *rest)
 
 
-async def test_a_name_that_takes_forever_takes_no_thread_from_others_and_is_asked_once(
+async def test_a_name_that_never_resolves_blocks_no_other_threads_and_is_looked_up_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slow = Slow(monkeypatch)
@@ -270,7 +270,7 @@ async def test_a_name_that_takes_forever_takes_no_thread_from_others_and_is_aske
     assert len(slow.asked) == 1
 
 
-async def test_whoever_waits_for_a_name_that_is_not_found_is_told_and_may_ask_again(
+async def test_waiters_for_a_name_that_is_not_found_get_an_error_and_may_retry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[object] = []

@@ -95,7 +95,7 @@ async def test_only_a_reused_connection_that_took_nothing_is_replaced_in_silence
         [OK, WireError(TransportFault.INTERRUPTED, Phase.CONNECTED, "late")],
     ],
 )
-async def test_any_other_end_is_told(ends: list[Answer | WireError]) -> None:
+async def test_any_other_end_is_reported(ends: list[Answer | WireError]) -> None:
     connections = await opened_by(Scripted(*ends), Scripted(OK))
     for _ in ends[:-1]:
         await connections.exchange(b"", b"", Progress())

@@ -133,7 +133,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("data", "fault"), ENDS.values(), ids=ENDS)
-async def test_an_early_end_is_told_after_everything_that_had_arrived(
+async def test_an_early_end_is_raised_after_everything_that_had_arrived(
     network: Network, data: bytes, fault: TransportFault
 ) -> None:
     def script(wire: Wire) -> None:
@@ -234,7 +234,7 @@ async def test_silence_and_the_deadline_end_a_stream(network: Network, clock: Cl
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_a_reader_that_takes_its_time_is_no_silence(network: Network, clock: Clock) -> None:
+async def test_a_slow_reader_does_not_count_as_silence(network: Network, clock: Clock) -> None:
     go = threading.Event()
 
     def script(wire: Wire) -> None:
@@ -311,7 +311,7 @@ async def test_closing_the_connections_ends_a_stream(network: Network) -> None:
         await stream.aclose()
 
 
-async def test_one_who_waits_for_a_piece_is_told_when_the_connections_close(
+async def test_a_reader_that_waits_for_a_piece_gets_an_error_when_connections_close(
     network: Network,
 ) -> None:
     peer = network.peer(stalls)

@@ -59,7 +59,7 @@ def test_an_answer_is_read_whole_and_in_single_bytes(data: bytes, status: int, b
 
 
 @pytest.mark.parametrize(("data", "status", "body"), GOOD.values(), ids=GOOD)
-def test_no_byte_behind_an_answer_goes_unseen(data: bytes, status: int, body: bytes) -> None:
+def test_every_byte_after_an_answer_is_noticed(data: bytes, status: int, body: bytes) -> None:
     whole, _ = read(data)
     if b"ontent-Length" not in data and b"chunked" not in data and status != 204:
         return  # the body ends with the connection
@@ -71,9 +71,7 @@ def test_no_byte_behind_an_answer_goes_unseen(data: bytes, status: int, body: by
 
 
 @pytest.mark.parametrize(("data", "status", "body"), GOOD.values(), ids=GOOD)
-def test_an_end_anywhere_before_the_end_is_told_apart(
-    data: bytes, status: int, body: bytes
-) -> None:
+def test_a_premature_end_anywhere_is_distinguished(data: bytes, status: int, body: bytes) -> None:
     head = data.index(b"\r\n\r\n", data.index(OK) if OK in data else 0) + 4
     until_close = b"ontent-Length" not in data and b"chunked" not in data and status != 204
     for end in range(len(data)):
@@ -234,7 +232,7 @@ def test_headers_are_found_by_their_names_in_lower_case_and_shown_without_values
         headers["missing"]
 
 
-def test_a_trailer_is_no_header_neither_of_its_answer_nor_of_another() -> None:
+def test_a_trailer_is_not_a_header_of_this_or_another_answer() -> None:
     answer, _ = read(CHUNKED + b"0\r\nX-Amz-Function-Error: Unhandled\r\n\r\n")
     assert list(answer.headers) == ["transfer-encoding"]
 
@@ -247,7 +245,7 @@ def test_an_answer_error_quotes_nothing_of_the_answer() -> None:
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
-def test_what_is_behind_an_answer_that_has_no_body_is_none(status: bytes) -> None:
+def test_bytes_after_an_answer_without_a_body_are_not_its_body(status: bytes) -> None:
     data = b"HTTP/1.1 %b\r\nContent-Length: 2\r\n\r\nhi" % status
     for pieces in ([data], in_bytes(data)):
         answer, reader = read(*pieces)
@@ -280,7 +278,7 @@ CALLBACKS = ["on_headers_complete", "on_body", "on_message_complete"]
 @pytest.mark.parametrize("callback", CALLBACKS)
 @pytest.mark.parametrize("cut", [lambda data: [data], in_bytes], ids=["whole", "in bytes"])
 @pytest.mark.parametrize("kind", GOOD)
-def test_an_interrupt_within_a_callback_is_raised_and_not_taken_for_a_mistake(
+def test_an_interrupt_within_a_callback_is_raised_and_not_taken_for_a_parse_error(
     kind: str, cut: Callable[[bytes], list[bytes]], callback: str
 ) -> None:
     called: list[str] = []
@@ -304,7 +302,7 @@ def test_an_interrupt_within_a_callback_is_raised_and_not_taken_for_a_mistake(
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_nor_is_one_while_an_answer_is_read_whole(kind: str) -> None:
+def test_an_interrupt_while_an_answer_is_read_at_once_is_raised(kind: str) -> None:
     called: list[str] = []
 
     class Interrupted(WholeReader):

@@ -83,7 +83,7 @@ async def test_a_connection_that_ended_while_idle_costs_no_attempt(
     assert requests == [1, 2]
 
 
-async def test_a_farewell_that_comes_with_the_answer_is_heeded(
+async def test_a_close_notify_that_comes_with_the_answer_is_noticed(
     certificate: Any, anyio_backend: object
 ) -> None:
     network = Network("https", certificate)
@@ -158,7 +158,7 @@ async def test_an_old_connection_is_not_used_again(network: Network) -> None:
     assert peer.connections == 2
 
 
-async def test_a_connection_that_ends_between_the_look_and_the_write_is_replaced_silently(
+async def test_a_connection_that_ends_between_the_check_and_the_write_is_replaced_silently(
     network: Network, anyio_backend: object
 ) -> None:
     # That moment cannot be hit from outside, so the check is disabled; the reset is real.
@@ -241,7 +241,7 @@ async def test_nothing_is_written_to_a_peer_that_is_gone_or_spoke_once_it_is_rea
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("scheme", ["tls"], indirect=True)
 @pytest.mark.parametrize("end", [*ENDS.values(), None], ids=[*ENDS, "stays"])
-async def test_nor_to_one_whose_end_is_behind_the_tickets_of_tls(
+async def test_nothing_is_written_to_a_peer_whose_end_follows_the_tls_tickets(
     network: Network,
     end: Callable[[Wire], None] | None,
     anyio_backend: str,
