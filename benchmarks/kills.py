@@ -62,7 +62,7 @@ def _killed(process: Mapper, journal: Path, kind: dict[str, Any], kills: int) ->
             if process.ended() != 9:
                 raise RuntimeError("a run has ended before it was killed")
             endpoint.settled()
-            left = killing.look(journal)
+            left = killing.inspect_journal(journal)
             in_doubt = set(endpoint.seen) - left.recorded - doubtful
             missed += len(in_doubt - left.unknown)
             never_seen += len(left.unknown - in_doubt - doubtful)

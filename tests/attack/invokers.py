@@ -44,7 +44,7 @@ async def open_invoker(url: str, **options: Any) -> AsyncIterator[Invoker]:
         yield invoker
 
 
-async def end_of(call: Awaitable[T]) -> T | AsyncInvokeError:
+async def result_of_call(call: Awaitable[T]) -> T | AsyncInvokeError:
     """Return the result of a call, which may be an error of this library; raise any other error."""
     try:
         return await call
@@ -54,6 +54,6 @@ async def end_of(call: Awaitable[T]) -> T | AsyncInvokeError:
 
 async def invoked(invoker: Invoker, *arguments: Any, **options: Any) -> Response | InvocationError:
     """Invoke a function called `f` and return how the execution ended."""
-    ended = await end_of(invoker.invoke("f", *arguments, **options))
+    ended = await result_of_call(invoker.invoke("f", *arguments, **options))
     assert isinstance(ended, Response | InvocationError), repr(ended)
     return ended

@@ -40,7 +40,7 @@ from tests.doubles.security_token_service import SecurityTokenService
 from tests.doubles.waiting import until
 
 from .faults import Environment, with_role
-from .invokers import SESSION, end_of, new_session, open_invoker
+from .invokers import SESSION, new_session, open_invoker, result_of_call
 
 NOT_SENT, REJECTED, UNKNOWN, EXECUTED = Delivery
 CLOSED = "InvokerClosed"
@@ -390,7 +390,7 @@ async def test_a_callers_own_client_delivers_a_redirected_call_once(transport: s
         async with session.create_client(
             "lambda", endpoint_url=server.url, config=AioConfig(**config)
         ) as client:
-            ended = await end_of(once(client, transport))
+            ended = await result_of_call(once(client, transport))
     if isinstance(ended, ConfigurationError):
         assert "redirect" in str(ended)
         assert server.begun == 0

@@ -35,7 +35,7 @@ from .faults import (
     proxy,
     write_setup_files,
 )
-from .invokers import SESSION, end_of, invoked, new_session, open_invoker
+from .invokers import SESSION, invoked, new_session, open_invoker, result_of_call
 
 ATTEMPTS = 3
 _SOON = Backoff(wait=wait_none(), stop=stop_after_attempt(ATTEMPTS))
@@ -120,7 +120,7 @@ async def test_the_status_line_decides_even_if_the_body_is_cut_short(
         async with open_invoker(server.url, transport=transport) as invoker:
             for status in STATUSES:
                 end = await invoked(invoker)
-                streamed = await end_of(opened(invoker))
+                streamed = await result_of_call(opened(invoker))
                 assert isinstance(end, InvocationError)
                 assert isinstance(streamed, InvocationError)
                 said[status] = type(end), end.delivery, end.status_code

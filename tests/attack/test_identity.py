@@ -25,7 +25,7 @@ from asyncinvoke import (
 from tests.doubles.counting_server import ANSWER, HANG_UP, Act, CountingServer
 from tests.doubles.messages import Received, function_error_answer, throttle_answer
 
-from .invokers import end_of, open_invoker
+from .invokers import open_invoker, result_of_call
 
 VOLATILE = {"host", "x-amz-date", "authorization", "amz-sdk-invocation-id", "amz-sdk-request"}
 """Headers that differ between two identical requests."""
@@ -96,20 +96,20 @@ Way = Callable[[Invoker, str, str, Any], Awaitable[Response | AsyncInvokeError]]
 async def by_invoke(
     invoker: Invoker, payload: str, name: str, value: Any
 ) -> Response | AsyncInvokeError:
-    return await end_of(invoker.invoke("f", payload, **{name: value}))
+    return await result_of_call(invoker.invoke("f", payload, **{name: value}))
 
 
 async def by_call(
     invoker: Invoker, payload: str, name: str, value: Any
 ) -> Response | AsyncInvokeError:
     (other,) = (each for each in OPTIONS[name].values if each != value)
-    return await end_of(invoker.function("f", **{name: other})(payload, **{name: value}))
+    return await result_of_call(invoker.function("f", **{name: other})(payload, **{name: value}))
 
 
 async def by_handle(
     invoker: Invoker, payload: str, name: str, value: Any
 ) -> Response | AsyncInvokeError:
-    return await end_of(invoker.function("f", **{name: value})(payload))
+    return await result_of_call(invoker.function("f", **{name: value})(payload))
 
 
 async def by_map(
@@ -231,7 +231,7 @@ async def test_calls_of_all_kinds_among_each_other_stay_what_they_are(
 async def test_a_tenant_that_a_header_cannot_carry_is_refused(tenant: str, transport: str) -> None:
     with CountingServer() as server:
         async with open_invoker(server.url, transport=transport) as invoker:
-            ended = await end_of(invoker.invoke("f", tenant_id=tenant))
+            ended = await result_of_call(invoker.invoke("f", tenant_id=tenant))
         assert isinstance(ended, InvalidRequestError), repr(ended)
         assert "tenant_id" in str(ended)
         assert server.begun == 0
@@ -276,7 +276,7 @@ async def test_an_option_that_a_method_cannot_honour_is_refused(
             given: dict[str, Any] = {"invocation_type": kind}
             if default:
                 handle, given = invoker.function("f", **given), {}
-            ended = await end_of(getattr(handle, method)(**given))
+            ended = await result_of_call(getattr(handle, method)(**given))
         if option == "DryRun" and method == "dry_run":
             assert isinstance(ended, Response)  # it says what the method does anyway
         else:

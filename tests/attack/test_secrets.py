@@ -29,7 +29,7 @@ from tests.doubles.waiting import until
 
 from .conftest import THREE_WAYS
 from .faults import FAULTS, LARGE, Environment, Prepare, answered
-from .invokers import end_of, invoked, new_session, open_invoker
+from .invokers import invoked, new_session, open_invoker, result_of_call
 from .secrets import CONTEXT, KEY, PAYLOAD, SECRET, TOKEN, leaks_of, shown_in
 
 
@@ -194,13 +194,13 @@ async def by_stream(invoker: Invoker) -> BaseException:
 
 
 async def by_handle(invoker: Invoker) -> BaseException:
-    ended = await end_of(invoker.function("f", **CALL)({"n": PAYLOAD}))
+    ended = await result_of_call(invoker.function("f", **CALL)({"n": PAYLOAD}))
     assert isinstance(ended, InvocationError)
     return ended
 
 
 async def by_event(invoker: Invoker) -> BaseException:
-    ended = await end_of(invoker.send_event("f", {"n": PAYLOAD}, **CALL))
+    ended = await result_of_call(invoker.send_event("f", {"n": PAYLOAD}, **CALL))
     assert isinstance(ended, InvocationError)
     return ended
 
@@ -344,8 +344,8 @@ async def test_no_error_of_the_callers_own_code_shows_a_secret_in_our_frames(
 async def test_neither_a_refusal_nor_a_deadline_shows_a_secret() -> None:
     with CountingServer(default=STALL) as server:
         async with open_invoker(server.url, session=secret_session()) as invoker:
-            refused = await end_of(invoker.invoke("f", {"n": PAYLOAD}, timeout=-1, **CALL))
-            late = await end_of(invoker.invoke("f", {"n": PAYLOAD}, timeout=0.2, **CALL))
+            refused = await result_of_call(invoker.invoke("f", {"n": PAYLOAD}, timeout=-1, **CALL))
+            late = await result_of_call(invoker.invoke("f", {"n": PAYLOAD}, timeout=0.2, **CALL))
     leaks = {leak for each in (refused, late) for leak in leaks_of(each)}  # type: ignore[arg-type]
     assert not leaks, "\n".join(sorted(leaks))
 

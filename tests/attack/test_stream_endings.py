@@ -54,7 +54,7 @@ async def consume(
 
 
 @pytest.fixture
-def waits_for_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def unlimited_wait_for_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the deadline limits the wait for the end of a body."""
     monkeypatch.setattr(transported, "_LAST_WORDS", math.inf)
 
@@ -112,7 +112,7 @@ async def test_one_task_at_a_time_takes_chunks_until_the_block_is_left(transport
 
 
 @pytest.mark.anyio
-@pytest.mark.usefixtures("waits_for_last_words")
+@pytest.mark.usefixtures("unlimited_wait_for_end")
 async def test_a_stream_that_has_received_its_end_does_not_wait_beyond_its_deadline(
     transport: str,
 ) -> None:
@@ -139,7 +139,7 @@ async def test_a_stream_that_falls_silent_ends_at_its_deadline(transport: str) -
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("before", [[], [b"one"]], ids=["first", "after a chunk"])
-@pytest.mark.usefixtures("waits_for_last_words")
+@pytest.mark.usefixtures("unlimited_wait_for_end")
 async def test_a_function_error_that_has_arrived_is_raised_whatever_the_deadline(
     before: list[bytes], transport: str
 ) -> None:

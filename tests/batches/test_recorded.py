@@ -265,7 +265,7 @@ def test_a_killed_run_in_batches_runs_nothing_twice_and_names_what_is_in_doubt(
         assert started.ended() == 9, "it ended before it was killed"
         with endpoint.server.changed:
             assert endpoint.server.changed.wait_for(lambda: not endpoint.server.connections, 60)
-        left, seen = killing.look(journal), set(endpoint.seen)
+        left, seen = killing.inspect_journal(journal), set(endpoint.seen)
         assert seen - left.recorded <= left.unknown
         assert len(left.unknown - (seen - left.recorded)) <= 4 * 9
         outcomes = mapper.run(backend, endpoint.server.url, str(journal), 400, batch=9)

@@ -19,7 +19,7 @@ def outcomes(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-async def odd(event: Any, context: Any) -> Any:
+async def fail_odd(event: Any, context: Any) -> Any:
     if event["n"] == 7:
         raise ValueError("seven")
     return event["n"]
@@ -28,7 +28,7 @@ async def odd(event: Any, context: Any) -> Any:
 async def test_shards_have_each_line_once_and_become_one_run(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    endpoint.function("odd", odd)
+    endpoint.function("odd", fail_odd)
     (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n\n' for n in range(40)))
     found = []
     for number in (1, 2):

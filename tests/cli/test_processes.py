@@ -246,7 +246,7 @@ async def test_interrupted_processes_report_what_is_left_and_may_have_run(
     )
 
 
-async def odd(event: Any, context: Any) -> Any:
+async def fail_odd(event: Any, context: Any) -> Any:
     if event["n"] == 7:
         raise ValueError("seven")
     return event["n"]
@@ -256,7 +256,7 @@ async def odd(event: Any, context: Any) -> Any:
 async def test_processes_make_one_run_with_one_summary_and_one_output(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    endpoint.function("odd", odd)
+    endpoint.function("odd", fail_odd)
     (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(60)))
     command = ("map", "odd", "in.jsonl", "--processes", "2", "--endpoint-url", endpoint.url)
     ended = await run(*command, "--journal", "a.run", "--output", "out.jsonl", "--ordered")
@@ -316,10 +316,10 @@ async def test_the_outputs_of_processes_become_the_output_of_the_run(
 ) -> None:
     is_broken = True
 
-    async def mended(event: Any, context: Any) -> Any:
-        return await odd({"n": event["n"] if is_broken else 0}, context)
+    async def repaired(event: Any, context: Any) -> Any:
+        return await fail_odd({"n": event["n"] if is_broken else 0}, context)
 
-    endpoint.function("odd", mended)
+    endpoint.function("odd", repaired)
     (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(20)))
     output = tmp_path / "out.jsonl"
     command = (

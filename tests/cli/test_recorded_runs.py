@@ -104,7 +104,7 @@ async def mapping(url: str, *options: str) -> AsyncIterator[Process]:
         yield process
 
 
-async def said(process: Process) -> str:
+async def stderr_of(process: Process) -> str:
     return await LineReader(process.stderr).all()
 
 
@@ -154,7 +154,7 @@ async def test_a_run_is_stopped_killed_continued_shown_settled_and_exported(
     # The same command continues, and runs nothing twice.
     function.open()
     async with mapping(url, "--concurrency", "4") as process:
-        words = await said(process)
+        words = await stderr_of(process)
         assert await process.wait() == 4
     assert "o.run: 33 succeeded, 3 failed, 4 may have run, in 3 sessions" in words
     assert function.seen == Counter(range(40))
@@ -201,7 +201,7 @@ async def test_the_output_has_each_line_once_and_whole_however_often_the_run_is_
     with Path("out.jsonl").open("ab") as file:
         file.write(b'{"index": 5')  # leftovers of a truncated line, as a disk page may hold them
     async with mapping(url, *options) as process:
-        await said(process)
+        await stderr_of(process)
         assert await process.wait() in (0, 4)
     lines = written()
     assert all(line["line"] == line["index"] + 1 for line in lines if "line" in line)
@@ -230,7 +230,7 @@ async def test_a_run_is_controlled_from_another_terminal(
         assert await runs("redrive", "o.run") == 2
         assert await runs("stop", "o.run") == 0
         function.release(7)
-        words = await said(process)
+        words = await stderr_of(process)
         assert await process.wait() == 3
     assert "concurrency 7, as requested\n" in words
     assert "tolerated: 3%, as requested\n" in words
@@ -308,7 +308,7 @@ async def test_a_run_that_cannot_write_its_output_records_what_is_in_flight(
     assert (summary().may_have_run, summary().ended) == (0, len(function.seen))
     Path("out.jsonl").unlink(missing_ok=True)
     async with mapping(url, "--concurrency", "4") as process:
-        await said(process)
+        await stderr_of(process)
         assert await process.wait() == 0
     assert len(written()) == 40
 

@@ -38,14 +38,14 @@ def main(folder: Path) -> dict[str, Any]:
             pids = {session.pid for session in recorded.summary().sessions}
         workers = set(client.run(os.getpid).values())
         refused = {
-            "other shards": said_of(client, [], directory, shards=5),
-            "a file": said_of(client, [], source),
-            "no source": said_of(client, str(folder / "none.jsonl"), folder / "a"),
-            "no list": said_of(client, 5, folder / "b"),
-            "no batch": said_of(client, source, folder / "c", batch=0),
-            "no concurrency": said_of(client, source, folder / "d", concurrency=0),
-            "text": said_of(client, source, folder / "e", concurrency="5"),
-            "no invoker": said_of(client, source, folder / "f", invoker=5),
+            "other shards": error_of(client, [], directory, shards=5),
+            "a file": error_of(client, [], source),
+            "no source": error_of(client, str(folder / "none.jsonl"), folder / "a"),
+            "no list": error_of(client, 5, folder / "b"),
+            "no batch": error_of(client, source, folder / "c", batch=0),
+            "no concurrency": error_of(client, source, folder / "d", concurrency=0),
+            "text": error_of(client, source, folder / "e", concurrency="5"),
+            "no invoker": error_of(client, source, folder / "f", invoker=5),
         }
         with asyncinvoke.dask.map(
             client, "f", range(9), directory=folder / "g", key=lambda number: number
@@ -60,15 +60,15 @@ def main(folder: Path) -> dict[str, Any]:
             unnamed += [keyed.result().items, keyed.progress().unrecorded]
         lock = threading.Lock()
         refused |= {
-            "a generator": said_of(client, (number for number in [1]), folder / "j"),
-            "a lock": said_of(client, [], folder / "k", key=lambda _: str(lock)),
-            "a hook with a lock": said_of(client, [], folder / "l", invoker={"hooks": [lock]}),
-            "a cluster": said_of(cluster, [], folder / "m"),
+            "a generator": error_of(client, (number for number in [1]), folder / "j"),
+            "a lock": error_of(client, [], folder / "k", key=lambda _: str(lock)),
+            "a hook with a lock": error_of(client, [], folder / "l", invoker={"hooks": [lock]}),
+            "a cluster": error_of(cluster, [], folder / "m"),
         }
         homes = client.run(lambda: len(working._threads)).values()
         unsubmitted = [sum(homes), [each.name for each in (folder / "j").iterdir()]]
-        read_only = said_of(client, [], Path("/proc"))
-    refused["closed"] = said_of(client, [], folder / "h")
+        read_only = error_of(client, [], Path("/proc"))
+    refused["closed"] = error_of(client, [], folder / "h")
     return {
         "items": merged.items,
         "ran_twice": merged.ran_twice,
@@ -82,7 +82,7 @@ def main(folder: Path) -> dict[str, Any]:
     }
 
 
-def said_of(client: Any, source: Any, directory: Path, **options: Any) -> str:
+def error_of(client: Any, source: Any, directory: Path, **options: Any) -> str:
     """Return the error of an invalid map."""
     try:
         with asyncinvoke.dask.map(client, "f", source, directory=directory, **options) as run:

@@ -256,9 +256,9 @@ async def test_a_backing_off_execution_holds_no_permit() -> None:
         group.cancel_scope.cancel()
 
 
-def hang(begun: anyio.Event) -> Callable[[], Awaitable[Reply]]:
+def never_answer(started: anyio.Event) -> Callable[[], Awaitable[Reply]]:
     async def answer() -> Reply:
-        begun.set()
+        started.set()
         await anyio.sleep_forever()
         raise AssertionError
 
@@ -267,11 +267,11 @@ def hang(begun: anyio.Event) -> Callable[[], Awaitable[Reply]]:
 
 @pytest.mark.anyio
 async def test_cancelling_in_an_attempt_gives_the_permit_back_and_is_not_a_retry() -> None:
-    begun = anyio.Event()
-    scripted = engine(hang(begun), OK)
+    started = anyio.Event()
+    scripted = engine(never_answer(started), OK)
     async with anyio.create_task_group() as group:
         group.start_soon(scripted.execute, call(every(FOR_EVER), idempotent=True), b"")
-        await begun.wait()
+        await started.wait()
         assert permits_left(scripted) == (1, 0)
         group.cancel_scope.cancel()
     assert permits_left(scripted) == (0, 0)
@@ -315,7 +315,7 @@ async def test_a_scope_that_is_cancelled_already_ends_an_execution_with_a_deadli
 
 @pytest.mark.anyio
 async def test_a_deadline_in_an_attempt_leaves_it_unknown_whether_it_ran() -> None:
-    scripted = engine(THROTTLED, hang(anyio.Event()))
+    scripted = engine(THROTTLED, never_answer(anyio.Event()))
     policy = RetryPolicy(throttled=Backoff(wait=wait_fixed(0), stop=stop_never))
     error = await failed(scripted, call(policy, timeout=SHORT))
     assert type(error) is DeadlineExceededError

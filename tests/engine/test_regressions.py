@@ -238,7 +238,7 @@ async def test_a_retry_without_a_permit_is_not_counted() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_retry_without_a_descriptor_is_not_counted_like_its_attempt() -> None:
+async def test_neither_a_retry_without_a_descriptor_nor_its_attempt_is_counted() -> None:
     gone = anyio.Event()
 
     async def lasting() -> Any:
@@ -296,10 +296,10 @@ async def test_a_pause_before_the_first_attempt_forgives_the_pause_and_not_the_w
 
 @pytest.mark.anyio
 async def test_an_interrupted_attempt_keeps_the_failure_before_it_as_its_cause() -> None:
-    async def hang() -> Any:
+    async def never_answer() -> Any:
         await anyio.sleep_forever()
 
-    scripted = engine(THROTTLED, hang)
+    scripted = engine(THROTTLED, never_answer)
     policy = every(Backoff(wait=wait_fixed(0), stop=stop_never))
     ended = await scripted.execute(call(policy, timeout=0.3), b"")
     assert not isinstance(ended, Response)

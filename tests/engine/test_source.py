@@ -162,7 +162,7 @@ async def test_what_it_holds_is_left_in_order_however_the_run_ends(
     assert (tasks(), source.is_closed) == (before, True)
 
 
-async def test_a_deadline_within_the_input_that_passes_while_it_is_not_read_stays_the_inputs() -> (
+async def test_a_deadline_of_the_input_that_passes_while_it_is_not_read_is_left_to_the_input() -> (
     None
 ):
     mine = anyio.CancelScope()

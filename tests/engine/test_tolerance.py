@@ -268,7 +268,7 @@ LOST = TransportError("reset", function_name="resize", delivery=Delivery.UNKNOWN
 Ended = tuple[Target, InvocationError | None]
 
 
-def play(refusals: Refusals, *ended: Ended, start: int = 0) -> str | None:
+def last_decision(refusals: Refusals, *ended: Ended, start: int = 0) -> str | None:
     """Start and end these items one by one, and return the last decision."""
     said = None
     for index, (target, error) in enumerate(ended, start):
@@ -279,8 +279,8 @@ def play(refusals: Refusals, *ended: Ended, start: int = 0) -> str | None:
 
 def test_a_hundred_refusals_in_a_row_are_hopeless_and_the_error_has_the_reason() -> None:
     refusals = Refusals()
-    assert play(refusals, *[(RESIZE, refused())] * 99) is None
-    assert play(refusals, (RESIZE, refused()), start=99) == (
+    assert last_decision(refusals, *[(RESIZE, refused())] * 99) is None
+    assert last_decision(refusals, (RESIZE, refused()), start=99) == (
         "100 refusals in a row: resize: ResourceNotFoundException: Function not found"
     )
 
@@ -288,7 +288,7 @@ def test_a_hundred_refusals_in_a_row_are_hopeless_and_the_error_has_the_reason()
 def test_the_qualifier_is_part_of_the_reason() -> None:
     error = refused()
     error.qualifier = "live"
-    said = play(Refusals(), *[(RESIZE, error)] * 100)
+    said = last_decision(Refusals(), *[(RESIZE, error)] * 100)
     assert said is not None
     assert "in a row: resize:live: ResourceNotFoundException" in said
 
@@ -297,8 +297,8 @@ def test_the_qualifier_is_part_of_the_reason() -> None:
 def test_an_admitted_call_ends_a_row(between: InvocationError | None) -> None:
     row = [(RESIZE, refused())] * 99
     refusals = Refusals()
-    assert play(refusals, *row, (RESIZE, between), *row) is None
-    assert play(refusals, (RESIZE, refused()), start=199) is not None
+    assert last_decision(refusals, *row, (RESIZE, between), *row) is None
+    assert last_decision(refusals, (RESIZE, refused()), start=199) is not None
 
 
 @pytest.mark.parametrize("between", [BUSY, LOST], ids=["throttled", "lost"])
@@ -306,8 +306,8 @@ def test_an_ambiguous_failure_neither_counts_nor_ends_a_row(
     between: InvocationError,
 ) -> None:
     row: list[Ended] = [(RESIZE, refused())] * 99
-    assert play(Refusals(), *[(RESIZE, between)] * 200) is None
-    assert play(Refusals(), *row, (RESIZE, between), (RESIZE, refused())) is not None
+    assert last_decision(Refusals(), *[(RESIZE, between)] * 200) is None
+    assert last_decision(Refusals(), *row, (RESIZE, between), (RESIZE, refused())) is not None
 
 
 def test_an_item_that_was_never_started_does_not_count() -> None:
@@ -318,26 +318,26 @@ def test_an_item_that_was_never_started_does_not_count() -> None:
 
 def test_a_row_is_of_one_code() -> None:
     codes = ["ResourceNotFoundException", "AccessDeniedException"] * 200
-    assert play(Refusals(), *[(RESIZE, refused(code)) for code in codes]) is None
+    assert last_decision(Refusals(), *[(RESIZE, refused(code)) for code in codes]) is None
 
 
 @pytest.mark.parametrize("code", sorted(OF_THE_ITEM))
 def test_a_refusal_of_one_item_does_not_count(code: str) -> None:
-    assert play(Refusals(), *[(RESIZE, refused(code))] * 200) is None
+    assert last_decision(Refusals(), *[(RESIZE, refused(code))] * 200) is None
 
 
 def test_one_missing_function_does_not_end_a_run_in_which_others_succeed() -> None:
     refusals = Refusals()
     ended: list[Ended] = [(CROP, None)] + [(RESIZE, refused())] * 1000
     # In turn, and in blocks: the items of the other functions may come later.
-    assert play(refusals, *[(RESIZE, refused()), (CROP, None)] * 200) is None
-    assert play(Refusals(), *ended) is None
+    assert last_decision(refusals, *[(RESIZE, refused()), (CROP, None)] * 200) is None
+    assert last_decision(Refusals(), *ended) is None
 
 
 def test_one_missing_function_does_not_end_a_run_in_which_others_take_long() -> None:
     refusals = Refusals()
     refusals.begin(0, CROP)
-    assert play(refusals, *[(RESIZE, refused())] * 1000, start=1) is None
+    assert last_decision(refusals, *[(RESIZE, refused())] * 1000, start=1) is None
     # The run is hopeless only once they are refused as well.
     assert refusals.end(0, refused(target=CROP)) is not None
 
@@ -354,9 +354,9 @@ def test_functions_that_are_all_missing_end_a_run_though_new_ones_are_always_beg
 
 def test_a_function_that_is_deleted_during_a_run_ends_it() -> None:
     row = [(RESIZE, refused())] * 100
-    assert play(Refusals(), *[(RESIZE, None)] * 500, *row) is not None
+    assert last_decision(Refusals(), *[(RESIZE, None)] * 500, *row) is not None
     # Also if another function had succeeded before.
-    assert play(Refusals(), (CROP, None), (RESIZE, None), *row) is not None
+    assert last_decision(Refusals(), (CROP, None), (RESIZE, None), *row) is not None
 
 
 @pytest.mark.parametrize("code", sorted(OF_THE_CALLER))
@@ -364,7 +364,7 @@ def test_a_token_that_expired_is_hopeless_for_every_function(code: str) -> None:
     refusals = Refusals()
     refusals.begin(0, BLUR)
     ended = [(CROP, None)] + [(RESIZE, refused(code))] * 100
-    assert play(refusals, *ended, start=1) is not None
+    assert last_decision(refusals, *ended, start=1) is not None
 
 
 @given(st.lists(st.tuples(st.sampled_from([RESIZE, CROP]), st.booleans()), max_size=400))

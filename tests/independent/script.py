@@ -122,7 +122,7 @@ _invoke("qualifiers that differ", "echo:1", qualifier="2")
 _invoke("reserve of zero", "closed")
 
 
-async def _tell(site: Site, function: str, **options: Any) -> Facts:
+async def _describe(site: Site, function: str, **options: Any) -> Facts:
     try:
         response = await site.invoker.invoke(function, **options)
     except asyncinvoke.AsyncInvokeError as error:
@@ -132,10 +132,10 @@ async def _tell(site: Site, function: str, **options: Any) -> Facts:
     return {**of_response(response), **told, "payload": None, "same_request_id": same}
 
 
-CALLS["context"] = partial(_tell, function="tell")
-CALLS["version"] = partial(_tell, function="tell", qualifier="1")
-CALLS["alias in the name"] = partial(_tell, function="tell:live")
-CALLS["partial ARN"] = partial(_tell, function=f"{deployed.ACCOUNT}:function:tell:live")
+CALLS["context"] = partial(_describe, function="tell")
+CALLS["version"] = partial(_describe, function="tell", qualifier="1")
+CALLS["alias in the name"] = partial(_describe, function="tell:live")
+CALLS["partial ARN"] = partial(_describe, function=f"{deployed.ACCOUNT}:function:tell:live")
 
 
 @_call

@@ -129,7 +129,7 @@ class Unfinished:
     """Items that may have run, according to the journal."""
 
 
-def look(journal: Path) -> Unfinished:
+def inspect_journal(journal: Path) -> Unfinished:
     """Read a journal after the kill, as a user would."""
     if not journal.exists() or not journal.stat().st_size:
         return Unfinished(set(), set())

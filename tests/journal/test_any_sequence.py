@@ -72,7 +72,9 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> Dead:
     return Dead(monkeypatch)
 
 
-async def play(path: Path, session: Session, dead: Dead) -> tuple[FakeService, list[Outcome]]:
+async def run_session(
+    path: Path, session: Session, dead: Dead
+) -> tuple[FakeService, list[Outcome]]:
     service = FakeService(stuck=session.stuck)
     dead.is_dead = session.dies
     # Recorded outcomes are replayed, and one worker is blocked by each stuck item.
@@ -102,7 +104,7 @@ def test_no_item_is_sent_twice_and_none_is_lost(sequence: list[Session], dead: D
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "orders.run"
         for session in sequence:
-            service, outcomes = anyio.run(play, path, session, dead, backend=session.backend)
+            service, outcomes = anyio.run(run_session, path, session, dead, backend=session.backend)
             sent.update(service.sent)
             now = {outcome.index for outcome in outcomes if outcome.ok}
             handed_out |= now
@@ -132,13 +134,13 @@ async def die_with(item: dict[str, int], path: Path, dead: Dead, changed: Change
     service = FakeService(stuck=[item])
     dead.is_dead = True
 
-    async def live() -> None:
+    async def run_all() -> None:
         await service.map(Journal(path, changed=changed), [item], key=key)
         group.cancel_scope.cancel()
 
     with anyio.fail_after(SOON):
         async with anyio.create_task_group() as group:
-            group.start_soon(live)
+            group.start_soon(run_all)
             while item not in service.sent:
                 await anyio.sleep(0.001)
             group.cancel_scope.cancel()

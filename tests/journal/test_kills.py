@@ -30,7 +30,7 @@ def killed(
     endpoint.aim(process.start(url=endpoint.server.url, journal=str(journal), items=ITEMS, **asked))
     assert process.ended() == 9, "it ended before it was killed"
     endpoint.settled()
-    return killing.look(journal), set(endpoint.seen)
+    return killing.inspect_journal(journal), set(endpoint.seen)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_no_item_is_seen_twice_and_those_in_doubt_are_named(
     assert all(outcome.ok for outcome in outcomes if outcome.index not in doubtful)
     if ordered:
         assert [outcome.index for outcome in outcomes] == list(range(ITEMS))
-    assert killing.look(journal).recorded == set(range(ITEMS))
+    assert killing.inspect_journal(journal).recorded == set(range(ITEMS))
 
 
 def is_lost(outcome: Outcome) -> bool:

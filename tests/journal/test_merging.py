@@ -49,11 +49,11 @@ async def run_one(
                 pass
 
 
-def play(function: Function, journal: Path | Journal, **options: Any) -> None:
+def run_map(function: Function, journal: Path | Journal, **options: Any) -> None:
     anyio.run(lambda: run_one(function, journal, **options))
 
 
-def odd(payload: Any) -> Any:
+def fail_odd(payload: Any) -> Any:
     return FAILED if payload % 10 == 3 else payload
 
 
@@ -72,9 +72,9 @@ def test_shards_become_the_run_of_all_items(tmp_path: Path, keyed: bool, batch: 
     if batch is not None:
         options["batch"] = batch
     parts = [tmp_path / f"p{number}.run" for number in range(1, 5)]
-    function = Function(lambda payload: odd(payload) if batch is None else payload)
+    function = Function(lambda payload: fail_odd(payload) if batch is None else payload)
     for number, part in enumerate(parts, 1):
-        play(function, part, shard=Shard(number, of=4), **options)
+        run_map(function, part, shard=Shard(number, of=4), **options)
     whole = tmp_path / "whole.run"
     merged = merge(whole, parts)
     assert (merged.items, merged.parts, merged.ran_twice, merged.missing) == (100, 4, 0, ())
@@ -101,9 +101,9 @@ def test_shards_become_the_run_of_all_items(tmp_path: Path, keyed: bool, batch: 
     )
     # It continues as one run: failed items are sent again, and no others.
     sent = len(function.sent)
-    play(function, whole, items=104, **options)
+    run_map(function, whole, items=104, **options)
     assert sum(function.sizes if batch else [1] * (len(function.sent) - sent)) in (4, 104)
-    play(function, Journal(whole, redrive=Redrive.FAILED), items=104, **options)
+    run_map(function, Journal(whole, redrive=Redrive.FAILED), items=104, **options)
     with open_run(whole) as recorded:
         assert recorded.summary().succeeded >= 90
 
@@ -112,9 +112,9 @@ def test_an_item_that_ended_in_two_journals_is_reported_and_the_better_outcome_i
     tmp_path: Path,
 ) -> None:
     first, second, third = (tmp_path / f"{name}.run" for name in "abc")
-    play(Function(lambda n: FAILED if n < 4 else n), first, items=10)
-    play(Function(lambda n: FAILED if n in (0, 5) else n), second, items=10)
-    play(Function(lambda n: THROTTLED), third, items=2, retry=RetryPolicy())
+    run_map(Function(lambda n: FAILED if n < 4 else n), first, items=10)
+    run_map(Function(lambda n: FAILED if n in (0, 5) else n), second, items=10)
+    run_map(Function(lambda n: THROTTLED), third, items=2, retry=RetryPolicy())
     for number, order in enumerate(([first, second, third], [third, second, first])):
         whole = tmp_path / f"whole{number}.run"
         merged = merge(whole, order)
@@ -134,7 +134,7 @@ def test_an_item_that_ended_in_two_journals_is_reported_and_the_better_outcome_i
 
 def test_a_copy_of_a_journal_ran_nothing_twice(tmp_path: Path) -> None:
     first, copy = tmp_path / "a.run", tmp_path / "b.run"
-    play(Function(), first, items=10)
+    run_map(Function(), first, items=10)
     copy.write_bytes(first.read_bytes())
     merged = merge(tmp_path / "whole.run", [first, copy])
     assert (merged.items, merged.ran_twice) == (10, 0)
@@ -165,8 +165,8 @@ def test_items_in_progress_when_a_process_died_are_in_doubt_or_did_not_run(
     tmp_path: Path,
 ) -> None:
     first, second = tmp_path / "a.run", tmp_path / "b.run"
-    play(Function(), first, items=10, shard=Shard(1, of=2))
-    play(Function(), second, items=10, shard=Shard(2, of=2))
+    run_map(Function(), first, items=10, shard=Shard(1, of=2))
+    run_map(Function(), second, items=10, shard=Shard(2, of=2))
     kill(first, sent=[2, 4], unsent=[6])
     whole = tmp_path / "whole.run"
     assert merge(whole, [first, second]).items == 9
@@ -176,7 +176,7 @@ def test_items_in_progress_when_a_process_died_are_in_doubt_or_did_not_run(
         assert [item.position for item in recorded.unknown()] == [2, 4]
         assert [cause.code for cause in recorded.causes()] == ["ProcessLost"]
     function = Function()
-    play(function, whole, items=10)
+    run_map(function, whole, items=10)
     assert function.batches == [6]
 
 
@@ -184,9 +184,9 @@ def test_an_outcome_in_another_journal_replaces_an_item_in_doubt_and_is_reported
     tmp_path: Path,
 ) -> None:
     first, second, third = (tmp_path / f"{name}.run" for name in "abc")
-    play(Function(), first, items=6)
-    play(Function(), second, items=6)
-    play(Function(lambda n: LOST if n == 2 else THROTTLED), third, items=4, retry=RetryPolicy())
+    run_map(Function(), first, items=6)
+    run_map(Function(), second, items=6)
+    run_map(Function(lambda n: LOST if n == 2 else THROTTLED), third, items=4, retry=RetryPolicy())
     kill(first, sent=[1, 2, 3], unsent=[4])
     merged = merge(tmp_path / "whole.run", [first, second])
     assert (merged.items, merged.ran_twice) == (6, 5)
@@ -206,10 +206,10 @@ def test_takes_of_an_item_that_is_in_three_journals_are_numbered_without_gaps(
 ) -> None:
     parts = [tmp_path / f"{name}.run" for name in "abc"]
     fails, options = Function(lambda _: failure), {"items": 2, "retry": RetryPolicy()}
-    play(fails, parts[0], **options)
+    run_map(fails, parts[0], **options)
     for _ in range(3):
-        play(fails, Journal(parts[1], redrive=Redrive.FAILED), **options)
-    play(Function(), parts[2], **options)
+        run_map(fails, Journal(parts[1], redrive=Redrive.FAILED), **options)
+    run_map(Function(), parts[2], **options)
     if is_killed:
         kill(parts[2], sent=[0, 1], unsent=[])
     merge(tmp_path / "whole.run", parts)
@@ -223,9 +223,9 @@ def test_takes_of_an_item_that_is_in_three_journals_are_numbered_without_gaps(
 
 
 def test_every_difference_between_journals_is_named(tmp_path: Path) -> None:
-    play(Function(), tmp_path / "a.run", items=3)
-    play(Function(), tmp_path / "b.run", items=3, key=str, qualifier="live")
-    play(Function(), tmp_path / "c.run", items=3, tenant_id="t", shard=Shard(1, of=2))
+    run_map(Function(), tmp_path / "a.run", items=3)
+    run_map(Function(), tmp_path / "b.run", items=3, key=str, qualifier="live")
+    run_map(Function(), tmp_path / "c.run", items=3, tenant_id="t", shard=Shard(1, of=2))
     with pytest.raises(JournalMismatchError, match="different runs") as raised:
         merge(tmp_path / "whole.run", [tmp_path / f"{name}.run" for name in "abc"])
     assert len(raised.value.differences) == 3
@@ -240,7 +240,7 @@ def test_every_difference_between_journals_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     for number in (1, 3):
-        play(Function(), tmp_path / f"{number}.run", shard=Shard(number, of=4))
+        run_map(Function(), tmp_path / f"{number}.run", shard=Shard(number, of=4))
     merged = merge(tmp_path / "whole.run", [tmp_path / "1.run", tmp_path / "3.run"])
     assert merged.missing == ("2/4", "4/4")
     assert missing_shards(["1/2", "2/2"]) == missing_shards(["1/2", "1/3"]) == ()
@@ -249,7 +249,7 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
 
 def test_what_cannot_be_merged_is_one_clear_error(tmp_path: Path) -> None:
     first, out = tmp_path / "a.run", tmp_path / "whole.run"
-    play(Function(), first, items=3)
+    run_map(Function(), first, items=3)
     (tmp_path / "text").write_text("no journal")
     wrong: list[tuple[Path, list[Path], str]] = [
         (out, [], "nothing to merge"),
@@ -313,8 +313,8 @@ def test_nothing_of_a_journal_that_is_replaced_gets_into_the_new_one(
     tmp_path: Path, by_link: bool
 ) -> None:
     part, old, out = tmp_path / "a.run", tmp_path / "old.run", tmp_path / "whole.run"
-    play(Function(), part, items=30)
-    play(Function(), old, items=70)
+    run_map(Function(), part, items=30)
+    run_map(Function(), old, items=70)
     writer = sqlite3.connect(old)
     try:
         # What is left if the writing process is killed.
@@ -340,8 +340,8 @@ def test_a_journal_stays_whole_until_another_is_in_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part, out = tmp_path / "a.run", tmp_path / "whole.run"
-    play(Function(), part, items=3)
-    play(Function(), out, items=40)
+    run_map(Function(), part, items=3)
+    run_map(Function(), out, items=40)
     log = torn_log(out)
     Path(f"{out}-wal").write_bytes(log)
     with open_run(out) as recorded:
@@ -362,7 +362,7 @@ def test_a_merge_that_ends_is_safe_from_one_that_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = tmp_path / "a.run", tmp_path / "all.run"
-    play(Function(), source)
+    run_map(Function(), source)
     move = Path.replace
 
     def replace(part: Path, to: Path) -> Path:
@@ -377,7 +377,7 @@ def test_a_merge_that_fails_at_its_end_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "a.run"
-    play(Function(), source)
+    run_map(Function(), source)
 
     def replace(_: Path, __: Path) -> Path:
         raise OSError(errno.EIO, "input/output error")
@@ -409,7 +409,7 @@ def test_marks_that_another_process_creates_meanwhile_are_not_new(
 def test_what_a_merge_that_was_killed_has_left_is_removed_by_the_next(tmp_path: Path) -> None:
     parts, out = [tmp_path / f"{number}.run" for number in (1, 2)], tmp_path / "whole.run"
     for number, part in enumerate(parts, 1):
-        play(Function(), part, items=6, shard=Shard(number, of=2))
+        run_map(Function(), part, items=6, shard=Shard(number, of=2))
     code = f"""
 import os, signal
 from asyncinvoke._journal.merging import Merging, Path
@@ -451,7 +451,7 @@ def test_a_merged_run_is_complete_once_every_part_of_it_is(tmp_path: Path) -> No
 
     anyio.run(leave)
     for number in (2, 3):
-        play(Function(), parts[number - 1], items=30, shard=Shard(number, of=3))
+        run_map(Function(), parts[number - 1], items=30, shard=Shard(number, of=3))
     assert [is_complete(part) for part in parts] == [False, True, True]
     out, first, outer = (tmp_path / f"{name}.run" for name in ("whole", "first", "outer"))
     for order in ([0, 1, 2], [1, 0, 2], [1, 2, 0], [1, 2]):
@@ -460,9 +460,9 @@ def test_a_merged_run_is_complete_once_every_part_of_it_is(tmp_path: Path) -> No
     merge(first, [parts[0], parts[1]])
     merge(outer, [first, parts[2]])
     assert not is_complete(outer)
-    play(Function(), Journal(outer), items=30)  # what was left runs in a session of its own
+    run_map(Function(), Journal(outer), items=30)  # what was left runs in a session of its own
     assert is_complete(outer)
-    play(Function(), parts[0], items=30, shard=Shard(1, of=3))
+    run_map(Function(), parts[0], items=30, shard=Shard(1, of=3))
     merge(out, parts, replace=True)
     assert is_complete(out)
 
@@ -470,7 +470,7 @@ def test_a_merged_run_is_complete_once_every_part_of_it_is(tmp_path: Path) -> No
 def test_foreign_notes_of_that_name_do_not_indicate_a_merge(tmp_path: Path) -> None:
     for number, parts in enumerate(([], [1], ["a"], [{"sessions": "1"}], {"sessions": 1}, 1)):
         path = tmp_path / f"{number}.run"
-        play(Function(), Journal(path, notes={"parts": parts}), items=3)
+        run_map(Function(), Journal(path, notes={"parts": parts}), items=3)
         with open_run(path) as run:
             assert run.summary().complete, parts
 
@@ -507,8 +507,8 @@ def test_the_total_counts_each_item_once_however_the_journals_overlap(
 def test_runs_of_one_input_are_merged_to_a_run_of_that_input(tmp_path: Path, keyed: bool) -> None:
     options: dict[str, Any] = {"key": str} if keyed else {}
     one, two, out = (tmp_path / f"{name}.run" for name in ("one", "two", "out"))
-    play(Function(), one, items=30, **options)
-    play(Function(), two, items=30, **options)
+    run_map(Function(), one, items=30, **options)
+    run_map(Function(), two, items=30, **options)
     merged = merge(out, [one, two])
     assert (merged.items, merged.ran_twice) == (30, 30)
     with open_run(out) as run:
@@ -520,7 +520,7 @@ def test_runs_of_one_input_are_merged_to_a_run_of_that_input(tmp_path: Path, key
 def test_the_shards_of_merged_runs_are_known_when_they_are_merged_again(tmp_path: Path) -> None:
     parts = [tmp_path / f"{number}.run" for number in (1, 2, 3)]
     for number, part in enumerate(parts, 1):
-        play(Function(), part, items=30, shard=Shard(number, of=3))
+        run_map(Function(), part, items=30, shard=Shard(number, of=3))
     first, second, whole = (tmp_path / f"{name}.run" for name in ("first", "second", "whole"))
     merge(first, parts[:2])
     with open_run(first) as run:
@@ -529,7 +529,7 @@ def test_the_shards_of_merged_runs_are_known_when_they_are_merged_again(tmp_path
     assert merge(whole, [second, parts[2]]).missing == ()
     with open_run(whole) as run:
         assert run.summary().shards == ()
-    play(Function(), first, items=30)
+    run_map(Function(), first, items=30)
     with open_run(first) as run:
         assert (run.summary().shards, run.summary().total) == ((), 30)
 
@@ -540,9 +540,9 @@ def test_a_merge_keeps_the_takes_of_items_that_were_settled_as_not_run(tmp_path:
         one, two, out = (tmp_path / f"{name}-{keyed}.run" for name in ("one", "two", "out"))
         lost = Function(lambda payload: LOST if payload == 4 else payload)
         for path in (one, two):
-            play(lost, path, items=5, **options)
+            run_map(lost, path, items=5, **options)
             settle(path, ran=False, **({"key": "4"} if keyed else {"position": 4}))
-        play(Function(), two, items=5, **options)
+        run_map(Function(), two, items=5, **options)
         merge(out, [one, two])
         with open_run(out) as run:
             assert run.check() == ()
@@ -554,7 +554,7 @@ def test_a_merge_keeps_the_takes_of_items_that_were_settled_as_not_run(tmp_path:
 def test_a_key_that_is_in_two_shards_is_one_clear_error(tmp_path: Path) -> None:
     parts = [tmp_path / f"{number}.run" for number in (1, 2)]
     for number, part in enumerate(parts, 1):
-        play(Function(), part, items=20, key=str, shard=Shard(number, of=2))
+        run_map(Function(), part, items=20, key=str, shard=Shard(number, of=2))
     ((stolen,),) = rows(parts[0], "SELECT key FROM item LIMIT 1")
     connection = sqlite3.connect(parts[1])
     try:
@@ -576,7 +576,7 @@ def test_merged_shards_are_found_sound_whatever_is_merged_with_them(
     options: dict[str, Any] = {"key": str} if keyed else {}
     parts = [tmp_path / f"{number}.run" for number in (1, 2, 3)]
     for number, part in enumerate(parts, 1):
-        play(Function(), part, items=60, shard=Shard(number, of=3), **options)
+        run_map(Function(), part, items=60, shard=Shard(number, of=3), **options)
     again = tmp_path / "again.run"
     again.write_bytes(parts[0].read_bytes())
     kill(parts[1], sent=[rows(parts[1], "SELECT MAX(idx) FROM item")[0][0]], unsent=[])

@@ -135,7 +135,7 @@ def kind(
     return make(tmp_path), why
 
 
-def look(folder: Path) -> dict[str, int]:
+def sizes_of_files(folder: Path) -> dict[str, int]:
     return {each.name: each.lstat().st_size for each in folder.iterdir()}
 
 
@@ -143,7 +143,7 @@ def test_the_library_gives_the_reason_and_creates_nothing(
     kind: tuple[Path, str], tmp_path: Path
 ) -> None:
     path, why = kind
-    before = look(tmp_path)
+    before = sizes_of_files(tmp_path)
     service = FakeService()
     calls: list[Callable[[], Any]] = [
         lambda: anyio.run(service.map, path, range(3)),
@@ -158,7 +158,7 @@ def test_the_library_gives_the_reason_and_creates_nothing(
         assert str(raised.value).endswith(why)
         assert str(path) in str(raised.value) or repr(str(path)) in str(raised.value)
     assert service.sent == []
-    assert look(tmp_path) == before
+    assert sizes_of_files(tmp_path) == before
 
 
 COMMANDS = [
@@ -182,14 +182,14 @@ def test_each_command_gives_the_reason_in_one_line_and_creates_nothing(
     if "\0" in str(path):
         return  # cannot be passed to a command
     (tmp_path / "in.jsonl").write_text('{"n": 1}\n')
-    before = look(tmp_path)
+    before = sizes_of_files(tmp_path)
     for words in COMMANDS:
         status = command([str(path) if word == "RUN" else word for word in words])
         said = capsys.readouterr()
         assert (words[:2], status, said.out) == (words[:2], 2, "")
         assert said.err.endswith(f"{why}\n")
         assert said.err.count("\n") == 1
-    assert look(tmp_path) == before
+    assert sizes_of_files(tmp_path) == before
 
 
 def test_an_empty_file_becomes_a_journal_and_reads_as_empty_before(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_name_may_be_as_long_as_those_of_the_files_beside_it_allow(
     with pytest.raises(JournalError, match="it cannot be opened: File name too long"):
         anyio.run(service.map, path, range(3))
     assert service.sent == []
-    assert look(tmp_path) == {}
+    assert sizes_of_files(tmp_path) == {}
 
 
 def test_an_invalid_path_is_refused_as_an_option() -> None:

@@ -121,7 +121,7 @@ def test_what_is_read_pickles_and_turns_to_json(format_1: RecordedRun) -> None:
     assert pickle.loads(pickle.dumps(outcome)).key == "order-2"
 
 
-def said(outcome: Outcome) -> str:
+def text_of(outcome: Outcome) -> str:
     """Return the message of an error without the elapsed time, which is stored only for the item."""
     return re.sub(r"in [0-9.]+ s", "in some time", str(outcome.error))
 
@@ -136,7 +136,7 @@ def test_a_recorded_outcome_equals_the_first_one(path: Path) -> None:
         other = again[index]
         assert other.replayed
         assert (other.take, other.key) == (outcome.take, outcome.key)
-        assert said(other) == said(outcome)
+        assert text_of(other) == text_of(outcome)
         assert abs(other.elapsed - outcome.elapsed) < 1e-5
         assert [a.status_code for a in other.attempts] == [a.status_code for a in outcome.attempts]
         assert [a.code for a in other.attempts] == [a.code for a in outcome.attempts]
@@ -369,10 +369,10 @@ class TestSettling:
         ("position", "said"),
         [(1, "it is recorded as succeeded"), (99, "the input has 8 items")],
     )
-    def test_any_other_is_refused(self, path: Path, position: int, said: str) -> None:
+    def test_any_other_is_refused(self, path: Path, position: int, text_of: str) -> None:
         recorded_map(path, FakeService(lost=[3]))
         before = path.read_bytes()
-        with pytest.raises(JournalError, match=said):
+        with pytest.raises(JournalError, match=text_of):
             settle(path, position=position, ran=True)
         assert path.read_bytes() == before
 
@@ -388,7 +388,7 @@ def test_what_is_read_of_a_run_is_consistent(path: Path, table: str) -> None:
         assert recorded._connection is not None
         connection: sqlite3.Connection = recorded._connection
 
-        def said() -> tuple[Any, Any]:
+        def text_of() -> tuple[Any, Any]:
             return recorded.summary(), recorded.causes()
 
         def succeed(statement: str) -> None:
@@ -401,10 +401,10 @@ def test_what_is_read_of_a_run_is_consistent(path: Path, table: str) -> None:
                     " CASE name WHEN 'succeeded' THEN 1 WHEN 'failed' THEN -1 ELSE 0 END; COMMIT"
                 )
 
-        before = said()
+        before = text_of()
         connection.set_trace_callback(succeed)
-        summary, causes = said()
-        after = said()
+        summary, causes = text_of()
+        after = text_of()
         assert before[0].may_have_run == after[0].succeeded - before[0].succeeded == 1
         assert summary in (before[0], after[0])
         assert causes in (before[1], after[1])

@@ -59,7 +59,7 @@ async def killed_and_without_marks(path: Path) -> None:
 Refused: TypeAlias = Callable[[Path, pytest.MonkeyPatch], Awaitable[None]]
 
 
-def said(path: Path, capsys: pytest.CaptureFixture[str]) -> list[Any]:
+def everything_read(path: Path, capsys: pytest.CaptureFixture[str]) -> list[Any]:
     """Return everything that can be read from a run."""
     capsys.readouterr()
     assert command(["runs", "show", str(path), "--json"]) == 0
@@ -230,11 +230,11 @@ async def test_a_refused_call_changes_nothing_that_can_be_read_of_the_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     await state(path)
-    before = await anyio.to_thread.run_sync(said, path, capsys)
+    before = await anyio.to_thread.run_sync(everything_read, path, capsys)
     assert "the right one" in before[0]
     with pytest.MonkeyPatch.context() as patch:
         await refusal(path, patch)
-    assert await anyio.to_thread.run_sync(said, path, capsys) == before
+    assert await anyio.to_thread.run_sync(everything_read, path, capsys) == before
     # The right call continues it as if the refused one had not been made.
     service = FakeService()
     outcomes = await service.map(Journal(path, notes=RIGHT), range(40))
@@ -264,10 +264,10 @@ async def test_a_stream_by_key_that_differs_is_as_if_it_had_not_been(
     items = [{"id": str(number), "n": number} for number in range(20)]
     options: dict[str, Any] = {"key": lambda item: item["id"]}
     await FakeService().map(Journal(path, notes=RIGHT), items, **options)
-    before = await anyio.to_thread.run_sync(said, path, capsys)
+    before = await anyio.to_thread.run_sync(everything_read, path, capsys)
     changed = [*items[:7], {"id": "7", "n": 70}, *items[8:]]
     await refused(path, streamed(changed), **options)
-    assert await anyio.to_thread.run_sync(said, path, capsys) == before
+    assert await anyio.to_thread.run_sync(everything_read, path, capsys) == before
     # With `KEEP`, a changed item is no difference.
     journal = Journal(path, changed=Changed.KEEP, notes={"ticket": "a later one"})
     assert len(await FakeService().map(journal, streamed(changed), **options)) == 20

@@ -38,7 +38,7 @@ async def redriven(path: Path, keys: dict[str, Any]) -> Path:
     return path
 
 
-def agrees(recorded: RecordedRun) -> None:
+def check_consistency(recorded: RecordedRun) -> None:
     """Check that everything that can be read from a run is consistent."""
     assert recorded.check() == ()
     summary = recorded.summary()
@@ -60,7 +60,7 @@ async def test_an_item_whose_redrive_died_may_have_run_whatever_came_of_it_befor
     redriven: Path,
 ) -> None:
     with open_run(redriven) as recorded:
-        agrees(recorded)
+        check_consistency(recorded)
         assert recorded.causes() == ()
         assert {each.take for each in recorded.unknown()} == {2}
         for position, before in ((FAILED, "failed"), (REFUSED, "not_run"), (LOST, "may_have_run")):
@@ -78,7 +78,7 @@ async def test_an_item_whose_redrive_surely_did_not_begin_is_what_it_was(
     await service.map(path, range(ITEMS), **keys)
     crash(path, unsent=[FAILED, REFUSED, LOST])
     with open_run(path) as recorded:
-        agrees(recorded)
+        check_consistency(recorded)
         assert (recorded.summary().failed, recorded.summary().may_have_run) == (2, 1)
 
 
@@ -90,7 +90,7 @@ async def test_a_redrive_that_died_is_settled(
     named: Any = {"key": str(position)} if keys else {"position": position}
     settle(redriven, ran=ran, **named)
     with open_run(redriven) as recorded:
-        agrees(recorded)
+        check_consistency(recorded)
         summary = recorded.summary()
         assert (summary.may_have_run, summary.settled) == (2, int(ran))
     service = FakeService()
@@ -99,7 +99,7 @@ async def test_a_redrive_that_died_is_settled(
     (settled,) = [each for each in outcomes if each.index == position]
     assert settled.take == 2
     with open_run(redriven) as recorded:
-        agrees(recorded)
+        check_consistency(recorded)
         assert recorded.summary().succeeded == 3 + (not ran)
         item = recorded.item(position=position)
         assert item is not None
@@ -138,7 +138,7 @@ async def test_what_was_settled_is_redriven_or_continued_with_its_own_takes(
     last = len(items) - 1
     assert takes == ({last: 2, last - 1: 1} if keys else {last: 1, last - 1: 2})
     with open_run(path) as recorded:
-        agrees(recorded)
+        check_consistency(recorded)
         item = recorded.item(**named)
         assert item is not None
         assert (item.take, [take.state for take in item.earlier]) == (2, ["may_have_run"])
@@ -154,11 +154,11 @@ async def test_a_merged_run_of_one_that_died_is_settled_and_merged_again(
         named: Any = {"key": str(position)} if keys else {"position": position}
         settle(merged, ran=ran, **named)
         with open_run(merged) as recorded:
-            agrees(recorded)
+            check_consistency(recorded)
     last = tmp_path / "last.run"
     merge(last, [redriven])
     with open_run(last) as recorded:
-        agrees(recorded)
+        check_consistency(recorded)
         summary = recorded.summary()
         assert (summary.settled, summary.may_have_run) == (1, 1)
 
@@ -191,7 +191,7 @@ async def test_what_was_settled_is_in_doubt_no_more_after_a_restart(
     settle(path, ran=ran, **named)
     restart(path)
     with open_run(path) as recorded:
-        agrees(recorded)
+        check_consistency(recorded)
         summary = recorded.summary()
         assert (summary.may_have_run, summary.settled) == (0, int(ran))
     service = FakeService()

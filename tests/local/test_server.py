@@ -37,7 +37,7 @@ def sockets() -> set[str]:
     return {each for each in found if each.startswith(("socket:", "pipe:"))}
 
 
-async def meet(local: LocalLambda, request_to: Any, name: str) -> None:
+async def call_and_wait(local: LocalLambda, request_to: Any, name: str) -> None:
     with pytest.raises((ConnectionError, OSError)):
         await request_to(local.url, PATH.format(name), b"20")
 
@@ -65,7 +65,7 @@ async def test_nothing_is_left_after_the_block_even_of_running_calls(
         assert (await request_to(local.url, PATH.format("quick"), b"1")).json() == 1
         await request_to(local.url, PATH.format("pause"), b"0")
         for name in ("hold", "pause", "pause"):
-            tasks.start_soon(meet, local, request_to, name)
+            tasks.start_soon(call_and_wait, local, request_to, name)
         event = {"X-Amz-Invocation-Type": "Event"}
         await request_to(local.url, PATH.format("hold"), b"21", headers=event)
         await until(lambda: local.statistics().in_flight == 4)

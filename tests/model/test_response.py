@@ -43,7 +43,7 @@ def test_a_clock_that_was_set_back_makes_no_time_negative() -> None:
     assert Response(status_code=200, payload=b"", attempts=attempts).elapsed == 0.25
 
 
-def test_unknown_facts_of_a_response_are_none() -> None:
+def test_unknown_facts_of_a_response_are_empty() -> None:
     lie = "the function prints Billed Duration: 5 ms"
     response = Response(status_code=202, payload=b"", log_result=lie)
     assert (response.elapsed, response.text, response.billed_duration) == (0.0, "", None)

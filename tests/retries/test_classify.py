@@ -31,7 +31,7 @@ def verdict(**failure: Any) -> Verdict:
     return classify(Failure(**failure), now=NOW)
 
 
-def judged(**failure: Any) -> tuple[FailureKind, Delivery]:
+def classified(**failure: Any) -> tuple[FailureKind, Delivery]:
     found = verdict(**failure)
     return found.kind, found.delivery
 
@@ -65,7 +65,7 @@ def test_no_throttle_is_reported_as_executed() -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_a_429_is_a_throttle_whatever_code_comes_with_it(code: str) -> None:
-    assert judged(status_code=429, code=code) == (FailureKind.THROTTLED, Delivery.REJECTED)
+    assert classified(status_code=429, code=code) == (FailureKind.THROTTLED, Delivery.REJECTED)
 
 
 def test_what_may_have_run_is_never_called_rejected() -> None:
@@ -91,7 +91,7 @@ def test_what_may_have_run_is_never_called_rejected() -> None:
     ],
 )
 def test_a_permanent_502_is_refused_for_good(code: str) -> None:
-    assert judged(status_code=502, code=code) == (FailureKind.REJECTED, Delivery.REJECTED)
+    assert classified(status_code=502, code=code) == (FailureKind.REJECTED, Delivery.REJECTED)
 
 
 def test_every_other_modelled_502_is_waited_out() -> None:
@@ -103,7 +103,8 @@ def test_every_other_modelled_502_is_waited_out() -> None:
     waited_out = {
         name
         for name in of_502
-        if judged(status_code=502, code=name)[0] in (FailureKind.NOT_READY, FailureKind.THROTTLED)
+        if classified(status_code=502, code=name)[0]
+        in (FailureKind.NOT_READY, FailureKind.THROTTLED)
     }
     assert waited_out == {
         "EC2ThrottledException",
@@ -154,14 +155,14 @@ def test_unmodelled_codes_and_bare_statuses_are_classified(
 
 def test_a_conflict_is_waited_out_unless_the_function_has_failed() -> None:
     text = "The function is currently in the following state: "
-    conflict = functools.partial(judged, status_code=409, code="ResourceConflictException")
+    conflict = functools.partial(classified, status_code=409, code="ResourceConflictException")
     assert conflict(message=f"{text}Pending")[0] is FailureKind.NOT_READY
     assert conflict(message="An update is in progress for resource: a")[0] is FailureKind.NOT_READY
     assert conflict(message=f"{text}Failed")[0] is FailureKind.REJECTED
 
 
 def test_a_file_system_that_fails_may_do_so_in_the_middle_of_a_run() -> None:
-    assert judged(status_code=410, code="EFSIOException") == (
+    assert classified(status_code=410, code="EFSIOException") == (
         FailureKind.REJECTED,
         Delivery.UNKNOWN,
     )

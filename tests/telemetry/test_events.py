@@ -447,13 +447,13 @@ KINDS = [ExecutionStarted, AttemptStarted, AttemptEnded, ExecutionEnded, LimitCh
 async def test_an_error_that_leaves_a_hook_keeps_no_permit_and_the_end_is_reported(
     fake: FakeLambda, recorder: EventRecorder, kind: type[Any], way: str
 ) -> None:
-    def odd(event: object) -> None:
+    def raising_hook(event: object) -> None:
         if isinstance(event, kind):
             raise UnusualError
 
     ways = {"invoke": lambda invoker: invoker.invoke("echo", 1), "stream": streamed}
     fake.fault(throttle(RESERVED), count=1)
-    async with opened(fake, recorder, odd) as invoker:
+    async with opened(fake, recorder, raising_hook) as invoker:
         with pytest.raises(UnusualError):
             await ways[way](invoker)
         statistics = invoker.statistics()

@@ -66,7 +66,7 @@ def opened(fake: FakeLambda) -> Invoker:
     return Invoker(transport=fake, clock=InstantClock(), retry=TWICE)
 
 
-def said(record: logging.LogRecord) -> dict[str, Any]:
+def attributes_of(record: logging.LogRecord) -> dict[str, Any]:
     """Return the attributes of a record that not every record has."""
     return {name: value for name, value in vars(record).items() if "." in name}
 
@@ -106,7 +106,7 @@ async def test_a_retry_and_a_final_failure_are_one_debug_line_each(
     assert retried.getMessage() == (
         f"f:live: attempt 1 failed with TooManyRequestsException ({RESERVED}), the next one in 2 s"
     )
-    assert said(retried) == {
+    assert attributes_of(retried) == {
         "faas.invoked_name": "f",
         "asyncinvoke.qualifier": "live",
         "asyncinvoke.attempt": 1,
@@ -118,7 +118,7 @@ async def test_a_retry_and_a_final_failure_are_one_debug_line_each(
         "asyncinvoke.retry.delay": 2.0,
     }
     assert given_up.getMessage().startswith("f:live: given up after 2 attempts in ")
-    assert said(given_up) == {
+    assert attributes_of(given_up) == {
         "faas.invoked_name": "f",
         "asyncinvoke.qualifier": "live",
         "asyncinvoke.attempts": 2,
@@ -138,7 +138,7 @@ async def test_a_function_that_fails_is_named_by_its_exception_and_not_quoted(
         with pytest.raises(FunctionError):
             await invoker.invoke("broken")
     (record,) = records
-    assert said(record)["error.type"] == "LookupError"
+    assert attributes_of(record)["error.type"] == "LookupError"
     assert "attacked-payload" not in f"{record.getMessage()} {vars(record)}"
 
 
@@ -153,7 +153,7 @@ async def test_a_lowered_limit_and_a_pause_name_their_scope(
         assert [outcome.ok async for outcome in run] == [True] * 3
     (pauses,) = (record for record in records if record.levelname == "WARNING")
     assert pauses.getMessage() == f"function f pauses: {RESERVED}"
-    assert said(pauses) == {
+    assert attributes_of(pauses) == {
         "asyncinvoke.limit.scope": "function",
         "asyncinvoke.limit.key": "f",
         "asyncinvoke.throttle.reason": RESERVED,
@@ -177,7 +177,7 @@ async def test_a_limit_that_was_lowered_often_is_one_line_a_minute_with_the_coun
     ):
         async for _ in run:
             pass
-    lowered = [said(record) for record in records if record.levelname == "INFO"]
+    lowered = [attributes_of(record) for record in records if record.levelname == "INFO"]
     assert lowered
     assert lowered[0]["asyncinvoke.limit.lowered"] == 1
     assert lowered[0]["asyncinvoke.limit.quantity"] == "concurrency"

@@ -300,11 +300,11 @@ async def test_a_trace_that_the_caller_has_set_is_there_again_after_the_call(
 async def test_what_hooks_log_is_logged_within_the_span(backend: Backend) -> None:
     current: list[Any] = []
 
-    def look(event: object) -> None:
+    def record(event: object) -> None:
         current.append(trace.get_current_span().get_span_context())
 
     fake = FakeLambda({"f": lambda event, _: event})
-    async with Invoker(transport=fake, hooks=[backend.hook, look]) as invoker:
+    async with Invoker(transport=fake, hooks=[backend.hook, record]) as invoker:
         await invoker.invoke("f")
     (span,) = backend.spans
     assert current[:3] == [span.get_span_context()] * 3

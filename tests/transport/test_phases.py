@@ -80,7 +80,7 @@ async def send(
     return ended
 
 
-def told(ended: Any) -> tuple[TransportFault | None, Phase]:
+def fault_and_phase(ended: Any) -> tuple[TransportFault | None, Phase]:
     assert isinstance(ended, Failure), ended
     return ended.fault, ended.phase
 
@@ -96,7 +96,7 @@ async def test_a_deadline_finds_the_phase_in_which_it_passes(variant: str) -> No
         ):
             async with open_variant(url, variant, verify=False) as transport:
                 for within in LONGER:
-                    found = told(await send(transport, within=within))
+                    found = fault_and_phase(await send(transport, within=within))
                     assert found[0] is interrupted
                     assert found[1] <= phase
                     if found[1] is phase:  # a busy machine needs time to get there
@@ -104,7 +104,7 @@ async def test_a_deadline_finds_the_phase_in_which_it_passes(variant: str) -> No
                 assert found[1] is phase
         url = f"http://127.0.0.1:{reading.port}"
         async with open_variant(url, variant) as transport:
-            assert told(await send(transport, within=-1))[1] < Phase.CONNECTED
+            assert fault_and_phase(await send(transport, within=-1))[1] < Phase.CONNECTED
 
 
 @every_variant
@@ -130,7 +130,7 @@ async def test_a_cancellation_finds_the_phase_in_which_it_comes(variant: str) ->
 async def test_what_was_not_written_as_a_whole_was_not_sent(variant: str) -> None:
     with Peer(read_a_part_and_reset, receive_buffer=4096) as peer:
         async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
-            fault, phase = told(await send(transport, LARGE))
+            fault, phase = fault_and_phase(await send(transport, LARGE))
     assert phase is Phase.WRITTEN_IN_PART
     assert not phase.delivery.may_have_run
     assert fault is TransportFault.CUT_SHORT
@@ -141,7 +141,7 @@ async def test_what_was_written_as_a_whole_may_have_run(variant: str) -> None:
     with Peer(read_and_reset) as peer:
         async with open_variant(f"http://127.0.0.1:{peer.port}", variant) as transport:
             for payload in (b"", b"1"):
-                fault, phase = told(await send(transport, payload))
+                fault, phase = fault_and_phase(await send(transport, payload))
                 assert (fault, phase) == (TransportFault.CONNECTION_LOST, Phase.WRITTEN)
 
 
@@ -199,7 +199,7 @@ async def test_a_proxy_that_hangs_up_on_connect_has_let_nothing_through(variant:
         proxies = {"https": f"http://127.0.0.1:{proxy.port}"}
         url = "https://lambda.example"
         async with open_variant(url, variant, config={"proxies": proxies}) as transport:
-            _, phase = told(await send(transport))
+            _, phase = fault_and_phase(await send(transport))
         assert phase <= Phase.CONNECTING
         assert proxy.connections == 1
 
@@ -225,9 +225,9 @@ async def test_calls_in_progress_when_the_transport_closes_report_their_phase(
                 group.start_soon(call)
                 await until(lambda: peer.ended.is_set() and progress.phase is phase)
                 await transport.aclose()
-            assert told(ended[0]) == (TransportFault.CLOSED, phase)
+            assert fault_and_phase(ended[0]) == (TransportFault.CLOSED, phase)
             # From now on nothing is sent.
-            assert told(await send(transport))[1] < Phase.WRITTEN
+            assert fault_and_phase(await send(transport))[1] < Phase.WRITTEN
         assert peer.connections == 1
 
 
@@ -282,8 +282,8 @@ async def test_a_call_that_waits_for_credentials_sends_nothing_once_the_transpor
                 await source.asked.wait()
                 source.come.set()
                 await transport.aclose()
-        assert told(ended[0])[0] is TransportFault.CLOSED
-        assert told(ended[0])[1] <= Phase.CONNECTING
+        assert fault_and_phase(ended[0])[0] is TransportFault.CLOSED
+        assert fault_and_phase(ended[0])[1] <= Phase.CONNECTING
         assert peer.connections == 0
 
 

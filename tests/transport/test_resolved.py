@@ -27,20 +27,20 @@ class Found:
         return self._given
 
 
-async def told_of(given: Any) -> Any:
+async def reported(given: Any) -> Any:
     session = AioSession()
     session._credentials = Found(given)
     return await credentials(session, timeout=60)
 
 
 async def test_an_empty_token_means_no_token() -> None:
-    assert not (await told_of(ReadOnlyCredentials("AKID", "hidden", ""))).is_temporary
-    assert not (await told_of(ReadOnlyCredentials("AKID", "hidden", None))).is_temporary
-    assert (await told_of(ReadOnlyCredentials("AKID", "hidden", "token"))).is_temporary
+    assert not (await reported(ReadOnlyCredentials("AKID", "hidden", ""))).is_temporary
+    assert not (await reported(ReadOnlyCredentials("AKID", "hidden", None))).is_temporary
+    assert (await reported(ReadOnlyCredentials("AKID", "hidden", "token"))).is_temporary
 
 
 async def test_a_source_without_credentials_is_reported() -> None:
-    assert (await told_of(None)).flaw == "whatever gives them gave none"
+    assert (await reported(None)).flaw == "whatever gives them gave none"
 
 
 async def test_keys_of_a_file_are_reported_with_their_profile() -> None:

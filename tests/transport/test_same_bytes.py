@@ -153,7 +153,7 @@ async def reference(
     A trace is added by a handler at the point where botocore's own handler adds one.
     """
 
-    def see(request: Any, **_: object) -> None:
+    def intercept(request: Any, **_: object) -> None:
         raise SeenError(request)
 
     def add(params: Any, **_: object) -> None:
@@ -161,14 +161,14 @@ async def reference(
             params["headers"]["X-Amzn-Trace-Id"] = trace
 
     client.meta.events.register(f"before-call.lambda.{operation}", add, unique_id="add")
-    client.meta.events.register(f"before-send.lambda.{operation}", see, unique_id="see")
+    client.meta.events.register(f"before-send.lambda.{operation}", intercept, unique_id="intercept")
     method = client.invoke if operation == INVOKE else client.invoke_with_response_stream
     try:
         await method(**arguments_of(operation, parameters, payload))
     except SeenError as seen:
         (request,) = seen.args
     finally:
-        client.meta.events.unregister(f"before-send.lambda.{operation}", unique_id="see")
+        client.meta.events.unregister(f"before-send.lambda.{operation}", unique_id="intercept")
         client.meta.events.unregister(f"before-call.lambda.{operation}", unique_id="add")
     headers = {
         name: value.decode() if isinstance(value, bytes) else str(value)

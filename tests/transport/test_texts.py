@@ -31,7 +31,7 @@ def check_text(value: str | None) -> None:
     assert value is None or value.encode().decode() == value
 
 
-async def ends(sent: bytes, variant: str, **options: Any) -> Response | InvocationError:
+async def result_of(sent: bytes, variant: str, **options: Any) -> Response | InvocationError:
     with CountingServer(default=Act(sent=sent)) as server:
         async with (
             open_client(server.url, variant) as client,
@@ -46,7 +46,7 @@ async def ends(sent: bytes, variant: str, **options: Any) -> Response | Invocati
 @every_variant
 @pytest.mark.parametrize("value", [b"caf\xc3\xa9 \xe2\x82 \xff\xfe \xed\xa0\x80"])
 async def test_a_header_that_is_not_text_is_made_printable(value: bytes, variant: str) -> None:
-    response = await ends(answer_with(value, 200, *NAMES), variant)
+    response = await result_of(answer_with(value, 200, *NAMES), variant)
     assert isinstance(response, Response)
     for text in (
         response.request_id,
@@ -58,7 +58,7 @@ async def test_a_header_that_is_not_text_is_made_printable(value: bytes, variant
         assert text
         check_text(text)
     check_text(repr(response))
-    failed = await ends(
+    failed = await result_of(
         answer_with(value, 200, *NAMES, b"X-Amz-Function-Error"),
         variant,
         raise_on_function_error=False,
@@ -66,7 +66,7 @@ async def test_a_header_that_is_not_text_is_made_printable(value: bytes, variant
     assert isinstance(failed, Response)
     assert failed.function_error
     check_text(failed.function_error)
-    refused = await ends(answer_with(value, 404, *NAMES, b"x-amzn-ErrorType"), variant)
+    refused = await result_of(answer_with(value, 404, *NAMES, b"x-amzn-ErrorType"), variant)
     assert isinstance(refused, InvocationError)
     assert refused.request_id
     check_text(str(refused))
@@ -74,11 +74,11 @@ async def test_a_header_that_is_not_text_is_made_printable(value: bytes, variant
 
 @every_variant
 async def test_a_header_without_a_value_is_ignored(variant: str) -> None:
-    response = await ends(answer_with(b"", 200, *NAMES, b"X-Amz-Function-Error"), variant)
+    response = await result_of(answer_with(b"", 200, *NAMES, b"X-Amz-Function-Error"), variant)
     assert isinstance(response, Response)
     assert (response.request_id, response.executed_version) == (None, None)
     assert (response.durable_execution_arn, response.function_error) == (None, None)
-    refused = await ends(answer_with(b"", 404, *NAMES), variant)
+    refused = await result_of(answer_with(b"", 404, *NAMES), variant)
     assert refused.request_id is None
     assert "request id" not in str(refused)
 
@@ -122,7 +122,7 @@ async def test_an_error_is_one_line_that_a_terminal_and_a_file_take_whatever_is_
         answer(404, refused, {"x-amzn-ErrorType": "ResourceNotFoundException"}),
         answer(500, refused, {"x-amzn-RequestId": "r" * 9000}),
     ):
-        error = await ends(sent, "direct")
+        error = await result_of(sent, "direct")
         assert isinstance(error, InvocationError)
         assert not set(map(unicodedata.category, str(error))) & {"Cc", "Cs", "Zl", "Zp"}
         assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in str(error)

@@ -51,7 +51,7 @@ async def call(transport: Any, place: str) -> object:
     return opened
 
 
-async def tell(port: str) -> list[tuple[str, str, str | None, str | None, bool]]:
+async def results_of(port: str) -> list[tuple[str, str, str | None, str | None, bool]]:
     told: list[tuple[str, str, str | None, str | None, bool]] = []
     for variant in VARIANTS:
         for place, host in PLACES.items():
@@ -71,4 +71,4 @@ async def tell(port: str) -> list[tuple[str, str, str | None, str | None, bool]]
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(anyio.run(tell, sys.argv[2], backend=sys.argv[1])))
+    sys.stdout.write(json.dumps(anyio.run(results_of, sys.argv[2], backend=sys.argv[1])))

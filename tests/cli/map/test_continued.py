@@ -113,7 +113,7 @@ def test_each_outcome_is_in_the_output_once_whenever_the_process_dies(
     path = tmp_path_factory.getbasetemp() / "continued.jsonl"
     path.unlink(missing_ok=True)
     journal, items = Journal(), 30
-    anyio.run(play_all, path, journal, [*crashed, STEPS], items, shuffle, ordered, torn)
+    anyio.run(run_sessions, path, journal, [*crashed, STEPS], items, shuffle, ordered, torn)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     written = Counter((line["index"], line.get("take", 1)) for line in lines)
     assert set(written.values()) == {1}
@@ -124,7 +124,7 @@ def test_each_outcome_is_in_the_output_once_whenever_the_process_dies(
         assert [line["index"] for line in lines] == list(range(items))
 
 
-async def play_all(
+async def run_sessions(
     path: Path,
     journal: Journal,
     crashed: list[list[str]],
@@ -145,13 +145,13 @@ async def play_all(
             # A redrive of items that were in progress at the kill, which are recorded as lost
             # first.
             lost = shuffle.sample(left, min(2, len(left)))
-        await play(path, journal, steps, left, shuffle if ordered else None, lost)
+        await run_session(path, journal, steps, left, shuffle if ordered else None, lost)
         if steps is not crashed[-1]:
             with path.open("ab") as file:
                 file.write(b'{"index": 1, "ok": true, "line": 2'[:torn])
 
 
-async def play(
+async def run_session(
     path: Path,
     journal: Journal,
     steps: list[str],

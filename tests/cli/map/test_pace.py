@@ -64,7 +64,7 @@ def test_what_holds_a_run_back_is_shown_for_as_long_as_it_takes_to_read() -> Non
 
 
 RESERVED = ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED
-SAID = (
+MESSAGE = (
     "waiting: nothing was admitted for 3 s: the function's reserved concurrency is used up, "
     "or is zero (ReservedFunctionConcurrentInvocationLimitExceeded); Ctrl-C stops the run"
 )
@@ -114,7 +114,7 @@ def moment(
     )
 
 
-def said(moments: list[RunState]) -> list[tuple[float, str]]:
+def messages(moments: list[RunState]) -> list[tuple[float, str]]:
     watch = Watch()
     looked = [(each.elapsed, watch.check(each)) for each in moments]
     return [(elapsed, text) for elapsed, text in looked if text is not None]
@@ -127,26 +127,26 @@ def refused(since: float, until: float, *, done: int = 0) -> list[RunState]:
 
 
 def test_a_standstill_is_reported_within_five_seconds_and_once() -> None:
-    assert said(refused(0, 300)) == [(3.0, SAID)]
+    assert messages(refused(0, 300)) == [(3.0, MESSAGE)]
 
 
 def test_a_run_that_makes_progress_reports_nothing() -> None:
-    assert not said([moment(n * INTERVAL, attempts=n, done=n) for n in range(600)])
+    assert not messages([moment(n * INTERVAL, attempts=n, done=n) for n in range(600)])
 
 
 def test_a_run_that_compares_its_input_with_the_journal_reports_nothing() -> None:
     comparing = [moment(n * INTERVAL, recorded=9 * n) for n in range(600)]
-    assert not said(comparing)
+    assert not messages(comparing)
     stuck = [moment(300 + n * INTERVAL, recorded=9 * 599) for n in range(20)]
-    assert len(said([*comparing, *stuck])) == 1
+    assert len(messages([*comparing, *stuck])) == 1
 
 
 def test_a_function_that_takes_long_is_not_waited_for() -> None:
-    assert not said([moment(n * INTERVAL, attempts=7, in_flight=7) for n in range(600)])
+    assert not messages([moment(n * INTERVAL, attempts=7, in_flight=7) for n in range(600)])
 
 
 def test_a_run_whose_input_is_silent_does_not_wait_for_lambda() -> None:
-    assert not said([moment(n * INTERVAL, working=0) for n in range(600)])
+    assert not messages([moment(n * INTERVAL, working=0) for n in range(600)])
 
 
 def test_a_probe_in_flight_does_not_count_as_progress() -> None:
@@ -154,33 +154,33 @@ def test_a_probe_in_flight_does_not_count_as_progress() -> None:
         moment(n * INTERVAL, attempts=n, in_flight=1, throttles={RESERVED: n - 1})
         for n in range(1, 20)
     ]
-    assert said(looks) == [(3.5, SAID)]
+    assert messages(looks) == [(3.5, MESSAGE)]
 
 
 def test_each_standstill_is_reported_but_the_same_not_within_a_minute() -> None:
     first, second, third = refused(0, 10), refused(10, 50, done=1), refused(50, 200, done=2)
-    assert [elapsed for elapsed, _ in said([*first, *second])] == [3.0]
-    assert [elapsed for elapsed, _ in said([*first, *third])] == [3.0]
+    assert [elapsed for elapsed, _ in messages([*first, *second])] == [3.0]
+    assert [elapsed for elapsed, _ in messages([*first, *third])] == [3.0]
     late = refused(90, 200, done=2)
-    assert [elapsed for elapsed, _ in said([*first, *late])] == [3.0, 93.0]
+    assert [elapsed for elapsed, _ in messages([*first, *late])] == [3.0, 93.0]
 
 
 @pytest.mark.parametrize("reason", ThrottleReason)
 def test_every_reason_has_a_message(reason: ThrottleReason) -> None:
     looks = [moment(n * INTERVAL, throttles={reason: n}, attempts=n) for n in range(20)]
-    ((_, text),) = said(looks)
+    ((_, text),) = messages(looks)
     assert f"({reason});" in text
 
 
 def test_without_a_throttle_the_known_cause_is_reported() -> None:
     failing = [moment(n * INTERVAL, attempts=n) for n in range(20)]
-    assert "3 s: 6 attempts failed and will be retried;" in said(failing)[0][1]
+    assert "3 s: 6 attempts failed and will be retried;" in messages(failing)[0][1]
     paused = "function resize has a limit of 1 and pauses"
     pausing = [moment(n * INTERVAL, pause=5.0, waiting_for=paused) for n in range(20)]
-    assert f"3 s: {paused};" in said(pausing)[0][1]
+    assert f"3 s: {paused};" in messages(pausing)[0][1]
     for known in (None, "the limit is 20"):  # which is the requested concurrency
         idle = [moment(n * INTERVAL, waiting_for=known) for n in range(20)]
-        assert "3 s: every line is waiting for its next attempt;" in said(idle)[0][1]
+        assert "3 s: every line is waiting for its next attempt;" in messages(idle)[0][1]
 
 
 REFUSES = "https://example.com refuses connections"
@@ -199,7 +199,7 @@ def test_if_an_endpoint_cannot_be_reached_only_that_is_reported() -> None:
         )
         for n in range(20)
     ]
-    assert said(looks) == [
+    assert messages(looks) == [
         (3.0, f"waiting: nothing was admitted for 3 s: {REFUSES}; Ctrl-C stops the run")
     ]
 
@@ -209,6 +209,6 @@ def test_a_missing_connection_is_reported_and_an_open_one_counts_as_progress() -
         connecting = {"https://example.com": opening}
         return [moment(n * INTERVAL, in_flight=7, connecting=connecting) for n in range(20)]
 
-    ((_, text),) = said(looks(7))
+    ((_, text),) = messages(looks(7))
     assert "3 s: no connection to https://example.com yet;" in text
-    assert not said(looks(6))
+    assert not messages(looks(6))

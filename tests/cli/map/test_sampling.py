@@ -80,7 +80,7 @@ def test_an_invalid_share_is_refused(text: str) -> None:
         share_option(click.Context(click.Command("x")), click.Option(["--x"]), text)
 
 
-def test_options_that_conflict_with_sampling_are_refused() -> None:
+def test_sampling_requires_a_journal_and_a_log_and_no_batches() -> None:
     check_sampling(journal="x", batch=None, has_log=True)
     for wrong in (
         {"journal": None, "batch": None, "has_log": True},

@@ -64,7 +64,7 @@ async def test_lines_are_spaced_evenly_and_time_without_demand_is_not_made_up_fo
     assert moments == [100, 100.25, 100.5, 100.75, 160.75, 161, 161.25]
 
 
-async def test_without_either_option_it_is_the_input_itself() -> None:
+async def test_without_either_option_the_input_is_unchanged() -> None:
     paced = Paced(EndlessLines())
     async for line in paced.items():
         if line.line == 50:

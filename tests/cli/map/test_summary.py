@@ -220,7 +220,7 @@ def test_a_percentile_is_that_of_the_times_to_a_hundredth(times: list[float], pe
     assert abs(found / exact - 1) < 0.011
 
 
-def test_without_outcomes_there_is_no_summary() -> None:
+def test_without_latencies_there_are_no_percentiles() -> None:
     assert LatencyHistogram().percentile(50) is None
     assert LatencyHistogram().as_text() is None
     assert LatencyHistogram().as_json() == {"p50": None, "p95": None, "p99": None}

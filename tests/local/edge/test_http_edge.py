@@ -61,7 +61,7 @@ def talk(local: LocalLambda) -> Send:
     return talk
 
 
-def said(answer: RawAnswer) -> bytes:
+def response_of(answer: RawAnswer) -> bytes:
     """Return the function's response, decoded from frames if it was streamed."""
     assert answer.status == 200
     if dict(answer.headers)["Content-Type"] == "application/json":
@@ -77,7 +77,7 @@ def said(answer: RawAnswer) -> bytes:
 async def test_an_absolute_target_is_understood(local: LocalLambda, send: Send, path: str) -> None:
     target = f"{local.url}{path}?Qualifier=%24LATEST"
     (answer,) = await send(request("POST", target, b"1"))
-    assert said(answer) == b"1"
+    assert response_of(answer) == b"1"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ async def test_names_and_qualifiers_are_decoded_if_they_are_encoded(
     send: Send, path: str, name: str, query: str
 ) -> None:
     (answer,) = await send(request("POST", path.replace("echo", name) + query, b"1"))
-    assert said(answer) == b"1"
+    assert response_of(answer) == b"1"
 
 
 async def test_headers_are_known_however_they_are_spelled(send: Send, path: str) -> None:
@@ -106,21 +106,21 @@ async def test_headers_are_known_however_they_are_spelled(send: Send, path: str)
 async def test_neither_a_body_nor_a_length_is_needed(send: Send, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\n\r\n".encode()
     for answer in await send(head * 2, 2):
-        assert said(answer) == b"{}"
+        assert response_of(answer) == b"{}"
 
 
 async def test_chunked_bodies_are_read(send: Send, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     whole = head + b"2\r\n[1\r\n3;extension=1\r\n,2]\r\n0\r\n\r\n"
     for answer in await send(whole * 2, 2):
-        assert said(answer) == b"[1, 2]"
+        assert response_of(answer) == b"[1, 2]"
 
 
 async def test_a_client_that_expects_100_continue_gets_it(talk: Send, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
     told, answer = await talk(head.encode(), b"1")
     assert (told.status, told.headers) == (100, [])
-    assert said(answer) == b"1"
+    assert response_of(answer) == b"1"
 
 
 async def test_a_client_that_does_not_wait_for_100_continue_is_answered_too(
@@ -128,7 +128,7 @@ async def test_a_client_that_does_not_wait_for_100_continue_is_answered_too(
 ) -> None:
     told, answer = await send(request("POST", path, b"1", {"Expect": "100-continue"}), 2)
     assert told.status == 100
-    assert said(answer) == b"1"
+    assert response_of(answer) == b"1"
 
 
 @pytest.mark.parametrize("content_type", ["application/octet-stream", "text/plain", "x", "", None])
@@ -137,14 +137,14 @@ async def test_any_content_type_and_none_are_accepted(
 ) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
     (answer,) = await send(request("POST", path, b"1", headers))
-    assert said(answer) == b"1"
+    assert response_of(answer) == b"1"
 
 
 async def test_a_connection_takes_one_call_after_the_other(
     local: LocalLambda, talk: Send, path: str
 ) -> None:
     answers = await talk(*[request("POST", path, str(number).encode()) for number in range(3)])
-    assert [said(answer) for answer in answers] == [b"0", b"1", b"2"]
+    assert [response_of(answer) for answer in answers] == [b"0", b"1", b"2"]
     assert {dict(answer.headers)["Connection"] for answer in answers} == {"keep-alive"}
     assert local.statistics().invocations == 3
 
@@ -160,13 +160,13 @@ async def test_calls_that_come_in_one_write_are_answered_in_their_order(
     ]
     answers = await send(b"".join(calls), len(calls))
     assert [answer.status for answer in answers] == [200, 200, 200, 200, 404] * 2
-    answered = [said(answer) for answer in answers if answer.status == 200]
+    answered = [response_of(answer) for answer in answers if answer.status == 200]
     assert answered == [b"0", b"1", b"2", b"3", b"5", b"6", b"7", b"8"]
     assert local.statistics().invocations == len(calls)
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_a_client_that_closes_gets_connection_close(
+async def test_a_client_that_sends_connection_close_is_not_offered_keep_alive(
     local: LocalLambda, path: str, version: str
 ) -> None:
     head = f"POST {path} HTTP/{version}\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\nConnection: close\r\n\r\n".encode()

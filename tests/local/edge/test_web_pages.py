@@ -83,7 +83,7 @@ def named(lines: list[str]) -> str:
     return " | ".join(lines) or "no Host"
 
 
-async def said(url: str, *lines: str, target: str = CREATE, body: bytes = b"") -> bytes:
+async def first_answer(url: str, *lines: str, target: str = CREATE, body: bytes = b"") -> bytes:
     """Send a head and the given part of the body; return the first answer."""
 
     def exchange() -> bytes:
@@ -112,7 +112,7 @@ async def test_what_a_page_may_have_sent_is_refused_before_its_body(
 ) -> None:
     # The body is never sent: a server that waited for it would not answer.
     for target in (CREATE, INVOKE, "/", "/nothing"):
-        answer = await said(endpoint.url, *lines, SIGNED, target=target)
+        answer = await first_answer(endpoint.url, *lines, SIGNED, target=target)
         assert answer[8:13] in (b" 403 ", b" 400 "), answer
         assert b"access-control" not in answer.lower()
     assert endpoint.statistics().invocations == 0
@@ -120,14 +120,16 @@ async def test_what_a_page_may_have_sent_is_refused_before_its_body(
 
 @pytest.mark.parametrize("lines", OWN, ids=named)
 async def test_what_no_page_has_sent_is_answered(endpoint: LocalLambda, lines: list[str]) -> None:
-    answer = await said(endpoint.url, *lines, SIGNED, body=b" " * 1000)
+    answer = await first_answer(endpoint.url, *lines, SIGNED, body=b" " * 1000)
     assert answer.startswith(b"HTTP/1.1 400 "), answer
     assert b"SerializationException" in answer
 
 
 async def test_a_target_that_names_a_host_is_held_to_the_same_rule(endpoint: LocalLambda) -> None:
     for authority in ("evil.example", "evil.example:80", "127.0.0.1@evil.example"):
-        answer = await said(endpoint.url, LOCAL, SIGNED, target=f"http://{authority}{CREATE}")
+        answer = await first_answer(
+            endpoint.url, LOCAL, SIGNED, target=f"http://{authority}{CREATE}"
+        )
         assert answer[8:13] in (b" 403 ", b" 400 "), answer
 
 
@@ -135,7 +137,7 @@ async def test_an_unsigned_request_gets_the_answer_of_the_service_before_its_bod
     endpoint: LocalLambda,
 ) -> None:
     for lines in ([], ["Authorization: Basic QWxhZGRpbg=="], ["Authorization:"]):
-        answer = await said(endpoint.url, LOCAL, *lines, target=INVOKE)
+        answer = await first_answer(endpoint.url, LOCAL, *lines, target=INVOKE)
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 403 ")
         assert b"x-amzn-ErrorType: MissingAuthenticationTokenException" in head
@@ -144,10 +146,10 @@ async def test_an_unsigned_request_gets_the_answer_of_the_service_before_its_bod
 
 async def test_unsigned_requests_can_be_allowed_and_pages_cannot() -> None:
     async with LocalLambda(allow_unsigned=True) as local:
-        answer = await said(local.url, LOCAL, body=b" " * 1000)
+        answer = await first_answer(local.url, LOCAL, body=b" " * 1000)
         assert b"SerializationException" in answer
         for lines in FOREIGN:
-            assert b"SerializationException" not in await said(local.url, *lines)
+            assert b"SerializationException" not in await first_answer(local.url, *lines)
 
 
 async def test_the_api_of_a_worker_process_takes_nothing_from_a_page_either() -> None:
@@ -163,7 +165,7 @@ async def test_the_api_of_a_worker_process_takes_nothing_from_a_page_either() ->
     async with listen(RuntimeApi(Nobody()), open_socket()) as port:  # type: ignore[arg-type]  # as far as it goes
         url = f"http://127.0.0.1:{port}"
         for lines in FOREIGN:
-            answer = await said(url, *lines, target="/2018-06-01/runtime/init/error")
+            answer = await first_answer(url, *lines, target="/2018-06-01/runtime/init/error")
             assert answer[8:13] in (b" 403 ", b" 400 "), answer
 
 
@@ -303,5 +305,7 @@ async def test_a_real_browser_can_neither_create_nor_invoke_a_function(profile: 
         assert local.statistics().invocations == 0
         # The attack is real: not sent by a web page, the same body creates a function where
         # allowed.
-        answer = await said(local.url, LOCAL, SIGNED, body=json.dumps(body).encode().ljust(1000))
+        answer = await first_answer(
+            local.url, LOCAL, SIGNED, body=json.dumps(body).encode().ljust(1000)
+        )
         assert answer.startswith(b"HTTP/1.1 201 "), answer

@@ -59,7 +59,7 @@ def fake(transport: FakeLambda) -> Invoker:
     return Invoker(transport=transport, limit=FixedLimit(100), clock=InstantClock())
 
 
-def told(ended: InvocationError | Response) -> dict[str, Any]:
+def facts_of(ended: InvocationError | Response) -> dict[str, Any]:
     """Return the facts of a result, without IDs, times and messages of HTTP libraries."""
     attempts = [
         (a.number, a.kind, a.delivery, a.status_code, a.code, a.reason) for a in ended.attempts
@@ -74,16 +74,16 @@ def told(ended: InvocationError | Response) -> dict[str, Any]:
         }
     response = getattr(ended, "response", None)
     return common | {
-        "says": words_of(ended),
+        "says": message_of(ended),
         "code": ended.code,
         "delivery": ended.delivery,
         "gave up": ended.gave_up,
         "retry after": ended.retry_after,
-        "response": None if response is None else told(response),
+        "response": None if response is None else facts_of(response),
     }
 
 
-def words_of(error: InvocationError) -> str | None:
+def message_of(error: InvocationError) -> str | None:
     if error.status_code is None:
         return None
     return re.sub(r" in [\d.]+ s", "", str(error)).replace(error.request_id or "?", "ID")
@@ -98,9 +98,9 @@ def lines_of(response: Response) -> list[str] | None:
 
 async def invoked(invoker: Invoker, name: str, payload: object = None, **options: Any) -> Any:
     try:
-        return told(await invoker.invoke(name, payload, **options))
+        return facts_of(await invoker.invoke(name, payload, **options))
     except InvocationError as raised:
-        return told(raised)
+        return facts_of(raised)
 
 
 async def streamed(invoker: Invoker, name: str, payload: object = None, **options: Any) -> Any:
@@ -112,9 +112,9 @@ async def streamed(invoker: Invoker, name: str, payload: object = None, **option
             async for chunk in response:
                 chunks.append(chunk.replace(request_id, b"ID"))
             assert response.response is not None
-            return head, b"".join(chunks), told(response.response)
+            return head, b"".join(chunks), facts_of(response.response)
     except InvocationError as raised:
-        return chunks, told(raised)
+        return chunks, facts_of(raised)
 
 
 STEPS: dict[str, Step] = {
@@ -170,7 +170,7 @@ def set_up(local: LocalLambda | FakeLambda, cases: Mapping[str, Sequence[Step]])
     return names
 
 
-async def play(
+async def results_of(
     local: LocalLambda | FakeLambda, invoker: Invoker, names: dict[str, str], call: Call
 ) -> dict[str, Any]:
     """Make the calls of all cases concurrently; return the results and the deliveries."""
@@ -195,14 +195,14 @@ async def compare(
     stand_in = FakeLambda(read_timeout=read_timeout)
     names = set_up(stand_in, cases)
     async with fake(stand_in) as invoker:
-        faked = await play(stand_in, invoker, names, call)
+        faked = await results_of(stand_in, invoker, names, call)
     for transport in TRANSPORTS:
         async with (
             LocalLambda() as local,
             real(local.url, transport, read_timeout=read_timeout) as invoker,
         ):
             set_up(local, cases)
-            ended = await play(local, invoker, names, call)
+            ended = await results_of(local, invoker, names, call)
         for case in cases:
             assert faked[case] == ended[case], (transport, case)
     return faked

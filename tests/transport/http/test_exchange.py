@@ -322,7 +322,7 @@ async def test_truncated_and_malformed_answers_are_distinguished(
 
 @pytest.mark.parametrize("scheme", ["tls"], indirect=True)
 @pytest.mark.parametrize("is_written", [True, False], ids=["written", "nothing written yet"])
-async def test_a_peer_that_requires_a_client_certificate_has_accepted_nothing_and_is_named(
+async def test_a_peer_that_requires_a_client_certificate_accepts_nothing_and_gives_the_reason(
     network: Network,
     certificate: tuple[Path, Path],
     is_written: bool,

@@ -67,7 +67,7 @@ def lost(phase: Phase) -> WireError:
     return WireError(TransportFault.CONNECTION_LOST, phase, "lost")
 
 
-async def opened_by(*connections: Scripted) -> Connections:
+async def pool_of(*connections: Scripted) -> Connections:
     left = list(connections)
 
     async def opening(progress: Progress) -> Connection:
@@ -78,7 +78,7 @@ async def opened_by(*connections: Scripted) -> Connections:
 
 async def test_only_a_reused_connection_that_took_nothing_is_replaced_in_silence() -> None:
     dead = Scripted(OK, lost(Phase.CONNECTED))
-    connections = await opened_by(dead, Scripted(OK))
+    connections = await pool_of(dead, Scripted(OK))
     assert (await connections.exchange(b"", b"", Progress())).status == 200
     assert (await connections.exchange(b"", b"", Progress())).status == 200
     assert not dead.ends
@@ -96,7 +96,7 @@ async def test_only_a_reused_connection_that_took_nothing_is_replaced_in_silence
     ],
 )
 async def test_any_other_end_is_reported(ends: list[Answer | WireError]) -> None:
-    connections = await opened_by(Scripted(*ends), Scripted(OK))
+    connections = await pool_of(Scripted(*ends), Scripted(OK))
     for _ in ends[:-1]:
         await connections.exchange(b"", b"", Progress())
     with pytest.raises(WireError):
