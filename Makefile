@@ -1,4 +1,4 @@
-# Everything runs in environments of its own below this folder; each target does all of its set-up.
+# Everything runs in environments below this folder; each target does all of its set-up.
 # ARGS is passed to pytest: make test ARGS='-k arn', make unit ARGS='-x -n 0'.
 
 PYTHON ?= python3
@@ -6,19 +6,19 @@ PYTHON312 ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
-# What is installed for the tests; with CONSTRAINTS= it is the newest of everything.
+# The versions to install for the tests; with CONSTRAINTS= the newest of everything.
 CONSTRAINTS := --constraint constraints.txt
 # A file of tests stays in one process, so that the servers it shares are started once; tests/conftest.py
-# says which files come first.
+# lists the files that run first.
 PYTEST := $(BIN)/python -m pytest
 SUITE := -n 3 --dist loadfile --no-loadscope-reorder
-# Decisions and values, run after each edit. What needs sockets, or takes long, is left out.
+# Tests of decisions and values, to be run after each edit, without those that need sockets or take long.
 UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/test_recent.py \
   --ignore tests/engine/test_maps_in_use.py --ignore tests/limits/test_over_http.py \
   --ignore tests/limits/test_costs.py \
   --deselect tests/limits/test_concurrency.py::test_clients_that_come_one_after_the_other_end_up_with_equal_parts \
   --deselect tests/limits/test_concurrency.py::test_not_knowing_the_limit_costs_two_percent_of_the_time_and_one_throttle_in_a_hundred
-# These need sockets; with the lowest versions they run too.
+# Tests that need sockets; with the lowest versions they run too.
 SOCKETS := tests/engine/test_regressions.py tests/engine/test_trace.py tests/model/test_error_body.py \
   tests/retries/test_refusals_that_pass.py tests/request/test_parameters.py::test_the_version_that_runs_is_the_maps
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
@@ -33,12 +33,12 @@ demo: $(VENV)/.demo  ## run the main job, offline
 	$(BIN)/asyncinvoke demo
 
 test: $(VENV)/.dev peers  ## run the whole test suite
-	@# For the processes that it starts, where the environment says that no bytecode is to be written.
+	@# For processes started by tests, if the environment disables writing bytecode.
 	$(BIN)/python -m compileall -q asyncinvoke
 	$(PYTEST) $(SUITE) $(ARGS)
 
 unit: $(VENV)/.dev  ## run the fast tests: decisions and values, no sockets
-	@# They wait for nothing, so there is a process for each core and none beyond.
+	@# These tests never wait, so there is one process for each core.
 	$(PYTEST) $(SUITE) -n auto $(UNIT) $(SOCKETS:%=--deselect %) $(ARGS)
 
 coverage: measured covered  ## run the whole test suite under coverage; fail if it drops
@@ -47,10 +47,10 @@ measured: $(VENV)/.dev  ## run the whole test suite under coverage, for `covered
 	$(BIN)/coverage erase
 	$(MAKE) test PYTEST='$(BIN)/coverage run -m pytest'
 
-again: $(VENV)/.dev  ## run what failed last once more, by itself
+again: $(VENV)/.dev  ## run the tests that failed last again, alone
 	$(BIN)/coverage run -m pytest --last-failed --last-failed-no-failures none
 
-covered:  ## say what the runs under coverage covered; fail if it dropped
+covered:  ## report the coverage of `measured`; fail if it dropped
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=98
 	$(BIN)/coverage report --format=total
@@ -84,7 +84,7 @@ oldest:  ## install the lowest declared versions; run a smoke test and the fast 
 peers-all: $(VENV)/.dev  ## try the endpoint with Chalice, Zappa, Ansible and Lithops
 	$(BIN)/python -m tests.independent.tools.try_all $(ARGS)
 
-live: $(VENV)/.dev  ## hold a real account against the recorded answers: make live ARGS='--role ARN'
+live: $(VENV)/.dev  ## compare a real account with the recorded answers: make live ARGS='--role ARN'
 	$(BIN)/python -m tests.vectors.live $(ARGS)
 
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use

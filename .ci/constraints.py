@@ -1,4 +1,4 @@
-"""Writes constraints.txt from uv.lock, which is the source: `make lock`, or with `--check` only looks."""
+"""Writes constraints.txt from uv.lock: `make lock`; with `--check` it only compares them."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ HEAD = "# Versions that the tests are run with; make uses them, the package does
 
 
 def main() -> None:
-    """Write it, or say that it is out of date."""
+    """Write the file, or exit with an error if it is out of date."""
     uv = Path(sys.executable).with_name("uv")
     words = ["export", "--quiet", "--frozen", "--all-extras", "--all-groups", "--no-hashes"]
     words += ["--no-emit-project", "--no-annotate", "--no-header"]

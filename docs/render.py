@@ -1,7 +1,7 @@
-"""Writes into the pages what the code says better: `python docs/render.py`.
+"""Writes tables generated from the code into the pages: `python docs/render.py`.
 
-The tables of `retries.md` come from the tables that decide, and the list of files in
-`architecture.md` from the first line of each.
+The tables of `retries.md` come from the tables of `_retries/classify.py`, and the list of files in
+`architecture.md` from the first line of each file.
 """
 
 import ast
@@ -19,7 +19,7 @@ BEGIN = "<!-- table: python docs/render.py -->\n"
 END = "<!-- end of table -->\n"
 
 ROOMS = ("_*", "cli", "testing")
-"""Whose files the page on the architecture lists; the endpoint, `local`, has floors of its own."""
+"""The rooms whose files are listed in `architecture.md`; the endpoint, `local`, has its own floors."""
 
 REPEATED = {
     ("throttled", "rejected"): "yes",

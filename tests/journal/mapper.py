@@ -57,7 +57,7 @@ async def session(
 
 
 def run(backend: str, url: str, journal: str, items: int, **options: Any) -> list[Outcome]:
-    """Run a session on an event loop of its own."""
+    """Run a session on a new event loop."""
     return anyio.run(lambda: session(url, journal, items, **options), backend=backend)
 
 

@@ -53,7 +53,7 @@ def run_map(function: Function, journal: Path | Journal, **options: Any) -> None
     anyio.run(lambda: run_one(function, journal, **options))
 
 
-def fail_odd(payload: Any) -> Any:
+def fail_each_tenth(payload: Any) -> Any:
     return FAILED if payload % 10 == 3 else payload
 
 
@@ -72,7 +72,7 @@ def test_shards_become_the_run_of_all_items(tmp_path: Path, keyed: bool, batch: 
     if batch is not None:
         options["batch"] = batch
     parts = [tmp_path / f"p{number}.run" for number in range(1, 5)]
-    function = Function(lambda payload: fail_odd(payload) if batch is None else payload)
+    function = Function(lambda payload: fail_each_tenth(payload) if batch is None else payload)
     for number, part in enumerate(parts, 1):
         run_map(function, part, shard=Shard(number, of=4), **options)
     whole = tmp_path / "whole.run"
@@ -460,7 +460,7 @@ def test_a_merged_run_is_complete_once_every_part_of_it_is(tmp_path: Path) -> No
     merge(first, [parts[0], parts[1]])
     merge(outer, [first, parts[2]])
     assert not is_complete(outer)
-    run_map(Function(), Journal(outer), items=30)  # what was left runs in a session of its own
+    run_map(Function(), Journal(outer), items=30)  # the remaining items run in a new session
     assert is_complete(outer)
     run_map(Function(), parts[0], items=30, shard=Shard(1, of=3))
     merge(out, parts, replace=True)

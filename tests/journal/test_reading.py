@@ -380,7 +380,7 @@ class TestSettling:
 @pytest.mark.parametrize("table", ["run", "count", "flight", "session", "cause"])
 def test_what_is_read_of_a_run_is_consistent(path: Path, table: str) -> None:
     recorded_map(path, FakeService(failing=[1]))
-    crash(path, sent=[1])  # a redrive is under way
+    crash(path, sent=[1])  # a redrive is in progress
     with (
         open_run(path) as recorded,
         closing(sqlite3.connect(path, isolation_level=None)) as writer,

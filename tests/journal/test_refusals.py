@@ -358,7 +358,7 @@ async def test_a_comparing_process_is_named_rather_than_the_last_session(path: P
 
 
 def test_a_disk_that_is_full_at_any_moment_of_the_beginning_changes_nothing(path: Path) -> None:
-    # A limit on the file size simulates a full disk, in a process of its own.
+    # A limit on the file size simulates a full disk, in a separate process.
     code = f"""
         import anyio, resource, signal
         from pathlib import Path

@@ -289,7 +289,7 @@ async def test_a_journal_whose_end_was_torn_is_a_whole_prefix(path: Path, tail: 
 
 
 def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path: Path) -> None:
-    # A limit on the file size simulates a full disk, in a process of its own.
+    # A limit on the file size simulates a full disk, in a separate process.
     code = f"""
         import anyio, resource, signal, sys
         from asyncinvoke import JournalError

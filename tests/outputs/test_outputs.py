@@ -168,7 +168,7 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_line_and_leaves_nothing_half(
     journal: Path, tmp_path: Path, words: list[str], target: str
 ) -> None:
-    # A limit on the file size simulates a full disk, in a process of its own.
+    # A limit on the file size simulates a full disk, in a separate process.
     program = (
         "import os, resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"

@@ -141,10 +141,10 @@ def by_functools(kind: type, name: str) -> Install:
     original = getattr(kind, name)
 
     @functools.wraps(original)
-    def polite(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def with_metadata(self: Any, *args: Any, **kwargs: Any) -> Any:
         return original(self, *args, **kwargs)
 
-    return lambda client: mock.patch.object(kind, name, polite)
+    return lambda client: mock.patch.object(kind, name, with_metadata)
 
 
 def by_replacement(kind: type, name: str) -> Install:
@@ -184,7 +184,7 @@ def by_a_mock_with_its_signature(kind: type, name: str) -> Install:
 HERE = __name__
 WRAPPERS = [
     (by_wrapt, f"{HERE}.passing_on"),
-    (by_functools, f"{HERE}.by_functools.<locals>.polite"),
+    (by_functools, f"{HERE}.by_functools.<locals>.with_metadata"),
     (by_replacement, f"{HERE}.by_replacement.<locals>.replaced"),
     (by_a_decorator_of_the_sdk, f"{HERE}.by_a_decorator_of_the_sdk.<locals>.inside"),
     (by_a_partial_method, "functools.partialmethod"),

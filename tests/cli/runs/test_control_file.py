@@ -61,7 +61,7 @@ for _ in range(times):
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A control file in a folder of its own; beside that folder is a program that changes it."""
+    """A control file in a separate folder, next to a program that changes it."""
     (tmp_path / "changes.py").write_text(CHANGES)
     (tmp_path / "run").mkdir()
     return tmp_path / "run" / "o.run-control"

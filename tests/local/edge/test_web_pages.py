@@ -153,7 +153,7 @@ async def test_unsigned_requests_can_be_allowed_and_pages_cannot() -> None:
 
 
 async def test_the_api_of_a_worker_process_takes_nothing_from_a_page_either() -> None:
-    class Nobody:
+    class NoInvocations:
         async def next(self) -> None:
             raise AssertionError("a page has taken an invocation")
 
@@ -162,7 +162,7 @@ async def test_the_api_of_a_worker_process_takes_nothing_from_a_page_either() ->
 
         failed = responded
 
-    async with listen(RuntimeApi(Nobody()), open_socket()) as port:  # type: ignore[arg-type]  # as far as it goes
+    async with listen(RuntimeApi(NoInvocations()), open_socket()) as port:  # type: ignore[arg-type]  # as far as it goes
         url = f"http://127.0.0.1:{port}"
         for lines in FOREIGN:
             answer = await first_answer(url, *lines, target="/2018-06-01/runtime/init/error")
