@@ -225,13 +225,13 @@ def test_what_decides_does_not_act(prefix: str) -> None:
 
 def test_a_file_that_claims_to_do_no_io_does_none() -> None:
     for path in modules():
-        said = str(ast.get_docstring(ast.parse(path.read_text()))).splitlines()[0]
+        message = str(ast.get_docstring(ast.parse(path.read_text()))).splitlines()[0]
         claims = any(
-            claim in said for claim in ("on values", "no I/O", "no clock", "pure function")
+            claim in message for claim in ("on values", "no I/O", "no clock", "pure function")
         )
         if claims and room_of(name_of(path)) != "cli":  # formats text with `time.strftime`
             held = any(f"{name_of(path)}.".startswith(f"{prefix}.") for prefix in DECIDES)
-            assert held, f"{name_of(path)} is not in DECIDES: {said}"
+            assert held, f"{name_of(path)} is not in DECIDES: {message}"
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

@@ -167,9 +167,9 @@ def test_the_matrix_says_which_bound_is_missed(at_most: float) -> None:
     for bound in found["rows"][0]["bounds"]:
         spread = found["rows"][0]["clients"][bound["client"]]["ratio"]
         bound["missed"] = matrix.is_missed(spread, at_most)
-    said = matrix.show(found)
-    assert ("**missed**" in said) == (at_most < 1)
-    assert f"{2 * (at_most < 1)} of 2 bounds are missed" in said
+    message = matrix.show(found)
+    assert ("**missed**" in message) == (at_most < 1)
+    assert f"{2 * (at_most < 1)} of 2 bounds are missed" in message
 
 
 def test_a_command_line_names_a_variant() -> None:

@@ -135,9 +135,9 @@ SAID_OF_LIMITS = [
 ]
 
 
-@pytest.mark.parametrize("said", SAID_OF_LIMITS)
-def test_the_page_on_limits_has_the_numbers_of_the_code(said: str) -> None:
-    assert said in " ".join((ROOT / "docs" / "limits.md").read_text().split())
+@pytest.mark.parametrize("message", SAID_OF_LIMITS)
+def test_the_page_on_limits_has_the_numbers_of_the_code(message: str) -> None:
+    assert message in " ".join((ROOT / "docs" / "limits.md").read_text().split())
 
 
 def test_numbers_written_in_words_on_the_page_on_limits_match_the_code() -> None:

@@ -22,8 +22,8 @@ async def test_a_plain_exchange_is_reported_correctly_wherever_it_is_cut(
     contradictions = []
     async with open_cutter(answer, transport=transport, tls=None) as cutter:
         for cut in plain_cuts(cutter.exchange, 13):
-            said = await cutter.cut(cut)
-            contradictions += said.contradictions()
+            report = await cutter.cut(cut)
+            contradictions += report.contradictions()
     assert not contradictions, "\n".join(contradictions)
 
 
@@ -44,6 +44,6 @@ async def test_a_tls_exchange_is_reported_correctly_wherever_it_is_cut(
     # separate process.
     async with open_cutter("200", transport=transport, tls=tls) as cutter:
         for cut in tls_cuts(cutter.exchange, 3, in_handshake=isinstance(anyio_backend, str)):
-            said = await cutter.cut(cut)
-            contradictions += said.contradictions()
+            report = await cutter.cut(cut)
+            contradictions += report.contradictions()
     assert not contradictions, "\n".join(contradictions)

@@ -100,12 +100,12 @@ async def test_the_status_line_decides_whatever_the_body(body: str, transport: s
     with CountingServer(*acts) as server:
         async with open_invoker(server.url, transport=transport) as invoker:
             ends = {status: await invoked(invoker) for status in STATUSES}
-    said = {
+    reported = {
         status: (type(end), end.delivery, end.status_code)
         for status, end in ends.items()
         if isinstance(end, InvocationError)
     }
-    assert said == {status: (*what, status) for status, what in STATUSES.items()}
+    assert reported == {status: (*what, status) for status, what in STATUSES.items()}
 
 
 @pytest.mark.anyio
@@ -114,7 +114,7 @@ async def test_the_status_line_decides_whatever_the_body(body: str, transport: s
 async def test_the_status_line_decides_even_if_the_body_is_cut_short(
     body: str, transport: str
 ) -> None:
-    said: dict[int, object] = {}
+    reported: dict[int, object] = {}
     acts = [BROKEN_BODIES[body](status) for status in STATUSES for _ in range(2)]
     with CountingServer(*acts) as server:
         async with open_invoker(server.url, transport=transport) as invoker:
@@ -123,11 +123,11 @@ async def test_the_status_line_decides_even_if_the_body_is_cut_short(
                 streamed = await result_of_call(opened(invoker))
                 assert isinstance(end, InvocationError)
                 assert isinstance(streamed, InvocationError)
-                said[status] = type(end), end.delivery, end.status_code
-                assert said[status] == (type(streamed), streamed.delivery, streamed.status_code)
+                reported[status] = type(end), end.delivery, end.status_code
+                assert reported[status] == (type(streamed), streamed.delivery, streamed.status_code)
             assert invoker.statistics().in_flight == 0
         assert server.whole == len(acts)
-    assert said == {status: (*what, status) for status, what in STATUSES.items()}
+    assert reported == {status: (*what, status) for status, what in STATUSES.items()}
 
 
 async def opened(invoker: Invoker) -> None:

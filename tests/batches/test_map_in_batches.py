@@ -232,8 +232,8 @@ async def test_a_response_that_does_not_fit_fails_the_batch_with_the_reason(answ
 
 @pytest.mark.anyio
 async def test_the_error_of_an_item_is_printable_like_that_of_a_call() -> None:
-    said = {"id": "0", "error": {"type": "Odd\ud800", "message": "caf\udce9"}}
-    function = Function(lambda payload: {"results": [said]})
+    message = {"id": "0", "error": {"type": "Odd\ud800", "message": "caf\udce9"}}
+    function = Function(lambda payload: {"results": [message]})
     (ended,) = await outcomes_of(function, [1], Batch(9, shape="items"))
     assert (ended.error.error_type, ended.error.error_message) == ("Odd\ufffd", "caf\ufffd")
 
@@ -463,8 +463,8 @@ async def test_a_shape_cannot_take_items_out_of_a_batch(method: str) -> None:
     function = Function()
     shape = Given(pack, lambda answer, _: answer)
     ended = await outcomes_of(function, range(3), Batch(2, shape=shape))
-    said = "the shape cannot pack the batch: AttributeError"
-    assert [str(each.error) for each in ended] == [said] * 3
+    message = "the shape cannot pack the batch: AttributeError"
+    assert [str(each.error) for each in ended] == [message] * 3
     assert function.sent == []
 
 
@@ -479,9 +479,11 @@ async def test_a_shape_that_would_have_to_be_awaited_fails_its_items_and_drops_n
     function = Function()
     packs = Given(lambda *given: later(*given), lambda answer, _: answer)
     unpacks = Given(lambda items, _: [item.json() for item in items], lambda *given: later(*given))
-    for shape, said in ((packs, "cannot pack the batch"), (unpacks, "cannot read the answer")):
+    for shape, message in ((packs, "cannot pack the batch"), (unpacks, "cannot read the answer")):
         ended = await outcomes_of(function, range(3), Batch(2, shape=shape))
-        assert [f"the shape {said}: TypeError" in str(each.error) for each in ended] == [True] * 3
+        assert [f"the shape {message}: TypeError" in str(each.error) for each in ended] == [
+            True
+        ] * 3
     gc.collect()  # Python would warn that it was never awaited, an error here
     assert len(function.sent) == 2
 

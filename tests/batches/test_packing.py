@@ -199,9 +199,11 @@ def test_a_common_value_that_leaves_no_room_for_items_is_refused(
         if not too_much:
             check_common(batch, ends, bounds)
             continue
-        with pytest.raises(InvalidRequestError, match=f"{size:,} bytes of a batch without") as said:
+        with pytest.raises(
+            InvalidRequestError, match=f"{size:,} bytes of a batch without"
+        ) as message:
             check_common(batch, ends, bounds)
-        assert "xxx" not in str(said.value)
+        assert "xxx" not in str(message.value)
 
 
 def test_bytes_that_are_fewer_than_what_stands_around_items_send_each_alone() -> None:

@@ -186,8 +186,8 @@ async def test_an_input_that_is_read_by_key_is_recorded_by_key(tmp_path: Path) -
     source.write_text('{"id": 1}\n{"id": "a"}\n{"id": "1"}\n')
     function = Function()
     ended = await run(function, read(source, key="/id"), journal, batch=2)
-    said = {each.index: str(each.error) for each in ended if not each.ok}
-    assert said == {2: "key '1' is that of item 0"}
+    message = {each.index: str(each.error) for each in ended if not each.ok}
+    assert message == {2: "key '1' is that of item 0"}
     source.write_text('{"id": "a"}\n{"id": "b"}\n{"id": 1}\n')  # in another order, and one more
     await run(function, read(source, key="/id"), journal, batch=2)
     assert sorted(str(item["id"]) for batch in function.batches for item in batch) == list("1ab")
@@ -303,8 +303,8 @@ def test_a_full_disk_ends_a_run_in_batches_and_no_item_of_it_is_lost(tmp_path: P
         timeout=100,
     )
     assert done.stderr == ""
-    said, counts = done.stdout.splitlines()
-    assert "the disk is full" in said
+    message, counts = done.stdout.splitlines()
+    assert "the disk is full" in message
     succeeded, failed, working, sent = map(int, counts.split())
     assert (failed, working) == (0, 0), "what was read and not sent has no outcome"
     assert succeeded == sent

@@ -265,14 +265,14 @@ NUMBERS = ["9" * 5000, "1e400", "-0.0", "1.10", "0.10000000000000000555"]
 @pytest.mark.parametrize("number", NUMBERS)
 def test_no_digit_of_a_result_changes(number: str) -> None:
     results = f'[{number}, {{"n": [{number}]}}]'
-    said = [number.encode(), f'{{"n": [{number}]}}'.encode()]
+    message = [number.encode(), f'{{"n": [{number}]}}'.encode()]
     gathered = items(0, 1)
-    assert format_of(Batch(2)).unpack(results.encode(), gathered) == said
+    assert format_of(Batch(2)).unpack(results.encode(), gathered) == message
     answer = (
         f'{{"results": [ {{"result" : {number}, "id": "7" }},\n'
         f'{{"id":"8", "n": {number}, "result":{{"n": [{number}]}}}} ], "n": {number}}}'
     )
-    assert format_of(Batch(2, shape="items")).unpack(answer.encode(), gathered) == said
+    assert format_of(Batch(2, shape="items")).unpack(answer.encode(), gathered) == message
     answer = f'{{"batchItemFailures": [], "n": {number}}}'
     assert format_of(Batch(2, shape="sqs")).unpack(answer.encode(), gathered) == [b"null"] * 2
 

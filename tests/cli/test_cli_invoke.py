@@ -166,9 +166,9 @@ async def test_an_interrupt_says_that_the_answer_was_not_written_whole(
         await process.stdout.receive(1)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
-        said = await LineReader(process.stderr).all()
+        printed = await LineReader(process.stderr).all()
         assert (
-            said
+            printed
             == "interrupted: the function has run, but its response was not completely written\n"
         )
 
@@ -191,8 +191,8 @@ async def test_an_interrupt_says_that_the_function_has_not_run_while_it_connects
                 await came.wait()
                 process.send_signal(signal.SIGINT)
                 assert await process.wait() == 130
-                said = await LineReader(process.stderr).all()
-                assert said == "interrupted: the function has not run\n"
+                printed = await LineReader(process.stderr).all()
+                assert printed == "interrupted: the function has not run\n"
             group.cancel_scope.cancel()
 
 

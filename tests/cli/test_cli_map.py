@@ -244,11 +244,11 @@ async def test_a_run_of_which_everything_is_throttled_reports_the_reason(
     async with started("map", "none", "-", "--endpoint-url", endpoint.url) as process:
         assert process.stdin is not None
         await process.stdin.send(b"1\n2\n")
-        said = await LineReader(process.stderr).next()
+        printed = await LineReader(process.stderr).next()
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 143
-    assert re.match(r"waiting: nothing was admitted for \d+ s: ", said)
-    assert said.endswith(
+    assert re.match(r"waiting: nothing was admitted for \d+ s: ", printed)
+    assert printed.endswith(
         "(ReservedFunctionConcurrentInvocationLimitExceeded); Ctrl-C stops the run"
     )
 
@@ -261,8 +261,8 @@ async def test_an_interrupt_before_the_first_line_says_that_nothing_was_sent(
         await until_it_waits_for_signals(process.pid)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
-        said = (await LineReader(process.stderr).all()).splitlines()
-    assert said[-1] == "unfinished: no line was read, and nothing was sent"
+        printed = (await LineReader(process.stderr).all()).splitlines()
+    assert printed[-1] == "unfinished: no line was read, and nothing was sent"
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
@@ -280,8 +280,8 @@ async def test_an_interrupt_ends_the_wait_for_a_reader_of_a_named_pipe(
         await until_it_waits_for_signals(process.pid)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
-        said = await LineReader(process.stderr).all()
-    assert said == "interrupted: nobody reads out, and nothing was sent\n"
+        printed = await LineReader(process.stderr).all()
+    assert printed == "interrupted: nobody reads out, and nothing was sent\n"
 
 
 async def until_it_waits_for_signals(pid: int) -> None:

@@ -36,17 +36,17 @@ def test_an_outcome_keeps_its_payload_on_one_line(value: object, indent: int | N
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "printed"),
     [
         (0, "1970-01-01T00:00:00.000Z"),
         (1.0015, "1970-01-01T00:00:01.002Z"),
         (0.9996, "1970-01-01T00:00:01.000Z"),
     ],
 )
-def test_an_outcome_says_when_it_began(seconds: float, said: str) -> None:
+def test_an_outcome_says_when_it_began(seconds: float, printed: str) -> None:
     response = Response(status_code=200, payload=b"")
     outcome = Outcome(index=0, response=response, started=seconds, elapsed=0)
-    assert json.loads(as_line(outcome))["began"] == said
+    assert json.loads(as_line(outcome))["began"] == printed
 
 
 def test_numbers_keep_every_digit() -> None:

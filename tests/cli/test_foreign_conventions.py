@@ -24,9 +24,12 @@ BASE64 = base64.b64encode(json.dumps({"key": "cat.jpg"}).encode()).decode()
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        *((["invoke", "resize", name, "x"], f"{name}: {said}") for name, said in AWS.items()),
-        *((["map", "resize", "-", name], f"{name}: {said}") for name, said in AWS.items()),
-        *((["map", name, "x", "-"], f"{name}: {said}") for name, said in _Map.INSTEAD.items()),
+        *((["invoke", "resize", name, "x"], f"{name}: {printed}") for name, printed in AWS.items()),
+        *((["map", "resize", "-", name], f"{name}: {printed}") for name, printed in AWS.items()),
+        *(
+            (["map", name, "x", "-"], f"{name}: {printed}")
+            for name, printed in _Map.INSTEAD.items()
+        ),
         (["invoke", "--function-name", "resize"], "pass the function as the first argument"),
         (["invoke", "resize", "{}", "out.json"], "out.json: unexpected word: -o FILE writes"),
         (["map", "resize", "a.jsonl", "b.jsonl"], "b.jsonl: unexpected word: INPUT is one file"),
@@ -63,8 +66,8 @@ def test_the_error_for_a_file_that_is_not_json_does_not_explain_file_names(
 ) -> None:
     (folder / "event.json").write_text("{'key': 1}")
     assert run(["invoke", "resize", name]) == 2
-    said = f"payload in {name}: not JSON: Expecting property name enclosed in double quotes"
-    assert capfd.readouterr().err == f"asyncinvoke: error: {said} at column 2\n"
+    printed = f"payload in {name}: not JSON: Expecting property name enclosed in double quotes"
+    assert capfd.readouterr().err == f"asyncinvoke: error: {printed} at column 2\n"
     (folder / "event.json").write_text(f"{BASE64}\n")
     assert run(["invoke", "resize", name]) == 2
     assert "(it is base64-encoded JSON: pass the JSON itself)" in capfd.readouterr().err

@@ -124,10 +124,10 @@ async def test_output_after_ctrl_c_begins_a_new_line(
             os.write(ours, b"\x03")
             with anyio.fail_after(60):
                 assert await process.wait() == 130
-            said = os.read(ours, 4096)
+            printed = os.read(ours, 4096)
         finally:
             os.close(ours)
-    assert said.endswith(b"\rinterrupted: the function may have run\r\n"), said
+    assert printed.endswith(b"\rinterrupted: the function may have run\r\n"), printed
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

@@ -182,40 +182,42 @@ def test_the_status_of_all_is_the_worst(statuses: list[int], status: int) -> Non
 
 
 def test_the_reports_of_processes_are_combined() -> None:
-    said = LastMessages()
+    printed = LastMessages()
     failure = {"error": "E", "code": None, "message": "m", "count": 2}
     base: dict[str, Any] = {"earlier": 1, "in_flight": 3, "throttles": 1, "rate": 5.0}
-    said.add(1, {**base, "ok": 4, "failed": 2, "total": 50, "failures": []})
-    assert said.counts(1.0, processes=2).total is None
-    said.add(1, {**base, "ok": 4, "failed": 2, "failures": [{**failure, "line": 9, "item": 8}]})
-    said.add(2, {**base, "ok": 4, "failed": 2, "failures": [{**failure, "line": 2, "item": 1}]})
-    said.ended(2)
-    counts = said.counts(2.0, processes=2)
+    printed.add(1, {**base, "ok": 4, "failed": 2, "total": 50, "failures": []})
+    assert printed.counts(1.0, processes=2).total is None
+    printed.add(1, {**base, "ok": 4, "failed": 2, "failures": [{**failure, "line": 9, "item": 8}]})
+    printed.add(2, {**base, "ok": 4, "failed": 2, "failures": [{**failure, "line": 2, "item": 1}]})
+    printed.ended(2)
+    counts = printed.counts(2.0, processes=2)
     assert (counts.succeeded, counts.failed, counts.earlier, counts.throttles) == (8, 4, 2, 2)
     assert (counts.in_flight, counts.rate) == (3, 5.0)
-    ((group),) = said.tally().groups()
+    ((group),) = printed.tally().groups()
     assert (group.count, group.line, group.item) == (4, 2, 1)
     assert message(b"asyncinvoke: error: no") is None
     assert message(b"3") is None
 
 
 def test_the_remaining_items_of_processes_are_combined() -> None:
-    said = LastMessages()
-    assert said.left(processes=2) == Remaining(without_outcome=0, may_have_run=0, last_line=0)
+    printed = LastMessages()
+    assert printed.left(processes=2) == Remaining(without_outcome=0, may_have_run=0, last_line=0)
     left = {"without_outcome": 5, "may_have_run": 2, "last_line": 40, "not_written": 1}
-    said.add(1, {"in_flight": 0, "left": left})
-    said.add(2, {"in_flight": 3})  # one process was one process was killed before its last message
+    printed.add(1, {"in_flight": 0, "left": left})
+    printed.add(
+        2, {"in_flight": 3}
+    )  # one process was one process was killed before its last message
     together = Remaining(without_outcome=8, may_have_run=5, last_line=None, not_written=1)
-    assert said.left(processes=2) == together
-    batches = said.left(processes=2, batch=10)
+    assert printed.left(processes=2) == together
+    batches = printed.left(processes=2, batch=10)
     assert batches is not None
     assert (batches.without_outcome, batches.may_have_run) == (35, 32)
-    said.add(1, {"in_flight": 0, "left": None, "may_have_run": 2})
-    said.add(2, {"in_flight": 0, "left": None, "may_have_run": 1})
-    assert said.left(processes=2) is None
-    assert said.tally().in_doubt == 3
+    printed.add(1, {"in_flight": 0, "left": None, "may_have_run": 2})
+    printed.add(2, {"in_flight": 0, "left": None, "may_have_run": 1})
+    assert printed.left(processes=2) is None
+    assert printed.tally().in_doubt == 3
     # The requests of one process count even if another was killed before it read a line.
-    assert said.left(processes=3) == Remaining(without_outcome=0, may_have_run=0, last_line=None)
+    assert printed.left(processes=3) == Remaining(without_outcome=0, may_have_run=0, last_line=None)
 
 
 @pytest.mark.anyio
@@ -238,10 +240,10 @@ async def test_interrupted_processes_report_what_is_left_and_may_have_run(
         async with started(*command, cwd=tmp_path) as process:
             await began.wait()
             process.send_signal(signal.SIGINT)
-            said = await LineReader(process.stderr).all()
+            printed = await LineReader(process.stderr).all()
             assert await process.wait() == 130
-    assert said.splitlines()[-1].startswith("unfinished: ")
-    assert said.endswith(
+    assert printed.splitlines()[-1].startswith("unfinished: ")
+    assert printed.endswith(
         " lines without an outcome, 4 of them may have run; no further line was sent\n"
     )
 
@@ -338,9 +340,9 @@ async def test_the_outputs_of_processes_become_the_output_of_the_run(
         assert ended.status == status, ended.err
         assert "hunter2" not in ended.err
         if again is command:
-            said = json.loads(ended.err.splitlines()[-1])
-            assert said["run"]["not_started"] == 0
-            assert "notes" not in said["run"]
+            printed = json.loads(ended.err.splitlines()[-1])
+            assert printed["run"]["not_started"] == 0
+            assert "notes" not in printed["run"]
         assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.jsonl"]
         return [json.loads(line)["index"] for line in output.read_text().splitlines()]
 
@@ -378,16 +380,16 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
         async with started(*command, cwd=tmp_path) as process:
             await began.wait()
             process.send_signal(signal.SIGINT)
-            said = b""
+            printed = b""
             assert process.stderr is not None
-            while b"in flight;" not in said:
-                said += await process.stderr.receive()
+            while b"in flight;" not in printed:
+                printed += await process.stderr.receive()
             release.set()
             async for chunk in process.stderr:
-                said += chunk
+                printed += chunk
             assert await process.wait() == 130
-        assert said.count(b"waiting up to 30 s for") == 1
-        assert b"unfinished: the same command continues it" in said
+        assert printed.count(b"waiting up to 30 s for") == 1
+        assert b"unfinished: the same command continues it" in printed
         with open_run(journal) as recorded:
             assert recorded.summary().may_have_run == 0
             assert recorded.summary().succeeded == len(seen) < 400
@@ -474,14 +476,14 @@ async def test_ctrl_c_after_one_has_stopped_lets_the_others_end_what_is_in_fligh
             # At about this time the other process is told to stop, which is its first signal.
             await anyio.sleep(0.3)
             process.send_signal(signal.SIGINT)
-            said = b""
+            printed = b""
             assert process.stderr is not None
-            while b"in flight;" not in said:
-                said += await process.stderr.receive()
+            while b"in flight;" not in printed:
+                printed += await process.stderr.receive()
             await anyio.sleep(0.3)  # a second signal would have ended it by now
             release.set()
             async for chunk in process.stderr:
-                said += chunk
+                printed += chunk
             assert await process.wait() == 130
     with open_run(journal) as recorded:
         summary = recorded.summary()
@@ -522,12 +524,12 @@ async def test_ctrl_c_while_the_processes_start_prints_no_traceback(tmp_path: Pa
             [*COMMAND, *command], cwd=tmp_path, env=environment
         ) as process:
             assert process.stderr is not None
-            said = await process.stderr.receive()  # lines of progress: both have started
+            printed = await process.stderr.receive()  # lines of progress: both have started
             process.send_signal(signal.SIGINT)
             async for chunk in process.stderr:
-                said += chunk
+                printed += chunk
             assert await process.wait() == 130
-    assert b"KeyboardInterrupt" not in said
+    assert b"KeyboardInterrupt" not in printed
 
 
 @pytest.mark.anyio
@@ -544,8 +546,8 @@ async def test_an_interrupt_ends_the_wait_for_a_reader_of_the_output_of_a_comple
             await anyio.sleep(0.02)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
-        said = await LineReader(process.stderr).all()
-    assert said == (
+        printed = await LineReader(process.stderr).all()
+    assert printed == (
         "interrupted: nobody reads out, and the run is complete: the same command writes it\n"
     )
     with open_run(journal) as recorded:

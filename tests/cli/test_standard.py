@@ -99,16 +99,16 @@ def test_a_python_without_one_of_its_modules_is_one_line() -> None:
         text=True,
         timeout=60,
     )
-    said = "asyncinvoke: error: the installation is incomplete: "
-    assert (ended.returncode, ended.stderr[: len(said)]) == (2, said)
+    printed = "asyncinvoke: error: the installation is incomplete: "
+    assert (ended.returncode, ended.stderr[: len(printed)]) == (2, printed)
     assert "sqlite3" in ended.stderr
 
 
 def test_a_current_directory_that_was_deleted_is_one_line() -> None:
     for words in ("runs show a.run", "map echo - -o out.jsonl", "runs export a.run out.jsonl"):
         ended = shell(f'd=$(mktemp -d); cd "$d"; rmdir "$d"; asyncinvoke {words}')
-        said = "asyncinvoke: error: the current directory was deleted\n"
-        assert (ended.returncode, ended.stderr) == (2, said)
+        printed = "asyncinvoke: error: the current directory was deleted\n"
+        assert (ended.returncode, ended.stderr) == (2, printed)
 
 
 def test_an_output_that_does_not_block_is_waited_for() -> None:

@@ -87,8 +87,8 @@ async def test_a_named_pipe_is_opened_once_it_has_a_reader_and_a_signal_ends_the
         async with awaited_output(str(path)):
             pytest.fail("nobody reads it")
     assert waiting.cancelled_caught
-    said = f"interrupted: nobody reads {path}, and nothing was sent\n"
-    assert capsys.readouterr().err == said
+    printed = f"interrupted: nobody reads {path}, and nothing was sent\n"
+    assert capsys.readouterr().err == printed
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         async with awaited_output(str(path)) as output:

@@ -22,8 +22,8 @@ def test_it_is_what_json_would_indent(value: object, colours: bool) -> None:
 
 def test_no_number_loses_a_digit_and_no_name_is_dropped() -> None:
     text = '{"a":1.00000000000000000001,"a":1e400,"b":-0.0}'
-    said = pretty(text, colours=False)
-    assert said == '{\n  "a": 1.00000000000000000001,\n  "a": 1e400,\n  "b": -0.0\n}'
+    printed = pretty(text, colours=False)
+    assert printed == '{\n  "a": 1.00000000000000000001,\n  "a": 1e400,\n  "b": -0.0\n}'
     assert "\x1b[" in pretty(text, colours=True)
 
 

@@ -46,8 +46,8 @@ def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_pat
     assert seen == Counter([*map(str, range(103)), '{"id": "a"}', '{"id": "b"}'])
     shown, line = done.stdout.splitlines()
     assert shown == f"103 {tmp_path}/run/merged.run"
-    said = json.loads(line)
-    assert said.pop("refused") == {
+    message = json.loads(line)
+    assert message.pop("refused") == {
         "other shards": f"ConfigurationError: {tmp_path}/run: it has a run of 6 shards: "
         "continue it with shards=6",
         "a file": f"ConfigurationError: {tmp_path}/in.jsonl cannot be a directory: File exists",
@@ -66,12 +66,12 @@ def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_pat
         "a cluster": "ConfigurationError: client must be Dask's Client of a cluster, not LocalCluster",
         "closed": "ConfigurationError: the client must be connected to a cluster, and is closed",
     }
-    assert said.pop("read_only").startswith("ConfigurationError: /proc")
+    assert message.pop("read_only").startswith("ConfigurationError: /proc")
     # A run that could not be submitted leaves nothing on the workers or in its directory.
-    assert said.pop("unsubmitted") == [0, ["control.json"]]
+    assert message.pop("unsubmitted") == [0, ["control.json"]]
     # Items whose keys are not text; and an input with keys, one of them twice and one missing.
-    assert said.pop("unnamed") == [0, 9, 9, 2, 2]
-    assert said == {
+    assert message.pop("unnamed") == [0, 9, 9, 2, 2]
+    assert message == {
         "items": 103,
         "ran_twice": 0,
         "missing": [],

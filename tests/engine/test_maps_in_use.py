@@ -392,13 +392,13 @@ class AlternatingTransport(ScriptedTransport):
 async def test_a_waiting_run_reports_the_reason(local: LocalLambda) -> None:
     local.function("closed", echo, reserved_concurrency=0)
     async with opened(local) as invoker, invoker.map("closed", [1, 2], concurrency=2) as run:
-        said = None
+        text = None
         with anyio.fail_after(SOON):
-            while said is None:  # also while a single attempt probes the limit
+            while text is None:  # also while a single attempt probes the limit
                 await anyio.sleep(0.005)
-                said = run.statistics().waiting_for
-    assert "closed" in said
-    assert "ReservedFunctionConcurrentInvocationLimitExceeded" in said
+                text = run.statistics().waiting_for
+    assert "closed" in text
+    assert "ReservedFunctionConcurrentInvocationLimitExceeded" in text
 
 
 # Nothing is reached

@@ -42,9 +42,9 @@ def unsent(
 
 
 def test_an_item_that_was_not_sent_for_a_whole_outage_ends_the_run() -> None:
-    said = "nothing could be sent for 5 minutes: https://example.com refuses connections"
-    assert outlasted(unsent()) == said
-    assert outlasted(pickle.loads(pickle.dumps(unsent()))) == said
+    text = "nothing could be sent for 5 minutes: https://example.com refuses connections"
+    assert outlasted(unsent()) == text
+    assert outlasted(pickle.loads(pickle.dumps(unsent()))) == text
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ async def test_a_run_ends_after_one_outage_and_not_item_after_item(
     clock, transport = InstantClock(), UnreachableTransport(answers)
     began = clock.monotonic()
     ended = []
-    said = None
+    text = None
     async with (
         Invoker(transport=transport, clock=clock) as invoker,  # type: ignore[arg-type]
         invoker.map("f", range(10_000), concurrency=concurrency, batch=batch) as run,
@@ -100,8 +100,8 @@ async def test_a_run_ends_after_one_outage_and_not_item_after_item(
             async for outcome in run:
                 ended.append(outcome.ok)
         except ToleranceExceededError as error:
-            said = str(error)
-    assert said == ("stopped: nothing could be sent for 5 minutes: it refuses connections")
+            text = str(error)
+    assert text == ("stopped: nothing could be sent for 5 minutes: it refuses connections")
     assert sum(ended) == answers * (batch or 1)
     # Other items that were not sent have no outcomes: the same command sends them again.
     assert 1 <= ended.count(False) <= 20 * (batch or 1)

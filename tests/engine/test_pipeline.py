@@ -432,8 +432,8 @@ async def test_statistics_show_what_a_run_waits_for() -> None:
     async with run_of(count(), gate, concurrency=2, ordered=True) as run:
         gate.open(*range(1, 99))
         await wait_all_tasks_blocked()
-        said = run.statistics().waiting_for
-        assert said == "item 0, whose outcome is due before the others"
+        message = run.statistics().waiting_for
+        assert message == "item 0, whose outcome is due before the others"
 
 
 @pytest.mark.parametrize("ordered", [False, True])

@@ -342,8 +342,8 @@ async def test_a_clean_up_that_raises_does_not_hide_the_error_of_the_block(
     assert caught.value is mine
     assert caught.value.__context__ is None
     assert source.has_ended
-    said = [record.getMessage() for record in caplog.records]
-    assert said == ["the input of a map failed in its clean-up: OSError"]
+    message = [record.getMessage() for record in caplog.records]
+    assert message == ["the input of a map failed in its clean-up: OSError"]
 
 
 async def test_a_clean_up_may_take_time() -> None:

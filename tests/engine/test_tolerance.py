@@ -270,11 +270,11 @@ Ended = tuple[Target, InvocationError | None]
 
 def last_decision(refusals: Refusals, *ended: Ended, start: int = 0) -> str | None:
     """Start and end these items one by one, and return the last decision."""
-    said = None
+    reported = None
     for index, (target, error) in enumerate(ended, start):
         refusals.begin(index, target)
-        said = refusals.end(index, error)
-    return said
+        reported = refusals.end(index, error)
+    return reported
 
 
 def test_a_hundred_refusals_in_a_row_are_hopeless_and_the_error_has_the_reason() -> None:
@@ -288,9 +288,9 @@ def test_a_hundred_refusals_in_a_row_are_hopeless_and_the_error_has_the_reason()
 def test_the_qualifier_is_part_of_the_reason() -> None:
     error = refused()
     error.qualifier = "live"
-    said = last_decision(Refusals(), *[(RESIZE, error)] * 100)
-    assert said is not None
-    assert "in a row: resize:live: ResourceNotFoundException" in said
+    reported = last_decision(Refusals(), *[(RESIZE, error)] * 100)
+    assert reported is not None
+    assert "in a row: resize:live: ResourceNotFoundException" in reported
 
 
 @pytest.mark.parametrize("between", [None, FAILED], ids=["success", "the function's own failure"])
@@ -344,12 +344,12 @@ def test_one_missing_function_does_not_end_a_run_in_which_others_take_long() -> 
 
 def test_functions_that_are_all_missing_end_a_run_though_new_ones_are_always_begun() -> None:
     refusals = Refusals()
-    said = None
+    reported = None
     for index in range(300):  # each item to a different function, ten in progress at any time
         refusals.begin(index, Target(name=f"f{index}"))
         if index >= 10:
-            said = said or refusals.end(index - 10, refused())
-    assert said is not None
+            reported = reported or refusals.end(index - 10, refused())
+    assert reported is not None
 
 
 def test_a_function_that_is_deleted_during_a_run_ends_it() -> None:
@@ -375,8 +375,8 @@ def test_a_run_is_never_ended_by_fewer_refusals_than_that_since_a_success(
     for index, (target, ok) in enumerate(ended):
         row = 0 if ok else row + 1
         refusals.begin(index, target)
-        said = refusals.end(index, None if ok else refused())
-        assert said is None or row >= HOPELESS_AFTER
+        reported = refusals.end(index, None if ok else refused())
+        assert reported is None or row >= HOPELESS_AFTER
 
 
 def test_the_memory_does_not_grow_with_the_run() -> None:

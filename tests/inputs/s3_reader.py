@@ -39,7 +39,7 @@ async def read_all(sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
 async def read_what_changes(target: str) -> list[str]:
     """Read an object that is replaced after its first item, and one that is removed."""
     system, long = fsspec.filesystem("s3"), b'{"n": 1}\n' * 1_200_000
-    said = []
+    message = []
     for change in (lambda: system.pipe_file(target, long + b"2"), lambda: system.rm_file(target)):
         await to_thread.run_sync(system.pipe_file, target, long)
         try:
@@ -47,8 +47,8 @@ async def read_what_changes(target: str) -> list[str]:
                 if item.position == 0:
                     await to_thread.run_sync(change)
         except AsyncInvokeError as error:
-            said.append(str(error))
-    return said
+            message.append(str(error))
+    return message
 
 
 async def write_and_read(target: str) -> list[Any]:

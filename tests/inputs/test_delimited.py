@@ -151,9 +151,9 @@ def test_a_long_record_is_read_a_few_times_whatever_is_in_its_quotes(
         return rows(given, is_last=is_last)
 
     monkeypatch.setattr(lines, "_rows", counted)
-    said = b'""x""\n' * 200_000
-    ((line, row, wrong), _) = parsed(lines, [b'a,b\n1,"', said, b'"\n2,3\n'])
-    assert (line, json.loads(row)["b"], wrong) == (2, said.decode().replace('""', '"'), None)
+    message = b'""x""\n' * 200_000
+    ((line, row, wrong), _) = parsed(lines, [b'a,b\n1,"', message, b'"\n2,3\n'])
+    assert (line, json.loads(row)["b"], wrong) == (2, message.decode().replace('""', '"'), None)
     # Parsing it again from its start for each piece read 10 times its length: a minute for 15 MB.
     assert sum(read) < 3 * 200_000
 

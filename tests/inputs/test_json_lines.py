@@ -125,9 +125,9 @@ async def piped(pieces: list[bytes]) -> AsyncIterator[Input]:
             os.close(reader)
 
 
-@pytest.mark.parametrize(("content", "said"), OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize(("content", "message"), OTHERS.values(), ids=OTHERS)
 async def test_an_input_that_is_not_json_lines_is_named_before_any_item(
-    content: bytes, said: str, tmp_path: Path
+    content: bytes, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "in.jsonl"
     path.write_bytes(content)
@@ -136,9 +136,9 @@ async def test_an_input_that_is_not_json_lines_is_named_before_any_item(
     async with piped([content]) as source:
         with pytest.raises(InputError) as of_pipe:
             await source.begin()
-    assert str(of_file.value).startswith(f"{path} {said}")
-    assert ("jq -R" in str(of_file.value)) == ("jq -R" in said)
-    assert str(of_pipe.value).startswith(f"{source.name} {said}")
+    assert str(of_file.value).startswith(f"{path} {message}")
+    assert ("jq -R" in str(of_file.value)) == ("jq -R" in message)
+    assert str(of_pipe.value).startswith(f"{source.name} {message}")
 
 
 @pytest.mark.parametrize("name", ["in.xlsx", "in.XLSX", "in.ods", "in.xls"])

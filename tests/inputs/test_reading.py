@@ -159,10 +159,10 @@ async def test_a_file_under_another_name_is_read_as_the_message_says(
             pyarrow.parquet.write_table(pyarrow.table({"id": ["a"]}), path)
     with pytest.raises(InputError) as raised:
         await read(path).begin()
-    said = re.fullmatch(r".*; --from (\S+) \(format='(\S+)'\) reads it", str(raised.value))
-    assert said is not None
-    assert said[1] == said[2]
-    assert [item.payload async for item in read(path, said[1])] == [b'{"id":"a"}']
+    message = re.fullmatch(r".*; --from (\S+) \(format='(\S+)'\) reads it", str(raised.value))
+    assert message is not None
+    assert message[1] == message[2]
+    assert [item.payload async for item in read(path, message[1])] == [b'{"id":"a"}']
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
@@ -179,10 +179,10 @@ async def test_each_message_leads_one_step_nearer_to_the_format(
     for _ in range(2):  # first that it is compressed, then its content
         with pytest.raises(InputError) as raised:
             await read(path, wanted).begin()
-        said = re.search(r"--from (\S+) \(format='(\S+)'\) reads it", str(raised.value))
-        assert said is not None
-        assert said[1] == said[2]
-        wanted = said[1]
+        message = re.search(r"--from (\S+) \(format='(\S+)'\) reads it", str(raised.value))
+        assert message is not None
+        assert message[1] == message[2]
+        wanted = message[1]
     payloads = [item.payload async for item in read(path, wanted)]
     assert json.loads(payloads[0])["id"] == "a"
 
@@ -402,8 +402,8 @@ def test_without_extras_text_is_read_and_what_is_missing_is_one_line_with_its_pi
     text, array, *missing = json.loads(done.stdout)
     assert (text, array) == (['{"id":"a"}'], ["1", "2"])
     assert missing == [
-        f"ConfigurationError: {said}, which is not installed: pip install 'asyncinvoke[{extra}]'"
-        for _, said, extra in LACKING.values()
+        f"ConfigurationError: {message}, which is not installed: pip install 'asyncinvoke[{extra}]'"
+        for _, message, extra in LACKING.values()
     ]
 
 

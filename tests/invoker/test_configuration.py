@@ -77,16 +77,16 @@ async def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.Monkey
 async def test_an_endpoint_that_is_not_a_url_is_named(
     url: str, flaw: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = await refusal(session=SESSION, endpoint_url=url)
-    assert f"endpoint_url {url!r} {flaw}" in said
+    message = await refusal(session=SESSION, endpoint_url=url)
+    assert f"endpoint_url {url!r} {flaw}" in message
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
     assert f"AWS_ENDPOINT_URL_LAMBDA {url!r} {flaw}" in await refusal(session=SESSION)
 
 
 @pytest.mark.anyio
 async def test_an_endpoint_does_not_show_its_password() -> None:
-    said = await refusal(session=SESSION, endpoint_url="http://me:hidden@lambda.example:99999")
-    assert "hidden" not in said
+    message = await refusal(session=SESSION, endpoint_url="http://me:hidden@lambda.example:99999")
+    assert "hidden" not in message
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -114,12 +114,12 @@ async def test_a_certificate_file_that_cannot_be_read_is_named_on_opening(
         ({"client_cert": (path, path)}, "client certificate"),
         ({**proxies, "proxies_config": {"proxy_ca_bundle": path}}, "proxy_ca_bundle"),
     ):
-        said = await refusal(config=AioConfig(**setting), session=SESSION)
-        assert said.startswith(f"{name} {path!r} {flaw}")
+        message = await refusal(config=AioConfig(**setting), session=SESSION)
+        assert message.startswith(f"{name} {path!r} {flaw}")
     monkeypatch.setenv("AWS_CA_BUNDLE", path)
-    said = await refusal(session=AioSession())
-    assert "AWS_CA_BUNDLE" in said
-    assert f"{path!r} {flaw}" in said
+    message = await refusal(session=AioSession())
+    assert "AWS_CA_BUNDLE" in message
+    assert f"{path!r} {flaw}" in message
 
 
 @pytest.mark.anyio
@@ -153,10 +153,10 @@ async def test_a_key_that_no_header_can_carry_is_named_and_not_shown(
     name: str, value: str, flaw: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"AWS_{name}", value)
-    said = await refusal(session=AioSession(), endpoint_url=NOWHERE)
-    assert f"(AWS_{name})" in said
-    assert flaw in said
-    assert "hid" not in said
+    message = await refusal(session=AioSession(), endpoint_url=NOWHERE)
+    assert f"(AWS_{name})" in message
+    assert flaw in message
+    assert "hid" not in message
 
 
 def printed(more: str) -> str:
@@ -166,7 +166,7 @@ def printed(more: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("process", "said"),
+    ("process", "message"),
     [
         ("/no/such/process hidden", "credential_process: there is no '/no/such/process'"),
         ("/ hidden", "credential_process: '/' cannot be run"),
@@ -189,7 +189,7 @@ def printed(more: str) -> str:
 )
 @pytest.mark.anyio
 async def test_a_process_that_gives_no_credentials_is_named(
-    process: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    process: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -199,13 +199,13 @@ async def test_a_process_that_gives_no_credentials_is_named(
     with pytest.raises(ConfigurationError) as raised:
         async with Invoker(endpoint_url=NOWHERE):
             pass
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert "hidden" not in str(raised.value)
     assert "hidden" not in repr(raised.value.__cause__) + repr(vars(raised.value.__cause__))
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("AWS_CREDENTIAL_EXPIRATION", "hidden", "AWS_CREDENTIAL_EXPIRATION is not a time"),
         (
@@ -217,13 +217,13 @@ async def test_a_process_that_gives_no_credentials_is_named(
 )
 @pytest.mark.anyio
 async def test_a_variable_that_cannot_be_read_is_named(
-    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
     if name != "AWS_CREDENTIAL_EXPIRATION":
         for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(key)
-    assert await refusal(session=AioSession(), endpoint_url=NOWHERE) == said
+    assert await refusal(session=AioSession(), endpoint_url=NOWHERE) == message
 
 
 @pytest.mark.anyio
@@ -235,8 +235,8 @@ async def test_a_process_of_a_profile_is_named_though_the_environment_has_creden
     config.write_text("[profile own]\ncredential_process = echo hidden\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z")
-    said = await refusal(session=AioSession(profile="own"), endpoint_url=NOWHERE)
-    assert said == "credential_process: 'echo' printed what is not JSON"
+    message = await refusal(session=AioSession(profile="own"), endpoint_url=NOWHERE)
+    assert message == "credential_process: 'echo' printed what is not JSON"
 
 
 @pytest.mark.anyio
@@ -245,8 +245,8 @@ async def test_the_error_of_a_credential_source_is_named_without_its_message() -
         async def get_credentials(self) -> None:
             raise ValueError("hidden")
 
-    said = await refusal(session=Broken(), endpoint_url=NOWHERE)
-    assert said == "credentials: ValueError"
+    message = await refusal(session=Broken(), endpoint_url=NOWHERE)
+    assert message == "credentials: ValueError"
 
 
 @pytest.mark.anyio
@@ -399,8 +399,8 @@ SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"proxies": {"https": "http://u:secret%E2%82%AC@proxy"}}, "header of a proxy cannot carry"),
     ({"proxies": {"https": "//a..b:3128"}}, "proxy for https 'http://a..b:3128' names a host that"),
     *(
-        ({"client_cert": given}, f"client_cert must be a path, or a tuple of two, .*{said}$")
-        for given, said in (
+        ({"client_cert": given}, f"client_cert must be a path, or a tuple of two, .*{message}$")
+        for given, message in (
             (5, "not int"),
             (["a", "b"], "not list"),
             (("a",), "not a tuple of 1"),
@@ -415,12 +415,12 @@ SETTINGS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("setting", "said"), SETTINGS)
+@pytest.mark.parametrize(("setting", "message"), SETTINGS)
 async def test_a_setting_with_which_every_call_would_fail_is_named_on_opening(
-    setting: dict[str, Any], said: str
+    setting: dict[str, Any], message: str
 ) -> None:
     refused = await refusal(session=SESSION, endpoint_url=NOWHERE, config=AioConfig(**setting))
-    assert re.search(said, refused), refused
+    assert re.search(message, refused), refused
     assert "secret" not in refused
 
 
@@ -451,14 +451,14 @@ PROXIES = [
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("url", "said"), PROXIES)
+@pytest.mark.parametrize(("url", "message"), PROXIES)
 async def test_an_invalid_proxy_of_the_environment_is_named_on_opening_if_it_is_used(
-    url: str, said: str, monkeypatch: pytest.MonkeyPatch
+    url: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", url)
     refused = await refusal(session=SESSION, endpoint_url="https://lambda.example")
     assert refused.startswith("proxy for https ")
-    assert said in refused
+    assert message in refused
     assert "secret" not in refused
     monkeypatch.setenv("no_proxy", "lambda.example")
     async with Invoker(session=SESSION, endpoint_url="https://lambda.example"):
@@ -488,13 +488,13 @@ async def test_the_file_of_tls_keys_is_named_where_it_cannot_be_written(
     ):
         monkeypatch.setenv("SSLKEYLOGFILE", str(path))
         for session in (AioSession(), SESSION):  # while resolving credentials, and without that
-            said = await refusal(session=session, endpoint_url="https://lambda.example")
-            assert said == f"SSLKEYLOGFILE '{path}' cannot be written: {flaw}"
+            message = await refusal(session=session, endpoint_url="https://lambda.example")
+            assert message == f"SSLKEYLOGFILE '{path}' cannot be written: {flaw}"
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"config": 5}, "config must be an AioConfig, not int"),
         ({"config": {"read_timeout": 5}}, "config must be an AioConfig, not dict"),
@@ -510,9 +510,9 @@ async def test_the_file_of_tls_keys_is_named_where_it_cannot_be_written(
     ],
 )
 async def test_what_is_of_a_wrong_kind_is_named_on_opening(
-    options: dict[str, Any], said: str
+    options: dict[str, Any], message: str
 ) -> None:
-    assert said in await refusal(session=SESSION, **options)
+    assert message in await refusal(session=SESSION, **options)
 
 
 @pytest.mark.anyio

@@ -131,9 +131,9 @@ def test_an_invalid_text_is_damage_and_is_not_quoted(
         )
         connection.commit()
     for call in (lambda: read(path), lambda: measured(path), lambda: continued(path, **options)):
-        said = error_of(call)
-        assert "SECRET" not in said
-        assert said == "" or "it is damaged" in said
+        message = error_of(call)
+        assert "SECRET" not in message
+        assert message == "" or "it is damaged" in message
     for words in (("show", str(path)), ("export", str(path), "-"), ("redrive", str(path))):
         command(["runs", *words])
         assert "Could not decode" not in capfd.readouterr().err
@@ -158,7 +158,7 @@ def test_a_text_that_is_not_json_is_damage(
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         (
             "UPDATE item SET state = 3 WHERE idx = 0",
@@ -179,7 +179,7 @@ def test_a_text_that_is_not_json_is_damage(
 def test_a_count_that_is_wrong_is_named(
     made: tuple[Path, dict[str, Any]],
     statement: str,
-    said: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path, _ = made
@@ -190,12 +190,12 @@ def test_a_count_that_is_wrong_is_named(
         connection.execute(statement)
         connection.commit()
     with open_run(path) as recorded:
-        assert said in "; ".join(recorded.check())
+        assert message in "; ".join(recorded.check())
     capsys.readouterr()
     assert command(["runs", "show", str(path), "--check"]) == 1
     told = capsys.readouterr().err
     assert told.startswith(f"asyncinvoke: error: {path}: it is damaged: ")
-    assert said in told
+    assert message in told
     assert told.count("\n") == 1
 
 

@@ -185,10 +185,10 @@ def test_each_command_gives_the_reason_in_one_line_and_creates_nothing(
     before = sizes_of_files(tmp_path)
     for words in COMMANDS:
         status = command([str(path) if word == "RUN" else word for word in words])
-        said = capsys.readouterr()
-        assert (words[:2], status, said.out) == (words[:2], 2, "")
-        assert said.err.endswith(f"{why}\n")
-        assert said.err.count("\n") == 1
+        message = capsys.readouterr()
+        assert (words[:2], status, message.out) == (words[:2], 2, "")
+        assert message.err.endswith(f"{why}\n")
+        assert message.err.count("\n") == 1
     assert sizes_of_files(tmp_path) == before
 
 

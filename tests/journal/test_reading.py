@@ -366,13 +366,13 @@ class TestSettling:
             assert not Path(f"{path}-marks").exists()
 
     @pytest.mark.parametrize(
-        ("position", "said"),
+        ("position", "message"),
         [(1, "it is recorded as succeeded"), (99, "the input has 8 items")],
     )
-    def test_any_other_is_refused(self, path: Path, position: int, text_of: str) -> None:
+    def test_any_other_is_refused(self, path: Path, position: int, message: str) -> None:
         recorded_map(path, FakeService(lost=[3]))
         before = path.read_bytes()
-        with pytest.raises(JournalError, match=text_of):
+        with pytest.raises(JournalError, match=message):
             settle(path, position=position, ran=True)
         assert path.read_bytes() == before
 
@@ -388,7 +388,7 @@ def test_what_is_read_of_a_run_is_consistent(path: Path, table: str) -> None:
         assert recorded._connection is not None
         connection: sqlite3.Connection = recorded._connection
 
-        def text_of() -> tuple[Any, Any]:
+        def read_all() -> tuple[Any, Any]:
             return recorded.summary(), recorded.causes()
 
         def succeed(statement: str) -> None:
@@ -401,10 +401,10 @@ def test_what_is_read_of_a_run_is_consistent(path: Path, table: str) -> None:
                     " CASE name WHEN 'succeeded' THEN 1 WHEN 'failed' THEN -1 ELSE 0 END; COMMIT"
                 )
 
-        before = text_of()
+        before = read_all()
         connection.set_trace_callback(succeed)
-        summary, causes = text_of()
-        after = text_of()
+        summary, causes = read_all()
+        after = read_all()
         assert before[0].may_have_run == after[0].succeeded - before[0].succeeded == 1
         assert summary in (before[0], after[0])
         assert causes in (before[1], after[1])

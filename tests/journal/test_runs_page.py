@@ -45,9 +45,9 @@ async def test_every_example_of_the_page_runs(
             )
             with anyio.fail_after(SOON):
                 made |= await names["example"](invoker)
-    said = capsys.readouterr().out
-    assert "no such account" in said
-    assert "17 None None" in said
+    message = capsys.readouterr().out
+    assert "no such account" in message
+    assert "17 None None" in message
     assert len(made["done"]) == 40
     assert {outcome.take for outcome in made["now"]} == {2}
     with open_run("orders.run") as recorded:

@@ -58,15 +58,15 @@ def calls(trace: str) -> Iterator[Call]:
     """Yield the calls in the order in which they returned; interrupted ones are joined."""
     begun: dict[str, str] = {}
     for line in trace.splitlines():
-        thread, _, said = line.partition(" ")
-        said = said.strip()
-        if said.endswith("<unfinished ...>"):
-            begun[thread] = said.removesuffix("<unfinished ...>")
+        thread, _, message = line.partition(" ")
+        message = message.strip()
+        if message.endswith("<unfinished ...>"):
+            begun[thread] = message.removesuffix("<unfinished ...>")
             continue
-        resumed = re.match(r"<\.\.\. \w+ resumed>(.*)", said)
+        resumed = re.match(r"<\.\.\. \w+ resumed>(.*)", message)
         if resumed:
-            said = begun.pop(thread) + resumed[1]
-        found = re.match(r'(\w+)\(\d+<([^>]*)>(?:, "([^"]*)")?.*= \d+$', said)
+            message = begun.pop(thread) + resumed[1]
+        found = re.match(r'(\w+)\(\d+<([^>]*)>(?:, "([^"]*)")?.*= \d+$', message)
         if found:
             yield Call(found[1], found[2], bytes.fromhex((found[3] or "").replace("\\x", "")))
 
@@ -108,10 +108,10 @@ def walk(trace: list[Call]) -> Iterator[tuple[str, bytes, int]]:
 
 def test_nothing_is_sent_before_its_intent_is_synced(trace: list[Call]) -> None:
     sent = 0
-    for said, synced, syncs in walk(trace):
-        if said.startswith("sent "):
-            digest = hashlib.sha256(said.removeprefix("sent ").encode()).digest()[:DIGEST]
-            assert digest in synced, said
+    for message, synced, syncs in walk(trace):
+        if message.startswith("sent "):
+            digest = hashlib.sha256(message.removeprefix("sent ").encode()).digest()[:DIGEST]
+            assert digest in synced, message
             # One each for the beginning of the session, its notes, and the intent.
             assert syncs >= 3
             sent += 1
@@ -120,10 +120,10 @@ def test_nothing_is_sent_before_its_intent_is_synced(trace: list[Call]) -> None:
 
 def test_no_outcome_is_yielded_before_it_is_synced(trace: list[Call]) -> None:
     handed_out = 0
-    for said, synced, _ in walk(trace):
-        if said.startswith("handed out "):
-            number = int(said.removeprefix("handed out "))
-            assert (2**127 + number).to_bytes(16, "big") in synced, said
+    for message, synced, _ in walk(trace):
+        if message.startswith("handed out "):
+            number = int(message.removeprefix("handed out "))
+            assert (2**127 + number).to_bytes(16, "big") in synced, message
             handed_out += 1
     assert handed_out == ITEMS
 

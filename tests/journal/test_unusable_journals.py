@@ -152,8 +152,8 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
         shutil.rmtree(folder)
         shutil.rmtree(other)
     assert done.stderr == ""
-    said, *read = done.stdout.splitlines()
-    assert said == f"{folder}/a.run-marks: it cannot be opened: Permission denied"
+    message, *read = done.stdout.splitlines()
+    assert message == f"{folder}/a.run-marks: it cannot be opened: Permission denied"
     assert read == (["3", "3"] if there else [])
 
 
@@ -200,8 +200,8 @@ async def test_another_process_is_named(path: Path) -> None:
         Invoker(transport=service) as invoker,
         invoker.map("work", range(20), journal=path) as run,
     ):
-        said = await refused(path)
-        assert f"it is in use by process {os.getpid()} on " in said
+        message = await refused(path)
+        assert f"it is in use by process {os.getpid()} on " in message
         with pytest.raises(JournalError, match="another process is using it"):
             settle(path, position=0, ran=True)
         with open_run(path) as recorded:
@@ -315,9 +315,9 @@ def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path:
         timeout=100,
     )
     assert done.stderr == ""
-    said, counts = done.stdout.splitlines()
-    assert said.startswith(str(path))
-    assert "the disk is full" in said
+    message, counts = done.stdout.splitlines()
+    assert message.startswith(str(path))
+    assert "the disk is full" in message
     handed_out, sent = map(int, counts.split())
     assert handed_out == sent
     with open_run(path) as recorded:

@@ -85,7 +85,7 @@ async def test_a_line_counts_what_was_lowered_since_the_last_one(
 ) -> None:
     clock = ManualClock()
     limiter = Limiter(AdaptiveLimit(initial=80, maximum=80), clock=clock)
-    said = []
+    text = []
     limit = 80
     for seconds in (0, 10, 10, 60, 60):
         clock.jump(seconds)
@@ -94,8 +94,8 @@ async def test_a_line_counts_what_was_lowered_since_the_last_one(
         for permit in held:
             permit.ignored()
         limit = scope_of(limiter, ThrottleScope.FUNCTION, "hog").limit
-        said += [line for _, line in logged(lines)]
-    assert [re.findall(r"lowered (\d+) times", line) for line in said] == [[], ["3"], []]
+        text += [line for _, line in logged(lines)]
+    assert [re.findall(r"lowered (\d+) times", line) for line in text] == [[], ["3"], []]
 
 
 def throttle(permit: Permit) -> None:

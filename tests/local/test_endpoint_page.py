@@ -70,8 +70,8 @@ def test_every_other_example_runs_inside_its_blocks(tmp_path: Path) -> None:
     for number, part in enumerate(PARTS):
         code += AROUND.format(part=textwrap.indent(part, " " * 12), number=number)
     printed = run(code, tmp_path).splitlines()
-    said = [line for line in printed if line.endswith(" ran")]
-    assert said == [f"{number} ran" for number in range(len(PARTS))]
+    lines = [line for line in printed if line.endswith(" ran")]
+    assert lines == [f"{number} ran" for number in range(len(PARTS))]
 
 
 def test_the_conditions_of_the_page_are_those_of_the_queue() -> None:

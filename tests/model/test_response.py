@@ -30,9 +30,9 @@ def test_a_response_has_its_time_its_text_and_the_billed_duration() -> None:
     assert (response.elapsed, response.text, response.billed_duration) == (5.25, "é\ufffd", 1.002)
 
 
-@pytest.mark.parametrize("said", ["9" * 400, "9" * 5000, "\N{ARABIC-INDIC DIGIT SIX}", "7"])
-def test_what_a_function_writes_into_its_log_is_not_what_is_billed(said: str) -> None:
-    lie = f"REPORT RequestId: 1\tBilled Duration: {said} ms"
+@pytest.mark.parametrize("message", ["9" * 400, "9" * 5000, "\N{ARABIC-INDIC DIGIT SIX}", "7"])
+def test_what_a_function_writes_into_its_log_is_not_what_is_billed(message: str) -> None:
+    lie = f"REPORT RequestId: 1\tBilled Duration: {message} ms"
     told = "REPORT RequestId: 1\tDuration: 1.2 ms\tBilled Duration: 2 ms"
     response = Response(status_code=200, payload=b"", log_result=f"{lie}\nEND\n{told}\tMemory")
     assert response.billed_duration == 0.002

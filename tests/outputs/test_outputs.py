@@ -273,10 +273,10 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "said"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
 def test_an_output_that_cannot_be_written_is_an_error_of_one_line(
     arguments: list[str],
-    said: str,
+    message: str,
     journal: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -289,7 +289,7 @@ def test_an_output_that_cannot_be_written_is_an_error_of_one_line(
     arguments = [each.format(here=tmp_path, journal=journal) for each in arguments]
     assert run(["runs", "export", str(journal), *arguments]) == 2
     error = capfd.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert (tmp_path / "pipe.gz").is_fifo()
 

@@ -105,8 +105,8 @@ def test_the_command_writes_one_page(recorded: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     assert run(["runs", "report", str(recorded), "-o", str(page)]) == 0
     text = page.read_text()
-    for said in ("complete, with failures", "135", "no 0", "in 2 sessions", "--cause</span>"):
-        assert said in text
+    for message in ("complete, with failures", "135", "no 0", "in 2 sessions", "--cause</span>"):
+        assert message in text
 
 
 WRONG = {
@@ -118,11 +118,11 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "status", "said"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("arguments", "status", "message"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_one_line(
     arguments: list[str],
     status: int,
-    said: str,
+    message: str,
     recorded: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -132,6 +132,6 @@ def test_what_is_wrong_is_one_line(
     words = [word.replace("{run}", str(recorded)) for word in arguments]
     assert run(["runs", "report", *words]) == status
     error = capfd.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())

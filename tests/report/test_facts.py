@@ -165,19 +165,19 @@ def test_each_cause_has_the_command_that_runs_its_items_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("noted", "said"), [({}, None), ({"idempotent": True}, "yes"), ({"idempotent": False}, "no")]
+    ("noted", "message"), [({}, None), ({"idempotent": True}, "yes"), ({"idempotent": False}, "no")]
 )
 def test_whether_a_map_is_idempotent_is_shown_only_if_recorded(
-    noted: dict[str, object], said: str | None
+    noted: dict[str, object], message: str | None
 ) -> None:
     summary = runs.summary(notes={"command": {"shared": noted}})
-    assert facts_of(summary, (), runs.measures(), ()).about.get("Idempotent") == said
+    assert facts_of(summary, (), runs.measures(), ()).about.get("Idempotent") == message
 
 
 def test_the_invocation_type_is_shown_if_it_is_not_the_default() -> None:
-    for kind, said in (("RequestResponse", None), ("Event", "Event")):
+    for kind, message in (("RequestResponse", None), ("Event", "Event")):
         summary = runs.summary(invocation_type=kind)
-        assert facts_of(summary, (), runs.measures(), ()).about.get("Invocation type") == said
+        assert facts_of(summary, (), runs.measures(), ()).about.get("Invocation type") == message
 
 
 def test_inputs_that_may_have_keys_in_common_have_no_total_together() -> None:

@@ -62,14 +62,14 @@ def whole() -> str:
 def test_the_page_is_well_formed_and_shows_what_ran(whole: str) -> None:
     seen = Seen(whole)
     assert not seen.open
-    for said in (
+    for message in (
         "charge:live", "complete, and some may have run", "orders.csv", "their keys, at /id",
         "3 (600), 4 (340)", "2026-09-21", "in 2 sessions", "900", "90.0 %", "ValueError",
         "no such account", "asyncinvoke runs redrive orders.run --cause 3 --may-have-run",
         "900 of 1,000 items succeeded, in 20 s, for about $0.00", "99.9 %", "99 ms", runs.REASON, "10 of 940 invocations", "August 2025",
         "a-host, process 4711", "stopped before the end", "? complete", "trying again would not",
     ):  # fmt: skip
-        assert said in seen.text, said
+        assert message in seen.text, message
 
 
 def test_it_loads_and_runs_nothing(whole: str) -> None:

@@ -349,11 +349,12 @@ def test_a_strategy_that_returns_another_awaitable_does_not_mean_yes(name: str) 
         list(decisions(retries(policy), verdict()))
 
 
-@pytest.mark.parametrize("said", [None, "soon", [1], timedelta(seconds=1)])
-def test_a_wait_is_a_number_of_seconds(said: Any) -> None:
-    policy = every(backoff(lambda _: said))
+@pytest.mark.parametrize("message", [None, "soon", [1], timedelta(seconds=1)])
+def test_a_wait_is_a_number_of_seconds(message: Any) -> None:
+    policy = every(backoff(lambda _: message))
     with pytest.raises(
-        ConfigurationError, match=rf"Backoff\(wait=...\) gave a {type(said).__name__}: .* seconds"
+        ConfigurationError,
+        match=rf"Backoff\(wait=...\) gave a {type(message).__name__}: .* seconds",
     ):
         list(decisions(retries(policy), verdict()))
 

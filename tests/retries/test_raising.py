@@ -138,8 +138,8 @@ def test_an_error_says_once_that_the_function_may_have_run_if_unknown(
     gave_up: GaveUp, delivery: Delivery
 ) -> None:
     is_known = delivery is not Delivery.UNKNOWN and gave_up is not GaveUp.DELIVERY_UNKNOWN
-    said = str(ServiceError("oops", **{**FACTS, "gave_up": gave_up, "delivery": delivery}))
-    assert said.count("the function may have run") == (0 if is_known else 1)
+    text = str(ServiceError("oops", **{**FACTS, "gave_up": gave_up, "delivery": delivery}))
+    assert text.count("the function may have run") == (0 if is_known else 1)
 
 
 @pytest.mark.parametrize("gave_up", GaveUp)

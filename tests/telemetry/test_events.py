@@ -389,9 +389,9 @@ async def test_a_hook_that_raises_is_logged_once_and_changes_nothing(
             assert [chunk async for chunk in stream] == [b"one", b"two"]
         assert invoker.statistics().in_flight == 0
     recorder.check()
-    said = [record for record in caplog.records if "a hook raised" in record.message]
-    assert [record.levelname for record in said] == ["ERROR"] * 2
-    assert "broken, BrokenError at " in said[0].message
+    reported = [record for record in caplog.records if "a hook raised" in record.message]
+    assert [record.levelname for record in reported] == ["ERROR"] * 2
+    assert "broken, BrokenError at " in reported[0].message
     assert "attacked-payload" not in caplog.text
 
 
@@ -404,9 +404,11 @@ async def test_a_hook_whose_answer_would_have_to_be_awaited_is_named_once(
         assert (await invoker.invoke("echo", 1)).json() == 1
         assert (await invoker.invoke("echo", 1)).json() == 1
     gc.collect()  # Python would warn that a coroutine was never awaited, an error here
-    (said,) = [record for record in caplog.records if "a hook gave a coroutine" in record.message]
-    assert said.levelname == "ERROR"
-    assert "<lambda>" in said.message
+    (reported,) = [
+        record for record in caplog.records if "a hook gave a coroutine" in record.message
+    ]
+    assert reported.levelname == "ERROR"
+    assert "<lambda>" in reported.message
 
 
 async def test_the_result_of_a_hook_is_ignored_unless_it_is_awaitable(
@@ -424,9 +426,9 @@ async def test_the_result_of_a_hook_is_ignored_unless_it_is_awaitable(
 
     async with opened(fake, number, later) as invoker:
         assert (await invoker.invoke("echo", 1)).json() == 1
-    (said,) = [record for record in caplog.records if "a hook gave" in record.message]
-    assert "a hook gave a Awaitable" in said.message
-    assert "later" in said.message
+    (reported,) = [record for record in caplog.records if "a hook gave" in record.message]
+    assert "a hook gave a Awaitable" in reported.message
+    assert "later" in reported.message
 
 
 class UnusualError(BaseException):
@@ -683,7 +685,7 @@ async def test_an_instrument_that_raises_keeps_no_invoker_from_opening_and_closi
 ) -> None:
     async with opened(fake, BrokenInstrument()) as invoker:
         assert (await invoker.invoke("echo", 1)).json() == 1
-    said = [record.message for record in caplog.records if "a hook raised" in record.message]
-    assert len(said) == 1, "it is said once"
-    assert "BrokenInstrument, BrokenError at " in said[0]
+    reported = [record.message for record in caplog.records if "a hook raised" in record.message]
+    assert len(reported) == 1, "it is reported once"
+    assert "BrokenInstrument, BrokenError at " in reported[0]
     assert "attacked" not in caplog.text

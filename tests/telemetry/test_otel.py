@@ -155,12 +155,12 @@ async def test_several_attempts_are_children_that_lie_within_the_call(backend: B
     assert [span.name for span in backend.spans] == ["attempt 1", "attempt 2", "Lambda.Invoke"]
     assert first.parent == second.parent == call.get_span_context()
     assert first.status.status_code is StatusCode.ERROR
-    said = dict(first.attributes or {})
-    assert said["error.type"] == "TooManyRequestsException"
-    assert said["asyncinvoke.throttle.reason"] == RESERVED
-    assert said["asyncinvoke.retry.delay"] == response.attempts[0].delay
-    assert said["asyncinvoke.delivery"] == "rejected"
-    assert said["http.response.status_code"] == 429
+    message = dict(first.attributes or {})
+    assert message["error.type"] == "TooManyRequestsException"
+    assert message["asyncinvoke.throttle.reason"] == RESERVED
+    assert message["asyncinvoke.retry.delay"] == response.attempts[0].delay
+    assert message["asyncinvoke.delivery"] == "rejected"
+    assert message["http.response.status_code"] == 429
     assert (second.attributes or {})["http.request.resend_count"] == 1
     assert second.status.status_code is StatusCode.UNSET
     # A failed attempt that was retried is no error of the call.

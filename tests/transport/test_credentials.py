@@ -172,14 +172,14 @@ async def test_errors_of_the_token_service_were_not_sent_and_are_no_throttles_of
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: str
 ) -> None:
     async with open_all(monkeypatch, tmp_path, transport) as (sts, endpoint, invoker):
-        for number, (answer, said) in enumerate(ANSWERS, 1):
+        for number, (answer, message) in enumerate(ANSWERS, 1):
             sts.answer = always(answer)
             with pytest.raises(InvocationError) as raised:
                 await invoker.invoke("f")
             check_not_sent(raised.value, endpoint, attempts=2)
             assert sts.asked == 2 * number
             assert (
-                said in str(raised.value) or answer is HANGS_UP
+                message in str(raised.value) or answer is HANGS_UP
             )  # each backend has another message
             assert "hidden" not in str(raised.value)
             statistics = invoker.statistics()
@@ -397,7 +397,7 @@ async def test_credentials_that_are_replaced_while_the_old_ones_are_fetched_are_
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("access_key", "AKID\n", "the access key id has a line break"),
         ("secret_key", "se cret", "the secret access key has a space"),
@@ -408,7 +408,7 @@ async def test_credentials_that_are_replaced_while_the_old_ones_are_fetched_are_
     ],
 )
 async def test_renewed_credentials_that_no_header_can_carry_are_refused_for_good(
-    name: str, value: str, said: str, transport: Any
+    name: str, value: str, message: str, transport: Any
 ) -> None:
     given = {"access_key": "AKID", "secret_key": "secret", "token": "token", name: value}
 
@@ -428,7 +428,7 @@ async def test_renewed_credentials_that_no_header_can_carry_are_refused_for_good
         with pytest.raises(InvocationError) as raised:
             await invoker.invoke("f")
         assert endpoint.deliveries("f") == 0
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert "custom-process" in str(raised.value)
     assert not value or value.strip() not in str(raised.value)
     assert (raised.value.delivery, raised.value.code) == (Delivery.NOT_SENT, "SetUpInvalid")
@@ -479,9 +479,9 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize(("given", "code", "said"), ODD.values(), ids=ODD)
+@pytest.mark.parametrize(("given", "code", "message"), ODD.values(), ids=ODD)
 async def test_whatever_a_source_gives_or_raises_is_a_failure_that_was_not_sent(
-    given: object, code: str, said: str, transport: Any
+    given: object, code: str, message: str, transport: Any
 ) -> None:
     async with (
         FaultEndpoint() as endpoint,
@@ -495,7 +495,7 @@ async def test_whatever_a_source_gives_or_raises_is_a_failure_that_was_not_sent(
             with pytest.raises(InvocationError) as raised:
                 await call
             assert (raised.value.code, raised.value.delivery) == (code, Delivery.NOT_SENT)
-            assert said in str(raised.value)
+            assert message in str(raised.value)
             assert "AKID" not in str(raised.value)
         assert endpoint.deliveries("f") == 0
         sends._client._request_signer._credentials = GivenCredentials(frozen("AKID", "secret"))

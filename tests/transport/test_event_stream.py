@@ -123,17 +123,17 @@ oddities = st.dictionaries(
 
 @given(oddities | odd, st.sampled_from(["event", "exception"]))
 def test_members_of_unexpected_types_are_reported_and_raise_nothing(
-    said: object, kind: str
+    content: object, kind: str
 ) -> None:
     headers = {
         ":message-type": kind,
         ":event-type": "InvokeComplete",
         ":exception-type": "ServiceException",
     }
-    (ended,) = read(event_stream.frame(headers, json.dumps(said).encode()), [])
+    (ended,) = read(event_stream.frame(headers, json.dumps(content).encode()), [])
     if isinstance(ended, StreamEnd):
         reply = ended.reply(StreamHead(status_code=200))
-        code = said.get("ErrorCode") if isinstance(said, dict) else None
+        code = content.get("ErrorCode") if isinstance(content, dict) else None
         assert (reply.function_error is None) == (code in (None, ""))
     else:
         assert isinstance(ended, Failure)
@@ -173,10 +173,10 @@ def test_only_a_frame_declared_as_a_chunk_is_one_whatever_precedes_it(
 ) -> None:
     given_out = read(b"".join(event_stream.frame(*frame) for frame in frames), [])
     chunks = [piece for piece in given_out if isinstance(piece, bytes)]
-    said = [payload for headers, payload in frames if headers is CHUNK]
-    assert chunks == said[: len(chunks)]
+    content = [payload for headers, payload in frames if headers is CHUNK]
+    assert chunks == content[: len(chunks)]
     # The others are damage, which ends reading, or unknown events.
-    assert chunks == said or any(isinstance(piece, Failure) for piece in given_out)
+    assert chunks == content or any(isinstance(piece, Failure) for piece in given_out)
 
 
 def test_a_frame_that_comes_byte_by_byte_is_put_together_once() -> None:

@@ -170,7 +170,9 @@ def _asked(endpoint: Endpoint, vector: Vector, call: Call) -> tuple[list[str], s
         # Here the minimum timeout of a function is a second, so it sleeps longer.
         sent = b"3" if call.options.get("timeout", 3) < 1 else call.body
         status, headers, body = endpoint.send("POST", path, sent, call.headers)
-    said = as_json(json.loads(body)) if body and _is_json(body) else body.decode(errors="replace")
+    message = (
+        as_json(json.loads(body)) if body and _is_json(body) else body.decode(errors="replace")
+    )
     template = vector.body.replace(f"{ARN}f", f"{arn}{name}").replace(ARN, arn)
     template = template.replace("'us-east-1'", f"'{endpoint.region}'")
     known = {"id": headers.get("x-amzn-requestid", ""), "seconds": f"{timeout:.2f}"}
@@ -181,9 +183,9 @@ def _asked(endpoint: Endpoint, vector: Vector, call: Call) -> tuple[list[str], s
         if header not in ("Date", "Connection", "Content-Length")
         and not matches(wanted, headers.get(header.lower(), ""), **known)
     ]
-    if not matches(template, said, **known):
-        found.append(f"body: {said[:500]} in place of {template[:500]}")
-    told = f"status={status}, headers={dict(headers)!r}, body={said[:2000]!r}"
+    if not matches(template, message, **known):
+        found.append(f"body: {message[:500]} in place of {template[:500]}")
+    told = f"status={status}, headers={dict(headers)!r}, body={message[:2000]!r}"
     return found, told
 
 

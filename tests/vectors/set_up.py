@@ -34,13 +34,13 @@ class Target:
         code = headers.get("x-amzn-errortype")
         code = code and code.partition(":")[0]
         try:
-            said = json.loads(answer) if answer else {}
+            message = json.loads(answer) if answer else {}
         except ValueError:
-            said = None
-        if not isinstance(said, dict):
-            said = {"(no object)": answer[:200].decode(errors="replace")}
-        self.told = f"status={status}, code={code!r}, says={said!r}"
-        return status, code, said
+            message = None
+        if not isinstance(message, dict):
+            message = {"(no object)": answer[:200].decode(errors="replace")}
+        self.told = f"status={status}, code={code!r}, says={message!r}"
+        return status, code, message
 
     def filled(self, text: str) -> str:
         """Return a text with its tokens replaced."""
@@ -51,7 +51,7 @@ def differences(vector: SetUpVector, place: Target) -> list[str]:
     """Request an answer, and return how it differs."""
     for sent in vector.before:
         place.ask(sent)
-    status, code, said = place.ask(vector.sent)
+    status, code, message = place.ask(vector.sent)
     found = []
     if (status, code) != (vector.status, vector.code):
         found.append(
@@ -59,15 +59,17 @@ def differences(vector: SetUpVector, place: Target) -> list[str]:
         )
     wanted = json.loads(place.filled(json.dumps(vector.says)))
     for member, value in wanted.items():
-        has = said.get(member)
+        has = message.get(member)
         alike = has == value
         if vector.begins and isinstance(has, str) and isinstance(value, str):
             alike = has.startswith(value)
         if not alike:
             found.append(f"{member}: {has!r} in place of {value!r}")
-    found += [f"{member}: {said[member]!r}" for member in vector.says_not if member in said]
+    found += [f"{member}: {message[member]!r}" for member in vector.says_not if member in message]
     if vector.code is not None and code is not None:
-        found += [f"{member}: {said[member]!r}" for member in said if member not in vector.says]
+        found += [
+            f"{member}: {message[member]!r}" for member in message if member not in vector.says
+        ]
     return found
 
 

@@ -55,7 +55,7 @@ def test_it_finds_what_differs_and_prints_it_as_a_vector(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--endpoint-url", "http://127.0.0.1:1"], "Could not connect to the endpoint URL"),
         (["--endpoint-url", "nonsense"], "Invalid endpoint: nonsense"),
@@ -66,12 +66,12 @@ def test_what_cannot_be_run_is_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     assert live.main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert message in line
 
 
 def test_without_credentials_nothing_is_sent(

@@ -62,12 +62,12 @@ async def test_the_endpoint_answers_as_recorded(vector: SetUpVector) -> None:
 
 async def test_lists_omit_states_and_functions_have_them(settled: Any) -> None:
     for path, member in ((FUNCTIONS, "Functions"), (f"{FUNCTIONS}/<F>/versions", "Versions")):
-        _, _, said = await to_thread.run_sync(settled.ask, ("GET", path, None))
-        (listed,) = said[member]
+        _, _, message = await to_thread.run_sync(settled.ask, ("GET", path, None))
+        (listed,) = message[member]
         assert not {"State", "LastUpdateStatus", "RuntimeVersionConfig"} & listed.keys()
-    _, _, said = await to_thread.run_sync(settled.ask, ("GET", f"{FUNCTIONS}/<F>", None))
-    assert said["Configuration"]["State"] == "Active"
-    assert json.dumps(said["Configuration"]["RuntimeVersionConfig"]).count("::runtime:") == 1
+    _, _, message = await to_thread.run_sync(settled.ask, ("GET", f"{FUNCTIONS}/<F>", None))
+    assert message["Configuration"]["State"] == "Active"
+    assert json.dumps(message["Configuration"]["RuntimeVersionConfig"]).count("::runtime:") == 1
 
 
 @pytest.fixture

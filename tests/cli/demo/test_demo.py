@@ -65,8 +65,8 @@ async def demo(*arguments: str, **environment: str) -> Ended:
             *("-m", "asyncinvoke", "demo", *arguments), stdin=stdin, env=environment
         ) as process:
             out, err = LineReader(process.stdout), LineReader(process.stderr)
-            said = [await out.all(), await err.all()]
-            return Ended(await process.wait(), *said)
+            printed = [await out.all(), await err.all()]
+            return Ended(await process.wait(), *printed)
     finally:
         os.close(stdin)
         os.close(terminal)
@@ -94,10 +94,10 @@ def test_without_aws_runtime_the_function_runs_in_process_with_a_note() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 0, ended.stderr
-    said = " ".join(ended.stdout.split())
+    printed = " ".join(ended.stdout.split())
     assert (
         "runs in this process, as AWS's Lambda runtime is not installed (pip install 'asyncinvoke["
-        in said
+        in printed
     )
     assert ended.stdout.count("✓") == 6
 

@@ -88,9 +88,9 @@ async def test_it_serves_until_a_signal_and_then_sums_up(
         assert (await anyio.to_thread.run_sync(call, url, "small", 1))[0] == 429
         process.send_signal(number)
         assert await process.wait() == status
-        said = await err.all()
-        assert f"aws lambda invoke --function-name resize --endpoint-url {url}" in said
-        assert said.splitlines()[-1] == (
+        printed = await err.all()
+        assert f"aws lambda invoke --function-name resize --endpoint-url {url}" in printed
+        assert printed.splitlines()[-1] == (
             "3 invocations, 1 throttled, 0 function errors, 2 cold starts"
         )
 
@@ -160,7 +160,7 @@ async def test_it_prints_one_line_for_each_invocation(handlers: Path) -> None:
             await anyio.to_thread.run_sync(call, url, name, payload)
         await anyio.to_thread.run_sync(call, url, "no%0Asuch%1B", 1)
         process.send_signal(signal.SIGINT)
-        said = (await err.all()).splitlines()
+        printed = (await err.all()).splitlines()
     clock, request_id = r"\d\d:\d\d:\d\d\.\d{3} ", " [0-9a-f-]{36} "
     lines = [
         rf"fail{request_id}200 [\d,]+ ms",
@@ -169,10 +169,10 @@ async def test_it_prints_one_line_for_each_invocation(handlers: Path) -> None:
         rf"none{request_id}429 [\d,]+ ms throttled: ReservedFunction\w+Exceeded",
         rf"'no\\nsuch\\x1b'{request_id}400 [\d,]+ ms refused: ValidationException: .*",
     ]
-    calls = [line for line in said if re.match(clock, line) and " | " not in line]
+    calls = [line for line in printed if re.match(clock, line) and " | " not in line]
     for pattern, line in zip(lines, calls, strict=True):
         assert re.fullmatch(clock + pattern, line)
-    logged = [line.partition(" | ")[2] for line in said if " | " in line]
+    logged = [line.partition(" | ")[2] for line in printed if " | " in line]
     assert "[ERROR] ZeroDivisionError: division by zero" in logged
     assert "Traceback (most recent call last):" in logged
     assert sum(line.startswith("REPORT RequestId: ") for line in logged) == 3
@@ -207,15 +207,15 @@ async def test_it_is_set_by_options_and_a_file_and_shows_events(handlers: Path) 
         answer = await anyio.to_thread.run_sync(call, url, "f", 1)
         assert json.loads(answer[1])[0] == "changed"
         assert (await anyio.to_thread.run_sync(call, url, "f", 0, "Event"))[0] == 202
-        said = ""
-        while "RetriesExhausted" not in said:
-            said += await err.next() + "\n"
+        printed = ""
+        while "RetriesExhausted" not in printed:
+            printed += await err.next() + "\n"
         process.send_signal(signal.SIGINT)
     for run, end in ((1, "again in 0.0 s"), (2, "again in 0.0 s"), (3, "ended: RetriesExhausted")):
-        assert f"Event, run {run}: KeyError: 'no'; {end}" in said
-    assert "| red \\x1b]0;title\\x07" in said  # colours are for terminals only
-    assert "429 " in said
-    assert "(fault: Answer)" in said
+        assert f"Event, run {run}: KeyError: 'no'; {end}" in printed
+    assert "| red \\x1b]0;title\\x07" in printed  # colours are for terminals only
+    assert "429 " in printed
+    assert "(fault: Answer)" in printed
 
 
 async def test_it_runs_what_a_changed_file_says_and_is_quiet_on_demand(handlers: Path) -> None:
@@ -229,9 +229,9 @@ async def test_it_runs_what_a_changed_file_says_and_is_quiet_on_demand(handlers:
         (handlers / "handlers.py").write_text("def tell(event, context): return 'changed'")
         assert await anyio.to_thread.run_sync(call, url, "tell", 1) == (200, b'"changed"')
         process.send_signal(signal.SIGINT)
-        said = await err.all()
-    assert " 200 " not in said
-    assert said.splitlines()[-1].startswith("2 invocations, ")
+        printed = await err.all()
+    assert " 200 " not in printed
+    assert printed.splitlines()[-1].startswith("2 invocations, ")
 
 
 @pytest.mark.parametrize(

@@ -86,14 +86,16 @@ def test_a_bar_shows_everything_from_60_columns_on(columns: int) -> None:
 def test_what_holds_a_run_back_has_a_line_of_its_own_below_the_bar(columns: int) -> None:
     stream = _Terminal()
     bar = Bar(Console(file=stream, width=columns, color_system=None, force_terminal=True))
-    said = "function charge has a limit of 10 (ReservedFunctionConcurrentInvocationLimitExceeded)"
+    printed = (
+        "function charge has a limit of 10 (ReservedFunctionConcurrentInvocationLimitExceeded)"
+    )
     try:
-        bar.show(replace(COUNTS, held_back=said))
+        bar.show(replace(COUNTS, held_back=printed))
     finally:
         bar.close()
     drawn = stream.getvalue()
     assert "  function charge has a limit of 10 (Reserved" in drawn
-    assert (said in drawn) == (columns > len(said))
+    assert (printed in drawn) == (columns > len(printed))
 
 
 def test_a_note_stays_above_the_bar() -> None:

@@ -80,10 +80,10 @@ def test_no_command_writes_over_the_journal_that_it_reads(
         ("runs", "report", "e.run", "-o", output, "--force"),
     ):
         assert command(words) == 2
-        said = capfd.readouterr().err
-        assert said.startswith(f"asyncinvoke: error: output {output} is ")
-        assert " the journal" in said
-        assert said.count("\n") == 1
+        printed = capfd.readouterr().err
+        assert printed.startswith(f"asyncinvoke: error: output {output} is ")
+        assert " the journal" in printed
+        assert printed.count("\n") == 1
         assert contents(here) == before
 
 
@@ -103,9 +103,9 @@ def test_no_command_writes_over_the_journal_of_another_run(
         ("runs", "report", "e.run", "-o", output, "--force"),
     ):
         assert command(words) == 2
-        said = capfd.readouterr().err
-        assert said.startswith(f"asyncinvoke: error: output {output} is a ")
-        assert said.count("\n") == 1
+        printed = capfd.readouterr().err
+        assert printed.startswith(f"asyncinvoke: error: output {output} is a ")
+        assert printed.count("\n") == 1
         assert contents(here) == before
 
 
@@ -152,9 +152,9 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_sent(
 ) -> None:
     words = (*MAP, "-o", output, "--force", "--processes", processes, *journal)
     assert command(words) == 2
-    said = capfd.readouterr().err
-    assert UNWRITABLE[output] in said
-    assert said.count("\n") == 1
+    printed = capfd.readouterr().err
+    assert UNWRITABLE[output] in printed
+    assert printed.count("\n") == 1
     assert contents(here) == {"in.jsonl": b"1\n2\n"}
 
 

@@ -47,12 +47,12 @@ def test_a_run_is_shown_without_what_is_secret_in_its_urls(
 ) -> None:
     record()
     assert command(("runs", "show", "e.run", *words)) == 0
-    said = capfd.readouterr().out
-    assert SHOWN in said
-    assert not [each for each in SECRET if each in said]
-    assert "not idempotent" not in said
+    printed = capfd.readouterr().out
+    assert SHOWN in printed
+    assert not [each for each in SECRET if each in printed]
+    assert "not idempotent" not in printed
     if words:
-        assert json.loads(said)["notes"]["command"]["whole_output"] == SHOWN
+        assert json.loads(printed)["notes"]["command"]["whole_output"] == SHOWN
 
 
 def test_a_report_shows_no_secrets_of_urls(here: Path) -> None:
@@ -79,9 +79,9 @@ def test_the_home_of_an_unknown_user_is_wrong_usage(
     words: tuple[str, ...], here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert command(("invoke", "f", *words)) == 2
-    said = capfd.readouterr().err
-    assert "internal" not in said
-    assert said.count("\n") == 1
+    printed = capfd.readouterr().err
+    assert "internal" not in printed
+    assert printed.count("\n") == 1
 
 
 def test_an_output_takes_no_name_that_others_may_have(here: Path) -> None:

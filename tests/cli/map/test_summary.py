@@ -93,17 +93,17 @@ def test_failures_are_grouped_by_what_went_wrong_with_an_example_each() -> None:
 def test_of_many_groups_the_largest_are_shown_and_the_rest_is_counted() -> None:
     outcomes = [outcome(n, function_error(f"E{n % 2000}")) for n in range(1, 3001)]
     tally = failures_of(*outcomes)
-    said = summary.as_text(counts(tally), tally, None)
-    assert len(said) == 1 + summary.SHOWN + 1
-    numbers = [int(line.split()[0].replace(",", "")) for line in said[1:]]
+    printed = summary.as_text(counts(tally), tally, None)
+    assert len(printed) == 1 + summary.SHOWN + 1
+    numbers = [int(line.split()[0].replace(",", "")) for line in printed[1:]]
     assert sum(numbers) == tally.failed == 3000
     assert len(tally.groups()) <= 1001
 
 
 def test_an_event_is_accepted_and_no_more() -> None:
     tally = failures_of(outcome(1), outcome(2))
-    (said,) = summary.as_text(counts(tally), tally, None, verb="accepted")
-    assert "2 accepted, 0 failed" in said
+    (printed,) = summary.as_text(counts(tally), tally, None, verb="accepted")
+    assert "2 accepted, 0 failed" in printed
 
 
 def test_only_items_with_an_unknown_delivery_are_in_doubt() -> None:
@@ -113,12 +113,12 @@ def test_only_items_with_an_unknown_delivery_are_in_doubt() -> None:
 
 def test_failures_that_may_have_run_are_reported_unless_a_journal_has_them() -> None:
     tally = failures_of(outcome(1), outcome(2, lost()), outcome(3, function_error("E")))
-    said = summary.as_text(counts(tally), tally, None)
-    assert said[-1] == (
+    printed = summary.as_text(counts(tally), tally, None)
+    assert printed[-1] == (
         "1 of the failed may have run: check before you run them again "
         "(jq 'select(.delivery == \"unknown\")')"
     )
-    assert said[:-1] == summary.as_text(counts(tally), tally, None, is_recorded=True)
+    assert printed[:-1] == summary.as_text(counts(tally), tally, None, is_recorded=True)
 
 
 def left(**numbers: Any) -> str:

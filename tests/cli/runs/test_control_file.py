@@ -181,13 +181,13 @@ class Run:
 
 def test_a_session_applies_a_request_once_and_answers(tmp_path: Path) -> None:
     run, path = Run(), tmp_path / "o.run-control"
-    said: list[str] = []
+    printed: list[str] = []
     control_loop = ControlLoop(
         path,
         cast("MapRun", run),
         session=3,
         stop=lambda now: run.done.append(("stop", now)),
-        say=said.append,
+        say=printed.append,
     )
     control_loop.check()
     assert (run.done, run.notes) == ([], {})
@@ -210,10 +210,10 @@ def test_a_session_applies_a_request_once_and_answers(tmp_path: Path) -> None:
         assert run.notes["control"]["paused"] == request.paused
     run.done.clear()
     path.write_text(json.dumps({"concurrency": "many"}))
-    said.clear()
+    printed.clear()
     control_loop.check()
     control_loop.check()
-    assert said == [f"{path}: concurrency cannot be 'many'; ignored"]
+    assert printed == [f"{path}: concurrency cannot be 'many'; ignored"]
     path.unlink()
     control_loop.check()
     assert run.done == []

@@ -154,8 +154,8 @@ def test_the_answers_of_all_parts_are_awaited_no_longer_than_that_of_one(
     monkeypatch.setattr(control, "is_running", lambda _: True)
     assert run(["runs", "set", str(journal), "--tolerate", "7%"]) == 0
     assert sum(slept) == pytest.approx(control.PATIENCE, abs=control.LOOKS)
-    said = capfd.readouterr().out
-    assert [part in said for part in parts] == [True, True, False]
+    printed = capfd.readouterr().out
+    assert [part in printed for part in parts] == [True, True, False]
 
 
 def test_while_they_are_at_work_one_command_shows_all(
@@ -165,8 +165,8 @@ def test_while_they_are_at_work_one_command_shows_all(
     assert run(["runs", "show", str(journal)]) == 0
     assert "54" in capfd.readouterr().out
     assert run(["runs", "show", str(journal), "--json"]) == 0
-    said: dict[str, Any] = json.loads(capfd.readouterr().out)
-    assert (said["succeeded"], said["ended"], said["not_started"]) == (54, 60, 0)
+    printed: dict[str, Any] = json.loads(capfd.readouterr().out)
+    assert (printed["succeeded"], printed["ended"], printed["not_started"]) == (54, 60, 0)
     assert run(["runs", "show", str(journal), "--item", "13"]) == 0
     assert "three" in capfd.readouterr().out
 
@@ -212,8 +212,8 @@ def test_a_merged_run_has_no_output_of_one_of_its_parts(journal: Path, tmp_path:
         shutil.copy(journal.with_name(part.name), part)
         settings = bulk(output=f"{part}.jsonl", whole_output=f"{part}.gz", shard="1/3")
         with contextlib.closing(sqlite3.connect(part)) as file, file:
-            said = json.dumps(settings.as_note())
-            file.execute("INSERT INTO run VALUES ('note:command', ?)", (said,))
+            printed = json.dumps(settings.as_note())
+            file.execute("INSERT INTO run VALUES ('note:command', ?)", (printed,))
     assert run(["runs", "merge", str(tmp_path / "a.run"), *map(str, parts)]) == 0
     with open_run(tmp_path / "a.run") as whole:
         command = whole.summary().notes["command"]

@@ -67,7 +67,7 @@ async def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "printed"),
     [
         (["--tolerate", "none"], "tolerated: none"),
         (["--concurrency", "2000"], "concurrency 2,000"),
@@ -75,10 +75,10 @@ async def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 async def test_each_setting_can_be_changed_alone(
-    recorded: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+    recorded: Path, capsys: pytest.CaptureFixture[str], options: list[str], printed: str
 ) -> None:
     assert command(["runs", "set", "o.run", *options]) == 0
-    assert capsys.readouterr().out == f"{said}, from its next session: it is not running\n"
+    assert capsys.readouterr().out == f"{printed}, from its next session: it is not running\n"
 
 
 async def test_a_request_is_numbered_after_the_last_answered_one_even_if_its_file_was_removed(
@@ -216,10 +216,10 @@ async def test_whether_a_map_is_idempotent_is_shown_only_if_recorded(
         ({COMMAND: {"shared": {"idempotent": True}}}, "idempotent"),
         ({COMMAND: {"shared": {"idempotent": False}}}, "not idempotent"),
     )
-    for noted, said in notes:
+    for noted, printed in notes:
         lines = summary_lines(replace(summary, notes=noted), (), sample=None, now=0.0, width=200)
         assert [each for each in lines[0].split(", ") if "idempotent" in each] == (
-            [said] if said else []
+            [printed] if printed else []
         )
 
 
@@ -236,8 +236,8 @@ async def test_a_run_is_shown_as_text_and_as_json(
     assert "  succeeded    7" in shown
     assert "  failed       3" in shown
     assert command(["runs", "show", "o.run", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["succeeded"], said["failed"], len(said["causes"])) == (7, 3, 2)
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["succeeded"], printed["failed"], len(printed["causes"])) == (7, 3, 2)
     assert command(["runs", "show", "o.run", "--item", "7", "--json"]) == 0
     item = json.loads(capsys.readouterr().out)
     assert (item["state"], item["cause"]["error_type"]) == ("failed", "KeyError")
@@ -249,9 +249,9 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(["runs", "watch", "o.run"]) == 0
-    said = capsys.readouterr()
-    assert "  succeeded    7" in said.out.splitlines()
-    assert "  10/10 · " in said.err
+    printed = capsys.readouterr()
+    assert "  succeeded    7" in printed.out.splitlines()
+    assert "  10/10 · " in printed.err
 
 
 @pytest.mark.parametrize(
@@ -313,10 +313,10 @@ async def test_what_cannot_be_done_is_one_line_and_status_2(
 ) -> None:
     Path("text.txt").write_text("no journal\n")
     assert command(["runs", *words]) == 2
-    said = capsys.readouterr()
-    assert (said.out, said.err.count("\n")) == ("", 1)
-    assert said.err.startswith("asyncinvoke: error: ")
-    assert says in said.err
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert printed.err.startswith("asyncinvoke: error: ")
+    assert says in printed.err
 
 
 async def test_an_export_has_every_outcome_in_the_order_of_the_input(
@@ -517,10 +517,10 @@ async def test_external_text_neither_floods_nor_controls_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def answer(number: int) -> Reply:
-        said = json.dumps({"errorType": EVIL, "errorMessage": EVIL, "stackTrace": [EVIL]})
+        printed = json.dumps({"errorType": EVIL, "errorMessage": EVIL, "stackTrace": [EVIL]})
         return Reply(
             status_code=200,
-            payload=said.encode(),
+            payload=printed.encode(),
             function_error=None if number % 2 == 0 else EVIL,
             executed_version=EVIL,
             request_id=EVIL,
@@ -699,10 +699,10 @@ async def test_a_process_that_compares_an_input_is_not_taken_for_the_last_sessio
 ) -> None:
     summary = read(lambda run: run.summary())
     ran = f"process {summary.sessions[-1].pid} on {summary.sessions[-1].host}"
-    for holder, said in (
+    for holder, printed in (
         (ran, f"1 session; running for 0 min 9 s in {ran}"),
         ("process 5 on a", "1 session; process 5 on a is comparing its input with that of the run"),
     ):
         now = summary.sessions[-1].started + 9
         held = replace(summary, running=True, holder=holder)
-        assert summary_lines(held, (), sample=None, now=now, width=100)[1] == said
+        assert summary_lines(held, (), sample=None, now=now, width=100)[1] == printed

@@ -209,14 +209,14 @@ async def test_a_new_connection_that_ends_at_once_is_not_replaced_in_silence(
 
 @pytest.mark.parametrize("scheme", ["plain"], indirect=True)
 @pytest.mark.parametrize(
-    "said", [b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"], ids=["gone", "spoke"]
+    "data", [b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"], ids=["gone", "spoke"]
 )
 async def test_nothing_is_written_to_a_peer_that_is_gone_or_spoke_once_it_is_reached(
-    network: Network, said: bytes
+    network: Network, data: bytes
 ) -> None:
     def script(wire: Wire) -> None:
         wire.peer.ended.set()
-        wire.send(said)
+        wire.send(data)
 
     peer = network.peer(script)
     async with network.connections(peer) as connections:
