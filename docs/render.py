@@ -19,7 +19,7 @@ BEGIN = "<!-- table: python docs/render.py -->\n"
 END = "<!-- end of table -->\n"
 
 ROOMS = ("_*", "cli", "testing")
-"""The rooms whose files are listed in `architecture.md`; the endpoint, `local`, has its own floors."""
+"""The rooms whose files are listed in `architecture.md`; `local` has its own floors."""
 
 REPEATED = {
     ("throttled", "rejected"): "yes",
