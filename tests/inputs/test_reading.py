@@ -273,7 +273,7 @@ class EncodedFileHandler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def encoded() -> Iterator[str]:
-    """The URL of a server of `Encoded`."""
+    """The URL of a server of `EncodedFileHandler`."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), EncodedFileHandler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

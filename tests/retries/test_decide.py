@@ -345,7 +345,7 @@ def test_a_strategy_that_returns_a_coroutine_does_not_mean_yes(name: str) -> Non
 @pytest.mark.parametrize("name", ["when", "stop", "wait"])
 def test_a_strategy_that_returns_another_awaitable_does_not_mean_yes(name: str) -> None:
     policy = every(backoff(**{name: lambda _: CustomAwaitable()}))
-    with pytest.raises(ConfigurationError, match=rf"Backoff\({name}=...\) gave a Later"):
+    with pytest.raises(ConfigurationError, match=rf"Backoff\({name}=...\) gave a CustomAwaitable"):
         list(decisions(retries(policy), verdict()))
 
 
