@@ -61,7 +61,7 @@ class Buffer:
         self.unfinished: int = 0
         """Items that were read and have no outcome yet."""
         self.held: int = 0
-        """Outcomes waiting to be recorded."""
+        """Outcomes waiting to be recorded; their items are no longer unfinished."""
         self.ahead: int | None = None
         """How many items are read ahead of the workers, if not the default."""
         self.taken: int = 0
@@ -138,16 +138,14 @@ class Buffer:
         else:
             self.ready.append(outcome)  # `hand_out`, inlined to save a call
 
-    def hold(self) -> None:
-        """Record that an item has an outcome that is waiting to be recorded."""
-        self.unfinished -= 1
-        self.held += 1
-
     def let_go(self, outcomes: Collection[Outcome[Any]]) -> None:
         """Release outcomes that were held."""
         self.held -= len(outcomes)
-        for outcome in outcomes:
-            self.hand_out(outcome.index, outcome)
+        if self._ordered or self.is_cut:
+            for outcome in outcomes:
+                self.hand_out(outcome.index, outcome)
+        else:
+            self.ready.extend(outcomes)
 
     def hand_out(self, index: int, outcome: Outcome[Any] | None) -> None:
         """Make an outcome available to the consumer, in order if required."""

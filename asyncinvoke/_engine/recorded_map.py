@@ -149,7 +149,9 @@ class RecordedPipeline(Pipeline):
     def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self.tally.add(outcome)
         self._check_stop(outcome)
-        self.buffer.hold()
+        buffer = self.buffer
+        buffer.unfinished -= 1
+        buffer.held += 1
         self._recorder.ended(index, outcome)
         self._moved()
 

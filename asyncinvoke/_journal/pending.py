@@ -1,8 +1,11 @@
 """What waits for the next commit of a session, and the batch of records that a commit writes."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import attrgetter
 from typing import Any
 
 from asyncinvoke._engine.recording import Prepared
@@ -18,6 +21,9 @@ MOST_GROUP = 4096
 
 MOST_BYTES = 8 << 20
 """The size at which a group is complete, in bytes of payload."""
+
+
+_body_of = attrgetter("body")
 
 
 @dataclass(slots=True)
@@ -92,11 +98,9 @@ class Pending:
     def take(self) -> tuple[list[Prepared], CommitBatch]:
         """Take what the next commit covers: a group of items that were read, and all the rest."""
         self.is_taken = bool(self.reads or self.again)
-        reads: list[Prepared] = []
-        size = 0
-        while self.reads and size < MOST_BYTES:
-            reads.append(self.reads.popleft())
-            size += len(reads[-1].body)
+        before = accumulate(map(len, map(_body_of, self.reads)), initial=0)
+        count = min(bisect_left(list(before), MOST_BYTES), len(self.reads))
+        reads = [self.reads.popleft() for _ in range(count)]
         batch = CommitBatch(
             again=self.again, ended=self.ended, notes=self.notes, held=self.held or {}
         )
