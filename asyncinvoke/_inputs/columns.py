@@ -2,6 +2,7 @@
 
 import base64
 import decimal
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -61,11 +62,6 @@ def _unwrapped(column: Any) -> Any:
         kind = column.type
     if _types.is_dictionary(kind):
         column = column.dictionary_decode()
-        kind = column.type
-    if _types.is_fixed_size_list(kind) or _types.is_list_view(kind):
-        return column.cast(pa.list_(kind.value_type))
-    if _types.is_large_list_view(kind):
-        return column.cast(pa.large_list(kind.value_type))
     return column
 
 
@@ -149,19 +145,21 @@ def _is_uuid(kind: Any) -> bool:
 
 def _texts_of_maps(column: Any) -> Any:
     """Return objects; the last value of a repeated key wins, as in most JSON parsers."""
-    kind = column.type
-    entries = pa.struct([("key", kind.key_type), ("value", kind.item_type)])
-    listed = column.cast(pa.list_(entries))
-    both = listed.flatten().flatten()
-    keys, values = (texts_of(each).to_pylist() for each in both)
+    # Not by a cast to a list: that loses entries whose values are maps of nulls.
+    ends = column.offsets.to_pylist()
+    first = ends[0]
+    keys, values = (
+        texts_of(each.slice(first, ends[-1] - first)).to_pylist()
+        for each in (column.keys, column.items)
+    )
     texts: list[str | None] = []
-    end = 0
-    for length in pc.list_value_length(listed).to_pylist():
-        if length is None:
+    are_valid = column.is_valid().to_pylist()
+    for is_valid, (begin, end) in zip(are_valid, itertools.pairwise(ends), strict=True):
+        if not is_valid:
             texts.append("null")
             continue
-        begin, end = end, end + length
-        texts.append(_object(dict(zip(keys[begin:end], values[begin:end], strict=True))))
+        entries = slice(begin - first, end - first)
+        texts.append(_object(dict(zip(keys[entries], values[entries], strict=True))))
     return pa.array(texts, pa.large_string())
 
 
@@ -176,6 +174,7 @@ def _object(members: dict[str | None, str | None]) -> str | None:
 
 
 def _texts_of_lists(column: Any) -> Any:
+    # Also of views and of a fixed size: Arrow's cast of a view to a list takes the wrong elements.
     lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int32())
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
     elements = pa.ListArray.from_arrays(offsets, texts_of(column.flatten()))
@@ -229,6 +228,13 @@ def _joined(*parts: Any) -> Any:
     return pc.binary_join_element_wise(*large, separator, null_handling="emit_null")
 
 
+_LISTS = (
+    _types.is_list,
+    _types.is_large_list,
+    _types.is_fixed_size_list,
+    _types.is_list_view,
+    _types.is_large_list_view,
+)
 # The first one that applies converts a column.
 _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda kind: _types.is_integer(kind) or _types.is_boolean(kind), _texts_of_integers),
@@ -242,7 +248,7 @@ _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda kind: _types.is_string(kind) or _types.is_large_string(kind), _texts_of_strings),
     (_types.is_string_view, _texts_of_strings),
     (_types.is_decimal, _texts_of_decimals),
-    (lambda kind: _types.is_list(kind) or _types.is_large_list(kind), _texts_of_lists),
+    (lambda kind: any(is_list(kind) for is_list in _LISTS), _texts_of_lists),
     (_types.is_map, _texts_of_maps),
     (_types.is_struct, _texts_of_structs),
 )

@@ -47,7 +47,7 @@ class Parquet:
             raise InputError(f"{name} has no columns")
         self._names = names
         self._marked = _marked_types(file.schema, file.schema_arrow)
-        self._batches = file.iter_batches(batch_size=self._batch_size(), use_threads=False)
+        self._batches = self._all_batches()
 
     @classmethod
     def open(cls, source: str, options: Mapping[str, Any], *, size: int | None = None) -> "Parquet":
@@ -92,6 +92,13 @@ class Parquet:
         """Close the file."""
         await to_thread.run_sync(self._close)
 
+    def _all_batches(self) -> Iterator[Any]:
+        size, groups = self._batch_size(), list(range(self._file.num_row_groups))
+        # Each row group has dictionaries of its own, and Arrow cannot join those of inner columns.
+        is_split = any(_holds_dictionary(field.type) for field in self._file.schema_arrow)
+        for read in [[each] for each in groups] if is_split else [groups]:
+            yield from self._file.iter_batches(size, row_groups=read, use_threads=False)
+
     def _batch_size(self) -> int:
         metadata = self._file.metadata
         size = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
@@ -133,6 +140,13 @@ def _repeated(fields: list[Any], kind: str = "column") -> str | None:
         if found is not None:
             return found
     return None
+
+
+def _holds_dictionary(kind: Any) -> bool:
+    """Return whether there is a dictionary within a type, such as a list of categories."""
+    kind = getattr(kind, "storage_type", kind)
+    within = [kind.field(number).type for number in range(kind.num_fields)]
+    return any(hasattr(each, "index_type") or _holds_dictionary(each) for each in within)
 
 
 def _marked_types(schema: Any, arrow_schema: Any) -> dict[int, Any]:

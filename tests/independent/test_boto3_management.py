@@ -456,6 +456,10 @@ async def test_what_cannot_be_created_is_refused_as_aws_words_it(sdk: Sdk) -> No
             {"Environment": {"Variables": {"A=B": "c"}}},
             (400, "InvalidParameterValueException", "Environment variable A=B"),
         ),
+        (
+            {"Environment": {"Variables": {"A": "c"}}},
+            (400, "InvalidParameterValueException", "Environment variable A: a name is a letter and "),
+        ),
     ]  # fmt: skip
     for changed, (status, code, words) in cases:
         refused = await sdk.refusal("create", **{"FunctionName": "bad", **changed})

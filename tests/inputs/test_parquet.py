@@ -351,6 +351,55 @@ async def test_the_total_is_known_and_row_groups_are_read_in_their_order(tmp_pat
     assert (source.total, [item.position async for item in source][-1]) == (50_000, 49_999)
 
 
+CATEGORIES = pa.dictionary(pa.int32(), pa.string())
+
+
+@pytest.mark.parametrize(
+    ("kind", "held"),
+    [
+        (pa.list_(CATEGORIES), lambda each: [each]),
+        (pa.struct([("k", CATEGORIES)]), lambda each: {"k": each}),
+        (pa.map_(pa.string(), CATEGORIES), lambda each: {"k": each}),
+        (pa.list_(pa.struct([("k", CATEGORIES)])), lambda each: [{"k": each}]),
+    ],
+)
+async def test_categories_within_another_type_are_read_across_row_groups(
+    kind: Any, held: Callable[[str], Any], tmp_path: Path
+) -> None:
+    expected = [held(f"category {number}") for number in range(7)]
+    column = pa.array(expected, kind)
+    path = write(tmp_path / "in.parquet", {"c": column}, row_group_size=2)
+    assert await values(read(path)) == [{"c": each} for each in expected]
+
+
+@pytest.mark.parametrize("view", [pa.ListViewArray, pa.LargeListViewArray])
+def test_the_elements_of_a_view_are_those_that_it_names_in_any_order(view: Any) -> None:
+    index = pa.int32() if view is pa.ListViewArray else pa.int64()
+    column = view.from_arrays(
+        pa.array([3, 0, 1, 4], index), pa.array([2, 2, 3, 0], index), pa.array([0, 1, 2, 3, 4])
+    )
+    assert columns.texts_of(column).to_pylist() == ["[3,4]", "[0,1]", "[1,2,3]", "[]"]
+    assert columns.texts_of(column.slice(1, 2)).to_pylist() == ["[0,1]", "[1,2,3]"]
+
+
+async def test_views_within_lists_of_one_length_keep_their_elements(tmp_path: Path) -> None:
+    pairs = [[[2], [3]], [None, []], None, [[None, 1], [9, 8, 7]], None, [[4], [5, 6]]]
+    column = pa.array(pairs, pa.list_(pa.list_view(pa.int64()), 2))
+    path = write(tmp_path / "in.parquet", {"c": column})
+    assert await values(read(path)) == [{"c": each} for each in pairs]
+
+
+def test_maps_whose_values_are_maps_of_nulls_keep_their_entries() -> None:
+    kind = pa.map_(pa.string(), pa.map_(pa.string(), pa.null()))
+    maps = [{"a": {"x": None, "y": None, "z": None}}, None, {}, {"b": {"w": None}, "c": {}}]
+    column = pa.array(
+        [each and [(k, [*v.items()]) for k, v in each.items()] for each in maps], kind
+    )
+    for begin in range(len(maps)):
+        texts = columns.texts_of(column.slice(begin)).to_pylist()
+        assert [json.loads(text) for text in texts] == maps[begin:]
+
+
 @pytest.mark.parametrize("size", [0, 3, 1000, -8, -1])
 async def test_a_file_that_is_cut_is_refused(size: int, tmp_path: Path) -> None:
     path = write(tmp_path / "in.parquet", {"n": list(range(1000))})

@@ -32,7 +32,12 @@ EVERYTHING: dict[str, Any] = {
     "Description": "a function",
     "Environment": {"Variables": {"KEY": "value"}},
     "EphemeralStorage": {"Size": 1024},
-    "FileSystemConfigs": [{"Arn": "arn:aws:x", "LocalMountPath": "/mnt/x"}],
+    "FileSystemConfigs": [
+        {
+            "Arn": "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/fsap-0123456789abcdef0",
+            "LocalMountPath": "/mnt/x",
+        }
+    ],
     "ImageConfig": {"Command": ["app.g"]},
     "KMSKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1",
     "Layers": [],

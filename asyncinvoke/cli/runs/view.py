@@ -3,6 +3,8 @@
 import time
 from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len, set_cell_size
+
 from asyncinvoke import Outcome
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._report.standing import idempotent_of, pending_of, total_of, unrecorded_of
@@ -68,7 +70,12 @@ def summary_lines(
     if doubtful:
         lines.append("what may have run:")
         lines += cause_lines(doubtful, summary.path, digits=names + 2 + digits, hints=False)
-    return [printable(line, longest=width) for line in lines]
+    return [_cut(printable(line), width) for line in lines]
+
+
+def _cut(line: str, width: int) -> str:
+    """Return a line cut to a number of columns, of which a Chinese character or an emoji takes two."""
+    return line if cell_len(line) <= width else f"{set_cell_size(line, width - 1).rstrip()}…"
 
 
 def held_back(summary: RunSummary) -> str | None:

@@ -16,7 +16,7 @@ MOST_LAYERS = 5
 """The maximum number of layers of a function (AWS's quota)."""
 
 MAX_ARN = 140
-"""The maximum length of the ARN of a layer version (AWS's service model)."""
+"""The maximum length of the ARN of a layer or its version (AWS's service model)."""
 
 ARN_PATTERN = (
     r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)"
@@ -24,7 +24,14 @@ ARN_PATTERN = (
 )
 """The pattern of the ARN of a layer version, from the service's model."""
 
+NAME_PATTERN = (
+    r"(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:"
+    r"layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"
+)
+"""The pattern of the name or the ARN of a layer, from the service's model."""
+
 _ARN = re.compile(ARN_PATTERN)
+_NAME = re.compile(NAME_PATTERN, re.ASCII)
 _ARN_RULE = (
     f"Member must satisfy constraint: [Member must have length less than or equal to {MAX_ARN}, "
     "Member must have length greater than or equal to 1, Member must satisfy regular expression "
@@ -65,7 +72,7 @@ class LayersApi:
 
     async def publish(self, name: str, members: Members) -> dict[str, Any]:
         """`PublishLayerVersion`."""
-        name = name.removeprefix(self._prefix)
+        name = self._name(name)
         content = await self._packages.content(members.members("Content"), "layer content")
         async with self._code.unpacked(content) as package:
             number = self._published[name] = self._published.get(name, 0) + 1
@@ -78,7 +85,7 @@ class LayersApi:
 
     def get(self, name: str, number: str) -> dict[str, Any]:
         """`GetLayerVersion`."""
-        name = name.removeprefix(self._prefix)
+        name = self._name(name)
         version = self._layers.get(name, {}).get(_number(number))
         if version is None:
             raise refusals.nothing_there()
@@ -86,15 +93,15 @@ class LayersApi:
 
     def delete(self, name: str, number: str) -> None:
         """`DeleteLayerVersion`; an unknown version is not an error, as in AWS."""
-        versions = self._layers.get(name.removeprefix(self._prefix), {})
+        versions = self._layers.get(self._name(name), {})
         versions.pop(_number(number), None)
 
     def list_versions(self, name: str, query: Mapping[str, str]) -> dict[str, Any]:
         """`ListLayerVersions`, newest first."""
-        name = name.removeprefix(self._prefix)
+        name = self._name(name)
         found = (
             (f"{_LARGEST - number:010d}", self._described(name, version))
-            for number, version in self._layers.get(name, {}).items()
+            for number, version in _matching(self._layers.get(name, {}), query).items()
         )
         return page("LayerVersions", found, query, limit=PAGE)
 
@@ -132,7 +139,7 @@ class LayersApi:
     def list(self, query: Mapping[str, str]) -> dict[str, Any]:
         """`ListLayers`, or `GetLayerVersionByArn`, which shares its path."""
         if query.get("find") == "LayerVersion":
-            name, _, number = query.get("Arn", "").removeprefix(self._prefix).rpartition(":")
+            name, _, number = query.get("Arn", "").rpartition(":")
             return self.get(name, number)
         found = (
             (
@@ -143,8 +150,8 @@ class LayersApi:
                     "LatestMatchingVersion": self._described(name, versions[max(versions)]),
                 },
             )
-            for name, versions in self._layers.items()
-            if versions
+            for name, layer in self._layers.items()
+            if (versions := _matching(layer, query))
         )
         return page("Layers", found, query, limit=PAGE)
 
@@ -152,6 +159,23 @@ class LayersApi:
         """Return the directories of all layers."""
         layers = self._layers.values()
         return {version.package.directory for versions in layers for version in versions.values()}
+
+    def _name(self, text: str) -> str:
+        """Return the bare name of a layer, from its name or ARN.
+
+        Raises:
+            Refusal: It is neither, or the ARN of another region or account.
+        """
+        violations = [] if _NAME.fullmatch(text) else names.broken(text, "layerName", NAME_PATTERN)
+        if len(text) > MAX_ARN:
+            rule = f"Member must have length less than or equal to {MAX_ARN}"
+            violations += names.breaks(text, "layerName", rule)
+        if violations:
+            raise refusals.violated(violations)
+        name = text.removeprefix(self._prefix)
+        if ":" in name:
+            raise refusals.nothing_there()
+        return name
 
     def _described(self, name: str, version: _Version) -> dict[str, Any]:
         arn = f"{self._prefix}{name}:{version.number}"
@@ -162,6 +186,20 @@ class LayersApi:
         content = {"CodeSize": package.size, "CodeSha256": package.sha256}
         described = self._described(name, version)
         return {"LayerArn": self._prefix + name, "Content": content, **described}
+
+
+def _matching(versions: Mapping[int, _Version], query: Mapping[str, str]) -> dict[int, _Version]:
+    """Return the versions of a layer that are for the runtime and the architecture of a list."""
+    wanted = {
+        f"{name}s": query[name]
+        for name in ("CompatibleRuntime", "CompatibleArchitecture")
+        if name in query
+    }
+    return {
+        number: version
+        for number, version in versions.items()
+        if all(value in version.description.get(name, ()) for name, value in wanted.items())
+    }
 
 
 def _number(text: str) -> int:

@@ -193,7 +193,8 @@ def _environment(requested: Members, current: Mapping[str, str]) -> Mapping[str,
     for name, value in variables.items():
         if _VARIABLE.fullmatch(name) is None:
             raise refusals.invalid(
-                f"Environment variable {name}: a name is a letter, then letters, digits or _."
+                f"Environment variable {name}: a name is a letter and then one or more letters, "
+                "digits or _."
             )
         if "\0" in value:
             raise refusals.invalid(

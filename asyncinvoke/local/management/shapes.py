@@ -5,6 +5,7 @@ and members that are read only after the operation has had an effect. No I/O, no
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -97,10 +98,53 @@ class Structure:
                 yield from shape.violations(value[inner], inner, f"{member}.{_spelled(inner)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """An object of strings: the lengths and characters of its keys and values."""
+
+    def violations(self, value: Any, name: str, member: str) -> Iterator[str]:
+        """Yield a message for each constraint that a value violates."""
+        _check_type(value, dict, name, "an object")
+        for key, text in value.items():
+            _check_whole(key, name)
+            if text is not None:
+                _check_type(text, str, key, "a text")
+                _check_whole(text, key)
+        shown = f"{{{', '.join(f'{key}={text}' for key, text in value.items())}}}"
+        if not all(1 <= len(key) <= _MOST_OF_A_KEY and _is_of_a_tag(key) for key in value):
+            yield from names.breaks(shown, member, _TAG_KEYS)
+        if not all(
+            text is not None and len(text) <= _MOST_OF_A_VALUE and _is_of_a_tag(text)
+            for text in value.values()
+        ):
+            yield from names.breaks(shown, member, _TAG_VALUES)
+
+
+_MOST_OF_A_KEY = 128
+_MOST_OF_A_VALUE = 256
+_TAG_RULE = (
+    "Map {} must satisfy constraint: [Member must have length less than or equal to {}, Member must "
+    "have length greater than or equal to {}, Member must satisfy regular expression pattern: "
+    r"([\p{{L}}\p{{Z}}\p{{N}}_.:/=+\-@]*), Member must not be null]"
+)
+_TAG_KEYS = _TAG_RULE.format("keys", _MOST_OF_A_KEY, 1)
+_TAG_VALUES = _TAG_RULE.format("value", _MOST_OF_A_VALUE, 0)
+
+
+def _is_of_a_tag(text: str) -> bool:
+    """Return whether a text has only letters, numbers, separators and the signs of the pattern."""
+    return all(each in "_.:/=+-@" or unicodedata.category(each)[0] in "LZN" for each in text)
+
+
 _ARN_OR_NONE = Text(pattern=r"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()")
 _BUCKET = Text(least=3, most=63, pattern=r"[0-9A-Za-z\.\-_]*(?<!\.)")
 _OBJECT = Text(least=1, most=1024)
 
+_MOUNTED = (
+    r"arn:aws[a-zA-Z-]*:elasticfilesystem:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:"
+    r"access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:"
+    r"file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}"
+)
 _ARN = (
     r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:"
     r"(\d{12})?:(.*)"
@@ -119,8 +163,11 @@ MEMBERS: Mapping[str, Shape] = {
     "FileSystemConfigs": List(
         of=Structure(
             {
-                "Arn": Text(most=256),
+                "Arn": Text(most=256, pattern=_MOUNTED),
                 "LocalMountPath": Text(most=160, pattern="/mnt/[a-zA-Z0-9-_.]+"),
+                "S3FilesConfig": Structure(
+                    {"DirectS3Read": Text(choices=("ENABLED", "DISABLED", "AUTO"))}
+                ),
             }
         ),
         most=1,
@@ -149,6 +196,7 @@ MEMBERS: Mapping[str, Shape] = {
     "SourceAccount": Text(most=12, pattern=r"\d{12}"),
     "SourceArn": Text(pattern=_ARN),
     "StatementId": Text(least=1, most=100, pattern="([a-zA-Z0-9-_]+)"),
+    "Tags": Tags(),
     "VpcConfig": Structure(
         {
             "SubnetIds": List(of=Text(most=1024, pattern="subnet-[0-9a-z]*"), most=16),

@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 import time
+import unicodedata
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -469,6 +470,23 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
     lines = summary_lines(summary, causes, sample=None, now=0.0, width=width)
     assert max(map(len, lines)) == width
     assert "  not started   9,999,942   the same command continues it" in lines
+
+
+@pytest.mark.parametrize("message", ["\u4e2d" * 300, "\U0001f600" * 300, "a\u0301" * 300])
+async def test_messages_whose_characters_take_two_columns_or_none_are_cut_at_the_width(
+    message: str, recorded: Path
+) -> None:
+    summary = read(lambda run: run.summary())
+    (cause, *_) = read(lambda run: run.causes())
+    lines = summary_lines(
+        summary, [replace(cause, example=message)], sample=None, now=0.0, width=80
+    )
+
+    def columns(line: str) -> int:
+        marks = sum(map(bool, map(unicodedata.combining, line)))
+        return len(line) - marks + sum(map("W".__eq__, map(unicodedata.east_asian_width, line)))
+
+    assert 79 <= max(map(columns, lines)) <= 80
 
 
 @pytest.mark.parametrize("running", [True, False])

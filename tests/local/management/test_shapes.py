@@ -35,7 +35,6 @@ UNREAD = {
     "ImageConfig",
     "ImageUri",
     "PublishTo",
-    "S3FilesConfig",
     "S3ObjectStorageMode",
     "SourceKMSKeyArn",
 }
@@ -78,6 +77,8 @@ def members_of(shape: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[A
         yield (*path, name), member
         if member.type_name == "list":
             yield (*path, name, 0), member.member
+            if member.member.type_name == "structure":
+                yield from members_of(member.member, (*path, name, 0))
         if member.type_name == "structure" and len(path) < 2:
             yield from members_of(member, (*path, name))
 
@@ -105,7 +106,10 @@ def placed(body: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str,
     whole: dict[str, Any] = json.loads(json.dumps(body))
     at: Any = whole
     for key, following in itertools.pairwise(path):
-        at[key] = [None] if following == 0 else at.get(key) or {}
+        if not isinstance(at, list):
+            at[key] = at.get(key) or {}
+        if following == 0:
+            at[key] = [{}]
         at = at[key]
     at[path[-1]] = value
     return whole
@@ -145,6 +149,102 @@ async def test_a_function_that_is_refused_for_its_tags_is_not_there(request_to: 
 
     assert reply.status == 400
     assert found.json() == {"Functions": []}
+
+
+@pytest.mark.parametrize(
+    ("tags", "rule"),
+    [
+        ({"": "v"}, "Map keys must satisfy constraint: "),
+        ({"k" * 129: "v"}, "Map keys must satisfy constraint: "),
+        ({"<k>": "v"}, "Map keys must satisfy constraint: "),
+        ({"k": "v" * 257}, "Map value must satisfy constraint: "),
+        ({"k": None}, "Map value must satisfy constraint: "),
+        ({"k": "a\nb"}, "Map value must satisfy constraint: "),
+        ({"\ud800": "v"}, "Tags: it must be a text of whole characters"),
+    ],
+)
+async def test_a_tag_that_the_service_refuses_is_refused_when_a_function_is_made_and_later(
+    request_to: Any, tags: dict[str, str | None], rule: str
+) -> None:
+    whole = {"the key-1_.:/=+@" + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 112: "v" * 256}
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:f"
+    path = f"/2017-03-31/tags/{quote(arn, safe='')}"
+    async with LocalLambda(settling_time=0.0, allow_unsigned=True) as local:
+        made = await request_to(local.url, FUNCTIONS, json.dumps({**CREATE, "Tags": tags}))
+        named = {**CREATE, "FunctionName": "f", "Tags": whole}
+        await request_to(local.url, FUNCTIONS, json.dumps(named))
+        tagged = await request_to(local.url, path, json.dumps({"Tags": tags}))
+        told = await request_to(local.url, path, method="GET")
+
+    assert (made.status, tagged.status) == (400, 400)
+    assert rule in made.json()["message"]
+    assert tagged.json()["message"] == made.json()["message"]
+    assert told.json() == {"Tags": whole}
+
+
+LAYER_ARN = "arn:aws:lambda:us-east-1:123456789012:layer:"
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("no name", 400),
+        ("a\0b", 400),
+        ("a" * 141, 400),
+        (f"{LAYER_ARN}l:1", 400),
+        (f"{LAYER_ARN.replace('us-east-1', 'eu-west-1')}l", 404),
+        (f"{LAYER_ARN.replace('123456789012', '210987654321')}l", 404),
+        (f"{LAYER_ARN}l", 201),
+    ],
+)
+async def test_a_layer_that_no_function_could_name_is_not_published(
+    request_to: Any, name: str, status: int
+) -> None:
+    path = f"/2018-10-31/layers/{quote(name, safe='')}/versions"
+    content = json.dumps({"Content": {"ZipFile": package()}})
+    async with LocalLambda(allow_unsigned=True) as local:
+        published = await request_to(local.url, path, content)
+        listed = await request_to(local.url, path, method="GET")
+        told = await request_to(local.url, f"{path}/1", method="GET")
+        by_arn = await request_to(
+            local.url,
+            f"/2018-10-31/layers?find=LayerVersion&Arn={LAYER_ARN}l:1",
+            method="GET",
+        )
+
+    expected = 200 if status == 201 else status
+    assert (published.status, listed.status, told.status) == (status, expected, expected)
+    assert by_arn.status == (200 if status == 201 else 404)
+
+
+async def test_lists_of_layers_are_of_the_runtime_and_the_architecture_that_they_ask_for(
+    request_to: Any,
+) -> None:
+    of = [
+        ("a", {"CompatibleRuntimes": ["python3.13"], "CompatibleArchitectures": ["arm64"]}),
+        ("a", {"CompatibleRuntimes": ["python3.14"], "CompatibleArchitectures": ["x86_64"]}),
+        ("b", {}),
+    ]
+    layers = "/2018-10-31/layers"
+    async with LocalLambda(allow_unsigned=True) as local:
+        for name, members in of:
+            body = json.dumps({"Content": {"ZipFile": package()}, **members})
+            await request_to(local.url, f"{layers}/{name}/versions", body)
+
+        async def found(query: str) -> tuple[dict[str, int], list[int]]:
+            whole = await request_to(local.url, f"{layers}?{query}", method="GET")
+            one = await request_to(local.url, f"{layers}/a/versions?{query}", method="GET")
+            latest = {
+                each["LayerName"]: each["LatestMatchingVersion"]["Version"]
+                for each in whole.json()["Layers"]
+            }
+            return latest, [each["Version"] for each in one.json()["LayerVersions"]]
+
+        assert await found("") == ({"a": 2, "b": 1}, [2, 1])
+        assert await found("CompatibleRuntime=python3.13") == ({"a": 1}, [1])
+        assert await found("CompatibleArchitecture=x86_64") == ({"a": 2}, [2])
+        both = "CompatibleRuntime=python3.13&CompatibleArchitecture=x86_64"
+        assert await found(both) == ({}, [])
 
 
 async def test_the_architecture_of_new_code_is_returned(request_to: Any) -> None:
