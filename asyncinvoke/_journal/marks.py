@@ -82,7 +82,7 @@ class Marks(_MarksFile):
 
         Raises:
             LockedError: Another process holds the lock.
-            JournalError: The file cannot be opened.
+            JournalError: The file cannot be opened or locked.
         """
         path = path_of(journal)
         while True:
@@ -166,6 +166,12 @@ def _opened_and_locked(path: Path) -> tuple[int, bool]:
             if time.monotonic() > patience:
                 raise LockedError  # noqa: TRY301  # an inner function would close no sooner
             time.sleep(0.02)
+    except OSError as error:
+        os.close(descriptor)
+        if is_new:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise JournalError(f"{path}: it cannot be locked: {error.strerror}") from None
     except BaseException:
         os.close(descriptor)
         raise
@@ -216,9 +222,12 @@ class ReadMarks(_MarksFile):
         """Return whether a process holds the lock, and so is using the journal."""
         if self._descriptor < 0:
             return False
-        if not _try_lock(self._descriptor, shared=True):
-            return True
-        _unlock(self._descriptor)
+        try:
+            if not _try_lock(self._descriptor, shared=True):
+                return True
+            _unlock(self._descriptor)
+        except OSError:  # there are no locks here, so no process can hold one
+            return False
         return False
 
     def holder(self) -> str | None:
@@ -281,7 +290,7 @@ else:
     def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return False
         return True
 

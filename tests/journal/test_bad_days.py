@@ -1,6 +1,7 @@
 """Journals that cannot be used: one clear error for each, and no recorded outcome is lost."""
 
 import asyncio
+import errno
 import os
 import pickle
 import shutil
@@ -187,6 +188,29 @@ async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> N
     with pytest.raises(JournalError, match=r"network file system \(nfs4\)"):
         store.open(IDENTITY)
     assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are other locks")
+async def test_a_file_system_without_locks_is_named_as_such_and_no_other_process(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    await World().map(path, range(20), take=5)
+    new = path.with_name("new.run")
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    why = "it cannot be locked: Operation not supported"
+    assert why in await refused(path)
+    with pytest.raises(JournalError, match=why):
+        settle(path, position=0, ran=True)
+    with open_run(path) as recorded:  # such as a copy that was brought there
+        assert not recorded.summary().running
+    with pytest.raises(JournalError, match=why):
+        await World().map(new, range(20))
+    assert not list(new.parent.glob("new.run*"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks in /proc")
