@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -29,7 +30,7 @@ from asyncinvoke import (
     Outcome,
     ToleranceExceededError,
 )
-from asyncinvoke._journal import marks
+from asyncinvoke._journal import marks, paths, session
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.opening import writing
@@ -37,7 +38,8 @@ from asyncinvoke._journal.paths import SIDES
 from asyncinvoke._journal.pending import CommitBatch
 from asyncinvoke._journal.session import Session
 from asyncinvoke._journal.store import Store
-from asyncinvoke.runs import open_run, settle
+from asyncinvoke.runs import is_begun, open_run, settle
+from tests.journal.crashes import crash
 from tests.journal.killing import ROOT
 from tests.journal.torn import prefix_of, torn_log
 from tests.journal.worlds import World
@@ -211,6 +213,56 @@ async def test_a_file_system_without_locks_is_named_as_such_and_no_other_process
     with pytest.raises(JournalError, match=why):
         await World().map(new, range(20))
     assert not list(new.parent.glob("new.run*"))
+
+
+async def test_a_disk_that_does_not_answer_makes_the_journal_unusable_and_not_new(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await World().map(path, range(20), take=5)
+    broken = OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def unanswered(*_: object, **__: object) -> None:
+        raise broken
+
+    for room in (paths, session):  # while it is opened, and when its session begins
+        with monkeypatch.context() as patched:
+            patched.setattr(room, "identity_of_file", unanswered)
+            assert "it could not be read or written: Input/output error" in await refused(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "lstat", unanswered)
+        assert is_begun(path)
+    assert len(await World().map(path, range(20))) == 20
+
+
+async def test_marks_that_cannot_be_read_are_named_and_nothing_is_in_doubt_for_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await World().map(path, range(20), take=5)
+    crash(path, sent=[18], unsent=[19])
+    file = Path(f"{path}-marks")
+    opens, broken = os.open, OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def opens_others(name: Any, *rest: Any, **options: Any) -> int:
+        if Path(name) == file:
+            raise broken
+        return opens(name, *rest, **options)
+
+    def reads_nothing(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", opens_others)
+        with pytest.raises(JournalError, match=r"run-marks: .* Too many open files"):
+            open_run(path)
+    with monkeypatch.context() as patched, open_run(path) as recorded:
+        patched.setattr(marks, "_read", reads_nothing)
+        why = "orders.run-marks: it cannot be read: Input/output error"
+        for reads in (recorded.summary, recorded.causes, recorded.lost):
+            with pytest.raises(JournalError, match=why):
+                reads()
+        assert why in await refused(path)
+    with open_run(path) as recorded:
+        assert [item.position for item in recorded.unknown()] == [18]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks in /proc")
