@@ -234,6 +234,31 @@ async def test_a_disk_that_does_not_answer_makes_the_journal_unusable_and_not_ne
     assert len(await World().map(path, range(20))) == 20
 
 
+async def test_a_process_that_may_start_no_more_threads_records_what_ends_and_closes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    world = World()
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(20), journal=path) as run,
+    ):
+        first = await anext(run)
+        with monkeypatch.context() as patched:
+            patched.setattr(anyio.to_thread, "run_sync", refuses)
+            rest = [outcome async for outcome in run]
+    assert sorted(each.index for each in (first, *rest)) == list(range(20))
+    with monkeypatch.context() as patched:
+        patched.setattr(anyio.to_thread, "run_sync", refuses)
+        await world.map(path, range(40), take=30)  # another session: it is not locked
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+        assert (summary.running, summary.may_have_run) == (False, 0)
+        assert summary.succeeded == 20 + len(world.sent) >= 30
+
+
 async def test_marks_that_cannot_be_read_are_named_and_nothing_is_in_doubt_for_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
