@@ -46,8 +46,16 @@ def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[
         raise CommandError(
             f"cannot write {name_of(output)}: {error.strerror}", status=status
         ) from error
-    with file:
+    try:
         yield streams.Output(file.fileno(), output, is_ours=True)
+    finally:
+        # A network file system may report only now that the disk is full.
+        try:
+            file.close()
+        except OSError as error:
+            raise CommandError(
+                f"cannot write {name_of(output)}: {error.strerror}", status=FAILED
+            ) from error
 
 
 @contextlib.asynccontextmanager
