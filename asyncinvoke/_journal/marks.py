@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -30,24 +31,43 @@ class LockedError(Exception):
 class _MarksFile:
     """The marks of a journal, as far as they are read.
 
+    Its methods raise a `JournalError` if the file cannot be read.
+
     Args:
         descriptor: The open file; negative if there is none.
+        path: The path of the file.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
+        self._path = path
 
     def belong_to(self, run_id: str) -> bool:
         """Return whether the marks belong to this run."""
-        return self._descriptor >= 0 and _read_header(self._descriptor) == run_id
+        return self._descriptor >= 0 and self._run_id() == run_id
 
     def rows(self) -> int:
         """Return the number of rows that the file is long enough for."""
-        return max(os.fstat(self._descriptor).st_size - HEADER, 0)
+        with self._explained():
+            return max(os.fstat(self._descriptor).st_size - HEADER, 0)
 
     def get(self, row: int) -> bytes:
         """Return the mark of a row, or `NO_MARK`."""
-        return _read(self._descriptor, 1, HEADER + row) or NO_MARK
+        return self._read(1, HEADER + row) or NO_MARK
+
+    def _run_id(self) -> str | None:
+        return self._read(_HOLDER, 0).rstrip(b"\0").decode("ascii", "replace") or None
+
+    def _read(self, size: int, offset: int) -> bytes:
+        with self._explained():
+            return _read(self._descriptor, size, offset)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise JournalError(f"{self._path}: it cannot be read: {error.strerror}") from None
 
     def close(self) -> None:
         """Close the file, which releases the lock."""
@@ -70,8 +90,7 @@ class Marks(_MarksFile):
     """
 
     def __init__(self, descriptor: int, path: Path, *, is_new: bool) -> None:
-        super().__init__(descriptor)
-        self._path = path
+        super().__init__(descriptor, path)
         self.is_new = is_new
         """Whether the file was created by this process."""
         _held.add(self)
@@ -82,7 +101,7 @@ class Marks(_MarksFile):
 
         Raises:
             LockedError: Another process holds the lock.
-            JournalError: The file cannot be opened.
+            JournalError: The file cannot be opened or locked.
         """
         path = path_of(journal)
         while True:
@@ -98,7 +117,7 @@ class Marks(_MarksFile):
 
     def run_id(self) -> str | None:
         """Return the ID of the run that the marks belong to; `None` if they are new."""
-        return _read_header(self._descriptor)
+        return self._run_id()
 
     def begin(self, run_id: str) -> None:
         """Record which run the marks belong to.
@@ -166,6 +185,12 @@ def _opened_and_locked(path: Path) -> tuple[int, bool]:
             if time.monotonic() > patience:
                 raise LockedError  # noqa: TRY301  # an inner function would close no sooner
             time.sleep(0.02)
+    except OSError as error:
+        os.close(descriptor)
+        if is_new:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise JournalError(f"{path}: it cannot be locked: {error.strerror}") from None
     except BaseException:
         os.close(descriptor)
         raise
@@ -205,26 +230,37 @@ def path_of(journal: Path) -> Path:
 
 
 class ReadMarks(_MarksFile):
-    """A read-only view of a journal's marks, for processes that do not write the run."""
+    """A read-only view of a journal's marks, for processes that do not write the run.
+
+    Raises:
+        JournalError: The file is there and cannot be opened: what has not run would seem in doubt.
+    """
 
     def __init__(self, journal: Path) -> None:
-        super().__init__(-1)
-        with contextlib.suppress(OSError):
-            self._descriptor = os.open(path_of(journal), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        super().__init__(-1, path_of(journal))
+        try:
+            self._descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise JournalError(f"{self._path}: it cannot be opened: {error.strerror}") from None
 
     def is_held(self) -> bool:
         """Return whether a process holds the lock, and so is using the journal."""
         if self._descriptor < 0:
             return False
-        if not _try_lock(self._descriptor, shared=True):
-            return True
-        _unlock(self._descriptor)
+        try:
+            if not _try_lock(self._descriptor, shared=True):
+                return True
+            _unlock(self._descriptor)
+        except OSError:  # there are no locks here, so no process can hold one
+            return False
         return False
 
     def holder(self) -> str | None:
         """Describe the current or last lock holder; return `None` if unknown."""
         pid, _, host = (
-            _read(self._descriptor, HEADER - _HOLDER, _HOLDER)
+            self._read(HEADER - _HOLDER, _HOLDER)
             .rstrip(b"\0")
             .decode("utf-8", "ignore")
             .partition("@")
@@ -235,11 +271,6 @@ class ReadMarks(_MarksFile):
             return None
         here = host_name()
         return f"process {pid} on {here if host and here.startswith(host) else host or here}"
-
-
-def _read_header(descriptor: int) -> str | None:
-    header = _read(descriptor, _HOLDER, 0).rstrip(b"\0")
-    return header.decode("ascii", "replace") or None
 
 
 def _holder_of(pid: int, host: str) -> bytes:
@@ -281,7 +312,7 @@ else:
     def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return False
         return True
 

@@ -29,12 +29,15 @@ _WHY = {
 
 _NO_TEXT = "Could not decode to UTF-8"
 
-FAILED = (sqlite3.Error, UnicodeDecodeError)
-"""What a statement may raise: the message for a damaged file may not be valid UTF-8."""
+FAILED = (sqlite3.Error, UnicodeDecodeError, OSError)
+"""What a statement, or a look at the files of a journal, may raise: SQLite's message for a damaged file
+may not be valid UTF-8."""
 
 
 def explained(path: Path, error: Exception) -> JournalError:
-    """Return the `JournalError` for an error of SQLite."""
+    """Return the `JournalError` for an error of SQLite or of the system."""
+    if isinstance(error, OSError):
+        return JournalError(f"{path}: it could not be read or written: {error.strerror}")
     # Python's error for invalid UTF-8 quotes the text, which may be what a function returned.
     if isinstance(error, UnicodeDecodeError) or str(error).startswith(_NO_TEXT):
         return JournalError(f"{path}: {_WHY['SQLITE_CORRUPT']}")
@@ -80,14 +83,17 @@ def is_begun(path: str | os.PathLike[str]) -> bool:
         `False` only if there is nothing of that name, or it is empty.
     """
     try:
-        if not os.path.lexists(path) or (os.path.isfile(path) and not os.path.getsize(path)):
+        os.lstat(path)
+        if os.path.isfile(path) and not os.path.getsize(path):
             return False
         with contextlib.closing(read_only(Path(path), may_be_empty=True)) as connection:
             return not _is_empty(connection)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except (JournalError, *FAILED):
         return True
-    except (OSError, ValueError):
-        return False  # it was removed in between, or is not a path
+    except ValueError:
+        return False  # it is not a path
 
 
 _HEADER = 100

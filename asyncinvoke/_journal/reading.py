@@ -55,8 +55,11 @@ class RecordedRun:
     def __init__(self, path: str | os.PathLike[str], *, decode: Decode = decode_json) -> None:
         self._path = Path(path)
         self._decode = decode
-        self._connection: sqlite3.Connection | None = read_only(self._path)
-        self._marks = ReadMarks(self._path)
+        with contextlib.ExitStack() as opened:
+            connection = opened.enter_context(contextlib.closing(read_only(self._path)))
+            self._marks = ReadMarks(self._path)
+            opened.pop_all()
+        self._connection: sqlite3.Connection | None = connection
 
     @property
     def path(self) -> Path:

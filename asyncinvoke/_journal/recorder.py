@@ -251,9 +251,22 @@ class JournalRecorder:
         return (self._succeeded, self._failures, *self._sample())
 
     async def _in_thread(self, function: Callable[..., Any], *values: object) -> Any:
-        return await anyio.to_thread.run_sync(self._alone, function, *values, limiter=self._thread)
+        """Call a function in a worker thread, or here if the system allows no more threads.
 
-    def _alone(self, function: Callable[..., Any], *values: object) -> Any:
-        # A native cancellation of asyncio does not wait for the thread: its call must end first.
-        with self._lock:
-            return function(*values)
+        Otherwise what has ended would not be recorded, and the journal would stay locked.
+        """
+        has_begun = False
+
+        def alone() -> Any:
+            nonlocal has_begun
+            has_begun = True
+            # A native cancellation of asyncio does not wait for the thread: its call must end first.
+            with self._lock:
+                return function(*values)
+
+        try:
+            return await anyio.to_thread.run_sync(alone, limiter=self._thread)
+        except RuntimeError:
+            if has_begun:
+                raise
+        return alone()

@@ -57,13 +57,15 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
         marks = Marks.locked(path)
     except LockedError:
         raise JournalError(f"{path}: it is in use by {_holder(path)}") from None
-    if marks.run_id() is not None and not path.exists():
-        # A new journal would run everything again.
-        marks.close()
-        raise JournalError(
-            f"{path}: it was deleted, and {path}-marks beside it was not: restore it, or remove that "
-            "file too to begin another run"
-        )
+    with contextlib.ExitStack() as stack:
+        stack.callback(marks.close)
+        if marks.run_id() is not None and not path.exists():
+            # A new journal would run everything again.
+            raise JournalError(
+                f"{path}: it was deleted, and {path}-marks beside it was not: restore it, or remove "
+                "that file too to begin another run"
+            )
+        stack.pop_all()
     return marks
 
 

@@ -97,6 +97,9 @@ def _described(error: Exception) -> tuple[str, int] | None:
             return f"the installation is incomplete: {error}", WRONG_USAGE
         case FileNotFoundError() if error.filename is None and not _is_anywhere():
             return "the current directory was deleted", WRONG_USAGE
+        case RuntimeError() if str(error) == "can't start new thread":
+            limits = "see ulimit -u, or the limit of the container"
+            return f"the system allows this process no more threads: {limits}", FAILED
         case OSError() if error.strerror:
             where = f"{error.filename}: " if isinstance(error.filename, str) else ""
             return where + error.strerror, FAILED

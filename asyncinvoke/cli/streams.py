@@ -79,9 +79,36 @@ class Output:
                 os.kill(os.getpid(), signal.SIGHUP)
                 return
             self._cut_half_a_line()
-            raise CommandError(
-                f"cannot write {self._name}: {error.strerror}", status=FAILED
-            ) from error
+            raise self._cannot_write(error) from error
+
+    def size(self) -> int:
+        """Return the size of a file; raise a `CommandError` if the system does not tell it."""
+        try:
+            return os.fstat(self.descriptor).st_size
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def position(self) -> int:
+        """Return where in a file the next write goes; raise a `CommandError` as `size` does."""
+        try:
+            return os.lseek(self.descriptor, 0, os.SEEK_CUR)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def close(self) -> None:
+        """Close the descriptor.
+
+        Raises:
+            CommandError: What was written did not reach the disk, as a network file system may report
+                only now.
+        """
+        try:
+            os.close(self.descriptor)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def _cannot_write(self, error: OSError) -> CommandError:
+        return CommandError(f"cannot write {self._name}: {error.strerror}", status=FAILED)
 
     def _took(self, written: int) -> None:
         whole = self._pending.rfind(b"\n", 0, written) + 1
@@ -90,8 +117,8 @@ class Output:
         del self._pending[:written]
 
     def _cut_half_a_line(self) -> None:
-        if self._is_ours and stat.S_ISREG(os.fstat(self.descriptor).st_mode):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if self._is_ours and stat.S_ISREG(os.fstat(self.descriptor).st_mode):
                 end = os.lseek(self.descriptor, 0, os.SEEK_CUR)
                 os.ftruncate(self.descriptor, end - self._half)
 

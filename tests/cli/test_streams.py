@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.map.outputs import awaited_output
+from asyncinvoke.cli.map.outputs import awaited_output, opened_output
 from asyncinvoke.cli.streams import Output
 
 pytestmark = pytest.mark.anyio
@@ -64,6 +64,23 @@ async def test_a_file_that_others_write_to_is_not_cut(
         monkeypatch.undo()
     assert path.read_bytes() == b"one\ntw"
     assert output.lines == 1
+
+
+def test_what_the_system_says_of_a_file_too_late_is_said_with_its_name(tmp_path: Path) -> None:
+    # A closed descriptor stands for a network file system, which may refuse what was written before.
+    path = tmp_path / "out"
+    lost = Output(os.open(path, os.O_WRONLY | os.O_CREAT), "out", is_ours=True)
+    lost.close()
+    for fails in (lost.size, lost.position, lost.close):
+        with pytest.raises(CommandError, match="cannot write out: Bad file") as caught:
+            fails()
+        assert caught.value.status == 1
+    with (
+        pytest.raises(CommandError, match=r"cannot write .*out: Bad file") as caught,
+        opened_output(str(path)) as output,
+    ):
+        os.close(output.descriptor)
+    assert caught.value.status == 1
 
 
 async def test_a_pipe_gets_everything_and_the_lines_are_counted() -> None:

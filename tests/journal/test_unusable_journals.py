@@ -1,6 +1,7 @@
 """Unusable journals: each gives one clear error, and no recorded outcome is lost."""
 
 import asyncio
+import errno
 import os
 import pickle
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -28,7 +30,7 @@ from asyncinvoke import (
     Outcome,
     ToleranceExceededError,
 )
-from asyncinvoke._journal import marks
+from asyncinvoke._journal import marks, paths, session
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.opening import writing
@@ -36,7 +38,8 @@ from asyncinvoke._journal.paths import SIDES
 from asyncinvoke._journal.pending import CommitBatch
 from asyncinvoke._journal.session import Session
 from asyncinvoke._journal.store import Store
-from asyncinvoke.runs import open_run, settle
+from asyncinvoke.runs import is_begun, open_run, settle
+from tests.journal.crashes import crash
 from tests.journal.fake_service import FakeService
 from tests.journal.killing import ROOT
 from tests.journal.torn import prefix_of, torn_log
@@ -187,6 +190,104 @@ async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> N
     with pytest.raises(JournalError, match=r"network file system \(nfs4\)"):
         store.open(IDENTITY)
     assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are other locks")
+async def test_a_file_system_without_locks_is_named_as_such_and_no_other_process(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    await FakeService().map(path, range(20), take=5)
+    new = path.with_name("new.run")
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    why = "it cannot be locked: Operation not supported"
+    assert why in await refused(path)
+    with pytest.raises(JournalError, match=why):
+        settle(path, position=0, ran=True)
+    with open_run(path) as recorded:  # such as a copy that was brought there
+        assert not recorded.summary().running
+    with pytest.raises(JournalError, match=why):
+        await FakeService().map(new, range(20))
+    assert not list(new.parent.glob("new.run*"))
+
+
+async def test_a_disk_that_does_not_answer_makes_the_journal_unusable_and_not_new(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await FakeService().map(path, range(20), take=5)
+    broken = OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def unanswered(*_: object, **__: object) -> None:
+        raise broken
+
+    for room in (paths, session):  # while it is opened, and when its session begins
+        with monkeypatch.context() as patched:
+            patched.setattr(room, "identity_of_file", unanswered)
+            assert "it could not be read or written: Input/output error" in await refused(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "lstat", unanswered)
+        assert is_begun(path)
+    assert len(await FakeService().map(path, range(20))) == 20
+
+
+async def test_a_process_that_may_start_no_more_threads_records_what_ends_and_closes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    service = FakeService()
+    async with (
+        Invoker(transport=service) as invoker,
+        invoker.map("work", range(20), journal=path) as run,
+    ):
+        first = await anext(run)
+        with monkeypatch.context() as patched:
+            patched.setattr(anyio.to_thread, "run_sync", refuses)
+            rest = [outcome async for outcome in run]
+    assert sorted(each.index for each in (first, *rest)) == list(range(20))
+    with monkeypatch.context() as patched:
+        patched.setattr(anyio.to_thread, "run_sync", refuses)
+        await world.map(path, range(40), take=30)  # another session: it is not locked
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+        assert (summary.running, summary.may_have_run) == (False, 0)
+        assert summary.succeeded == 20 + len(world.sent) >= 30
+
+
+async def test_marks_that_cannot_be_read_are_named_and_nothing_is_in_doubt_for_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await FakeService().map(path, range(20), take=5)
+    crash(path, sent=[18], unsent=[19])
+    file = Path(f"{path}-marks")
+    opens, broken = os.open, OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def opens_others(name: Any, *rest: Any, **options: Any) -> int:
+        if Path(name) == file:
+            raise broken
+        return opens(name, *rest, **options)
+
+    def reads_nothing(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", opens_others)
+        with pytest.raises(JournalError, match=r"run-marks: .* Too many open files"):
+            open_run(path)
+    with monkeypatch.context() as patched, open_run(path) as recorded:
+        patched.setattr(marks, "_read", reads_nothing)
+        why = "orders.run-marks: it cannot be read: Input/output error"
+        for reads in (recorded.summary, recorded.causes, recorded.lost):
+            with pytest.raises(JournalError, match=why):
+                reads()
+        assert why in await refused(path)
+    with open_run(path) as recorded:
+        assert [item.position for item in recorded.unknown()] == [18]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks in /proc")

@@ -139,7 +139,9 @@ class ContinuedWriter:
             CommandError: It was removed or moved; there may be another file in its place.
         """
         try:
-            is_there = os.path.samestat(os.stat(self._place.path), os.fstat(self._descriptor))
+            is_there = os.path.samestat(
+                os.stat(self._place.path), os.fstat(self._output.descriptor)
+            )
         except OSError:
             is_there = False
         if not is_there:
@@ -149,13 +151,9 @@ class ContinuedWriter:
                 status=FAILED,
             )
 
-    @property
-    def _descriptor(self) -> int:
-        return self._output.descriptor
-
     async def _write(self, outcome: Outcome) -> None:
         # Writing past the end of a truncated file leaves a hole of zeros.
-        if os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
+        if self._output.size() < self._output.position():
             raise CommandError(
                 f"output {self._place.path} was truncated by another program while it was written: "
                 "remove it, and the same command rewrites it",
@@ -168,7 +166,7 @@ class ContinuedWriter:
             NOTE,
             OutputState(
                 path=self._place.path,
-                offset=os.lseek(self._descriptor, 0, os.SEEK_CUR),
+                offset=self._output.position(),
                 ends=self._ends,
                 following=self._following,
                 unnamed=self._unnamed,

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import click
 
+from asyncinvoke import JournalError
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs import files, parquet
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of, local_name, real_name
@@ -45,8 +46,16 @@ def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[
         raise CommandError(
             f"cannot write {name_of(output)}: {error.strerror}", status=status
         ) from error
-    with file:
+    try:
         yield streams.Output(file.fileno(), output, is_ours=True)
+    finally:
+        # A network file system may report only now that the disk is full.
+        try:
+            file.close()
+        except OSError as error:
+            raise CommandError(
+                f"cannot write {name_of(output)}: {error.strerror}", status=FAILED
+            ) from error
 
 
 @contextlib.asynccontextmanager
@@ -129,18 +138,27 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
     known = _is_of_run(bulk.journal, target)
     check_whole(target, kind, force=bulk.force or known)
     status = work(replace(bulk, output=None, whole_output=real_name(target)))
-    if not is_begun(bulk.journal):
-        return status  # nothing was sent, and the reason has been reported
-    with open_run(bulk.journal) as run:
+    again = f"asyncinvoke runs export {bulk.journal} {name_of(target)} retries it"
+    try:
+        _write_recorded(bulk.journal, target, kind, again)
+    except JournalError as error:
+        # Status 2 would mean that nothing was sent.
+        raise CommandError(f"{error}: {again}", status=FAILED) from error
+    return status
+
+
+def _write_recorded(journal: str, target: str, kind: Kind, again: str) -> None:
+    """Write the output of a recorded run, if the run is complete."""
+    if not is_begun(journal):
+        return  # nothing was sent, and the reason has been reported
+    with open_run(journal) as run:
         summary = run.summary()
         if not summary.complete:
             click.echo(f"{name_of(target)} will be written when the run is complete", err=True)
-            return status
-        again = f"asyncinvoke runs export {bulk.journal} {name_of(target)} retries it"
+            return
         _write(map(as_line, run.outcomes()), target, kind, if_not=again)
         for line in incomplete_lines(summary, name_of(target)):
             click.echo(line, err=True)
-    return status
 
 
 def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) -> int:

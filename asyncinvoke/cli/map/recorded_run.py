@@ -1,7 +1,6 @@
 """A bulk run with a journal: one session of it, its output continued at the recorded offset."""
 
 import contextlib
-import os
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -113,7 +112,7 @@ async def _work(
             job.reads_logs(ReportSums(summary.notes.get(LOGS)))
         if _is_file(bulk.output):
             output, place = open_output(str(bulk.output), place)
-            stack.callback(os.close, output.descriptor)
+            stack.callback(output.close)
             file = ContinuedWriter(
                 output,
                 place,

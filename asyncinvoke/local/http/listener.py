@@ -87,10 +87,18 @@ def open_socket(port: int = 0, host: str = LOOPBACK) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"cannot listen on {host} port {port}: {reason}") from None
+    return _Listening(fileno=bound.detach())
+
+
+class _Listening(socket.socket):
+    """A socket whose backlog does not depend on how many connections the loop accepts at once."""
+
+    def listen(self, _: int = BACKLOG, /) -> None:
+        super().listen(BACKLOG)
 
 
 class _Requests:
@@ -170,7 +178,10 @@ async def listen(
         return server() if len(server.connections) < most else _OneTooMany()
 
     loop = asyncio.get_running_loop()
-    listening = await loop.create_server(new_connection, sock=sock, backlog=BACKLOG)
+    # What asyncio calls the backlog is also how often it tries to accept before it waits. Without a
+    # file for the connection it reports each of these tries, and plans to begin again after each.
+    listening = await loop.create_server(new_connection, sock=sock, backlog=1)
+    sock.listen(BACKLOG)  # uvloop has told the system 1
     try:
         yield sock.getsockname()[1]
     finally:

@@ -264,9 +264,12 @@ async def test_failures_that_may_have_run_are_status_4_and_others_1(tmp_path: Pa
 def test_an_error_of_the_system_is_one_line_with_the_path(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    limits = "see ulimit -u, or the limit of the container"
     assert complain(FileNotFoundError(2, os.strerror(2), "/missing")) == 1
     assert complain(OSError(28, os.strerror(28))) == 1
+    assert complain(RuntimeError("can't start new thread")) == 1  # as Python says it
     assert capfd.readouterr().err.splitlines() == [
         "asyncinvoke: error: /missing: No such file or directory",
         "asyncinvoke: error: No space left on device",
+        f"asyncinvoke: error: the system allows this process no more threads: {limits}",
     ]

@@ -164,3 +164,18 @@ def test_where_nothing_was_sent_there_is_no_output(
     monkeypatch.chdir(tmp_path)
     assert run_with_output(bulk("out.gz"), lambda _: 2) == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_a_journal_that_cannot_be_read_after_the_run_is_not_reported_as_nothing_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def is_damaged_now(_: Bulk) -> int:
+        Path("in.run").write_bytes(b"no journal\n" * 100)
+        return 0
+
+    again = "asyncinvoke runs export in.run out.gz retries it"
+    with pytest.raises(CommandError, match=f"it is not a journal: {again}") as caught:
+        run_with_output(bulk("out.gz", journal="in.run"), is_damaged_now)
+    assert caught.value.status == 1

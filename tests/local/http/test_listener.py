@@ -1,14 +1,20 @@
 """Slow, silent and too many connections, over real sockets."""
 
+import asyncio
 import logging
+import os
 import socket
+import struct
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import anyio
 import pytest
 from aiohttp import web
 from anyio import to_thread
 
-from asyncinvoke.local.http.listener import Limits, listen, open_socket, read_body
+from asyncinvoke.local.http.listener import BACKLOG, Limits, listen, open_socket, read_body
 from tests.doubles.waiting import LONGER
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +108,44 @@ async def test_one_connection_too_many_is_ended_at_once_and_the_others_are_serve
                 assert got.startswith(b"HTTP/1.1 200 ")
             assert await to_thread.run_sync(received, port, b"") == b""
             assert (await to_thread.run_sync(ask, first)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_without_a_file_for_a_connection_it_is_said_once_and_the_connection_served_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "call_exception_handler", lambda about: said.append(about["message"]))
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr("asyncio.constants.ACCEPT_RETRY_DELAY", 0.01)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as client:
+        async with listen(answer, open_socket(), limits=SHORT) as port:
+            free = os.open(os.devnull, os.O_RDONLY)
+            os.close(free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+            try:
+                client.connect(("127.0.0.1", port))  # the system accepts it
+                with anyio.fail_after(60):
+                    while not said:
+                        await anyio.sleep(0)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            assert len(said) <= 2  # later versions of Python try once more
+            client.sendall(HEAD + b"Connection: close\r\n\r\n")
+            client.settimeout(60)
+            assert (await to_thread.run_sync(client.recv, 1000)).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks in /proc")
+async def test_connections_that_wait_to_be_accepted_are_as_many_as_before() -> None:
+    with open_socket() as sock:
+        async with listen(answer, sock, limits=SHORT):
+            sock.listen(1)  # as asyncio does when it begins again
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+            most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    # Of a listening socket, `tcpi_sacked` is its backlog.
+    assert struct.unpack_from("=I", info, 28)[0] == min(BACKLOG, most)
 
 
 @pytest.mark.parametrize(
