@@ -70,8 +70,12 @@ def open_aiohttp(http_session: Any, url: str) -> Opener:
         # aiohttp applies its timeout to connecting and TLS, but not to DNS or the proxy's answer.
         # Everything together gets twice that time.
         most = timeout.sock_connect
-        with anyio.fail_after(None if most is None else 2 * most), sockets_let_go():
-            return await _connect(connector, request, timeout)
+        try:
+            with anyio.fail_after(None if most is None else 2 * most), sockets_let_go():
+                return await _connect(connector, request, timeout)
+        except OSError:
+            connector.clear_dns_cache()  # the name may lead elsewhere now
+            raise
 
     return open_one
 

@@ -168,6 +168,17 @@ async def test_of_two_addresses_the_dead_one_is_passed_over(plain: Peer) -> None
     assert await outcome(f"http://a.test:{plain.port}", connector_args=resolver) == 200
 
 
+async def test_once_an_address_refuses_the_name_is_looked_up_again(plain: Peer) -> None:
+    names = Resolver("127.0.0.9")
+    url = f"http://moved.test:{plain.port}"
+    async with opened(url, connector_args={"resolver": names}) as connections:
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(), Progress())
+        assert raised.value.fault is TransportFault.CONNECT
+        names.found = ("127.0.0.1",)
+        assert (await connections.exchange(*request(), Progress())).status == 200
+
+
 async def test_each_failure_to_connect_has_its_name() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
