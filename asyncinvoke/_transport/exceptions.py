@@ -8,6 +8,7 @@ classes, which covers httpx2 and its predecessor without importing either.
 """
 
 import socket
+import ssl
 from typing import Any
 
 from botocore import exceptions as botocore_errors
@@ -18,6 +19,7 @@ from asyncinvoke._transport.answers import decides, read_failure
 from asyncinvoke._transport.foreign_errors import described, shown
 from asyncinvoke._transport.http.errors import (
     WireError,
+    chain,
     forget,
     inner_error,
     system_errors,
@@ -113,12 +115,21 @@ def failure_from(error: Exception, phase: Phase) -> Failure:
             return read_failure(begun.status, begun.headers, b"")
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else None
         return Failure(fault=error.fault, phase=error.phase, message=error.message, cause=cause)
-    fault = TransportFault.FILES if out_of_files(error) else _fault(error, inner_error(error))
+    inner = inner_error(error)
+    fault = TransportFault.FILES if out_of_files(error) else _fault(error, inner)
+    told = inner or error  # the HTTP library's message is more specific than botocore's
+    if fault is TransportFault.UNEXPECTED:
+        # httpx passes TLS errors of an open connection on, and aiobotocore turns one into a KeyError.
+        tls = next((one for one in chain(error) if isinstance(one, ssl.SSLError)), None)
+        if tls is not None:
+            fault, told = TransportFault.CONNECTION_LOST, tls
+    if fault is TransportFault.CONNECTION_LOST and phase is Phase.HEAD_READ:
+        fault = TransportFault.TRUNCATED  # as our own connections say it
     if fault is TransportFault.READ_TIMEOUT and phase is Phase.CONNECTING:
         fault = TransportFault.CONNECT_TIMEOUT  # what was waited for is the answer of a proxy
     if phase < Phase.HEAD_READ:
         phase = min(phase, _PHASES.get(fault, phase))
-    failure = Failure(fault=fault, phase=phase, message=_described(error), cause=shown(error))
+    failure = Failure(fault=fault, phase=phase, message=described(told), cause=shown(error))
     forget(error)
     return failure
 
@@ -180,11 +191,6 @@ def _by_inner(error: BaseException) -> TransportFault | None:
         if cls.__name__ in _BY_INNER_NAME:
             return _BY_INNER_NAME[cls.__name__]
     return None
-
-
-def _described(error: Exception) -> str:
-    # The HTTP library's message is more specific than botocore's.
-    return described(inner_error(error) or error)
 
 
 def _text(value: object) -> str | None:

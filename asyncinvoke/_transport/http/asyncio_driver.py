@@ -10,7 +10,11 @@ from typing import Any
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.answer import Answer, AnswerError, Headers
-from asyncinvoke._transport.http.asyncio_stream import Incoming, RequestWriter
+from asyncinvoke._transport.http.asyncio_stream import (
+    Incoming,
+    RequestWriter,
+    decrypted_before,
+)
 from asyncinvoke._transport.http.connection import (
     BODY_READ,
     CONNECTED,
@@ -178,8 +182,10 @@ class AsyncioConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the loss of the connection, which fails the current exchange."""
-        if self._incoming is not None and not self._retired:
-            rest = self._incoming.held_by_tls()
+        if not self._retired:
+            rest = decrypted_before(exc)
+            if self._incoming is not None:
+                rest += self._incoming.held_by_tls()
             if rest:
                 self.data_received(rest)
         if exc is None:

@@ -1,6 +1,8 @@
 """Between a connection and its asyncio transport: writing the request, reading a streamed body."""
 
 import asyncio
+import ssl
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -141,6 +143,22 @@ def _beneath(transport: Any) -> tuple[Any, Any]:
         return None, transport
     inner.set_write_buffer_limits(0)
     return layer, inner
+
+
+def decrypted_before(error: Exception | None) -> bytes:
+    """Return what asyncio's TLS layer had decrypted when it met the record that ended the connection.
+
+    Such a record is a damaged one, or a fatal alert. The layer reads all that has arrived before it
+    passes anything on, so an answer that arrived with such a record is left in a frame, to which
+    the error refers. uvloop's frames hold nothing: there the answer is lost.
+    """
+    if not isinstance(error, ssl.SSLError):
+        return b""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "_do_read__copied":
+            found = frame.f_locals
+            return b"".join(found.get("data") or [found.get("first", b"")])
+    return b""
 
 
 _PIECE = 524_288

@@ -35,7 +35,7 @@ def open_aiohttp(http_session: Any, url: str) -> Opener:
     Raises:
         NotOursError: The route cannot be served: it is plain HTTP through a proxy, which is not a
             tunnel, or a private attribute of aiobotocore or aiohttp is missing. While opening: the
-            session cannot be set up, or its connector is not aiohttp's own.
+            session cannot be set up, or its connector is not aiohttp's own, or has changed.
     """
     try:
         proxies = http_session._proxy_config  # noqa: SLF001  # here and below: see `Raises`
@@ -64,14 +64,21 @@ def open_aiohttp(http_session: Any, url: str) -> Opener:
             # An unreadable CA bundle or certificate: aiobotocore itself will report it.
             raise NotOursError(f"the session cannot be set up: {type(error).__name__}") from None
         # Our session that does not follow redirects wraps aiohttp's.
-        connector = getattr(session, "unwrapped", session).connector
+        connector = getattr(getattr(session, "unwrapped", session), "connector", None)
         if not isinstance(connector, TCPConnector):
             raise NotOursError(f"the connector is a {type(connector).__name__}")
         # aiohttp applies its timeout to connecting and TLS, but not to DNS or the proxy's answer.
         # Everything together gets twice that time.
         most = timeout.sock_connect
-        with anyio.fail_after(None if most is None else 2 * most), sockets_let_go():
-            return await _connect(connector, request, timeout)
+        try:
+            with anyio.fail_after(None if most is None else 2 * most), sockets_let_go():
+                return await _connect(connector, request, timeout)
+        except OSError:
+            connector.clear_dns_cache()  # the name may lead elsewhere now
+            raise
+        except (AttributeError, TypeError, AssertionError) as error:
+            # A name of aiohttp's is missing, or is another thing. Nothing was sent.
+            raise NotOursError(f"{type(error).__name__}: {error}") from None
 
     return open_one
 
@@ -91,6 +98,14 @@ async def _connect(
     there on, our connection is the only owner of the transport.
     """
     connection = await connector.connect(request, [], timeout)
+    try:
+        return await _take_over(connection)
+    except AttributeError:
+        connection.close()
+        raise
+
+
+async def _take_over(connection: Any) -> AsyncioConnection:
     handler = connection.protocol
     transport = None if handler is None else handler.transport
     if (

@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp import TCPConnector
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 
@@ -166,6 +167,17 @@ class Resolver:
 async def test_of_two_addresses_the_dead_one_is_passed_over(plain: Peer) -> None:
     resolver = {"resolver": Resolver("127.0.0.9", "127.0.0.1")}
     assert await outcome(f"http://a.test:{plain.port}", connector_args=resolver) == 200
+
+
+async def test_once_an_address_refuses_the_name_is_looked_up_again(plain: Peer) -> None:
+    names = Resolver("127.0.0.9")
+    url = f"http://moved.test:{plain.port}"
+    async with opened(url, connector_args={"resolver": names}) as connections:
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(), Progress())
+        assert raised.value.fault is TransportFault.CONNECT
+        names.found = ("127.0.0.1",)
+        assert (await connections.exchange(*request(), Progress())).status == 200
 
 
 async def test_each_failure_to_connect_has_its_name() -> None:
@@ -380,6 +392,28 @@ async def test_a_session_without_the_names_we_need_is_not_ours(plain: Peer, name
     async with AIOHTTPSession() as session:
         with pytest.raises(NotOursError, match=name):
             open_aiohttp(Other(), f"http://127.0.0.1:{plain.port}")
+
+
+async def test_an_aiohttp_whose_connector_is_used_in_another_way_is_not_for_us(
+    plain: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[bool] = []
+
+    class Other:
+        def close(self) -> None:
+            closed.append(True)
+
+    async def with_other_arguments(_: object, /, *, asked: object) -> None: ...
+
+    async def with_another_result(*_: object) -> Other:
+        return Other()
+
+    for connect in (with_other_arguments, with_another_result):
+        monkeypatch.setattr(TCPConnector, "connect", connect)
+        async with opened(f"http://127.0.0.1:{plain.port}") as connections:
+            with pytest.raises(NotOursError):
+                await connections.exchange(*request(), Progress())
+    assert closed == [True]
 
 
 async def test_a_session_that_cannot_be_set_up_is_not_ours(tmp_path: Path) -> None:
