@@ -188,6 +188,10 @@ SMALL_PROBE_GROWTH = 3.0
 """The same for ceilings up to 10: a client with a small share of a limit has many others beside it,
 which its probing causes to be throttled. For higher ceilings it is 2 + 10 / ceiling."""
 
+KNOWN_PROBE_GROWTH = 0.5
+"""The same after `lower_to`. A probe of such a capacity takes nothing from anyone and costs next to
+nothing, so even a limit that fell to 1 is back at 10,000 within 6 s."""
+
 SHARED_PROBE = 0.45
 """The speed while others share the limit, in attempts per round, for ceilings up to `MODEST`; beyond,
 it grows with their square root. A client with a small share gains as much as one with a large share."""
@@ -214,6 +218,7 @@ class ConcurrencyLimit:
     __slots__ = (
         "_ceilings",
         "_in_advance",
+        "_is_known",
         "_is_sharing",
         "_is_starting",
         "_least_speed",
@@ -235,6 +240,7 @@ class ConcurrencyLimit:
         self._value = float(initial)
         self._ceilings = Ceilings()
         self._is_sharing = False
+        self._is_known = False
         self._is_starting = True
         self._least_speed = START_SPEED if initial >= INITIAL else 0.0
         self._in_advance = 0.0
@@ -279,18 +285,19 @@ class ConcurrencyLimit:
         self._rounds_to_plateau = math.cbrt((self._plateau - self._value) / CURVATURE)
         self._rounds = 0.0
         self._is_sharing = cut.recovery is Recovery.SHARING
-        self._is_starting = False
+        self._is_starting = self._is_known = False
         self.limit = int(self._value + 0.5)
 
     def lower_to(self, most: int) -> None:
         """Lower the limit to a known capacity.
 
-        It is not cut any further, and rises from there as it would beyond a ceiling.
+        It is not cut any further, and rises from there as it would beyond a ceiling, but sooner.
         """
         self._value = max(min(self._value, float(most)), float(self.minimum))
         self._plateau = self._value
         self._rounds_to_plateau = self._rounds = 0.0
         self._is_sharing = self._is_starting = False
+        self._is_known = True
         self.limit = int(self._value + 0.5)
 
     def _advance(self, now: float, in_flight: int, admitted: int) -> None:
@@ -330,7 +337,9 @@ class ConcurrencyLimit:
             size = max(1.0, plateau / MODEST)
             bend = min(SHARED_BEND * size**2, MOST_SHARED_BEND)
             return plateau + SHARED_PROBE * math.sqrt(size) * past + bend * past**3
+        speed = PROBE if self._is_known else min(PROBE, SMALL_PROBE * plateau)
         growth = min(PROBE_GROWTH + 10 / plateau, SMALL_PROBE_GROWTH)
+        if self._is_known:
+            growth = KNOWN_PROBE_GROWTH
         # A larger exponent could overflow, and the maximum is reached long before.
-        steep = growth * math.expm1(min(past / growth, 50.0))
-        return plateau + min(PROBE, SMALL_PROBE * plateau) * steep
+        return plateau + speed * growth * math.expm1(min(past / growth, 50.0))

@@ -88,7 +88,9 @@ class Gate:
     @property
     def may_grow(self) -> bool:
         """Whether its limit on attempts in flight may rise with time alone."""
-        return self.concurrency.limit < self.concurrency.maximum and not self.pause.seconds
+        # Without a file an attempt ends at once, so whatever is in flight after a pause has one.
+        is_probing = self.pause.seconds > 0 and self.scope is not ThrottleScope.PROCESS
+        return self.concurrency.limit < self.concurrency.maximum and not is_probing
 
     def refill(self, now: float) -> float:
         """Advance the time for its rate, and return the earliest time at which it opens."""
@@ -175,7 +177,7 @@ class Gate:
             self._events.log(logging.WARNING, f"{self} pauses: {cause}", extra)
 
     def reached(self) -> None:
-        """End the pause: the endpoint has responded."""
+        """End the pause: there was a response."""
         self.pause.end()
         self._pause_moved()
 

@@ -224,10 +224,9 @@ class Permit(Claim):
         if caller.pause.seconds:
             caller.reached()
         if process.pause.seconds:
-            process.admitted(now)
-        else:
-            # By time, not by responses: fast functions do not free descriptors any faster.
-            process.tick(now, books.in_flight)
+            process.reached()
+        # By time, not by responses: fast functions do not free descriptors any faster.
+        process.tick(now, books.in_flight)
         books.shared_moved()
 
 

@@ -252,11 +252,11 @@ async def test_a_process_that_may_start_no_more_threads_records_what_ends_and_cl
     assert sorted(each.index for each in (first, *rest)) == list(range(20))
     with monkeypatch.context() as patched:
         patched.setattr(anyio.to_thread, "run_sync", refuses)
-        await world.map(path, range(40), take=30)  # another session: it is not locked
+        await service.map(path, range(40), take=30)  # another session: it is not locked
     with open_run(path) as recorded:
         summary = recorded.summary()
         assert (summary.running, summary.may_have_run) == (False, 0)
-        assert summary.succeeded == 20 + len(world.sent) >= 30
+        assert summary.succeeded == 20 + len(service.sent) >= 30
 
 
 async def test_marks_that_cannot_be_read_are_named_and_nothing_is_in_doubt_for_it(

@@ -274,6 +274,25 @@ def test_shared_growth_is_the_same_for_a_large_part_and_a_small_one() -> None:
     assert grown[0] >= 3
 
 
+@given(maximum=st.integers(1, 10_000), share=st.floats(0, 1), seconds=st.integers(1, 60))
+def test_a_known_capacity_is_asked_about_once_a_second_and_all_of_it_is_back_within_six(
+    maximum: int, share: float, seconds: int
+) -> None:
+    capacity = max(int(share * maximum), 1)
+    limit = ConcurrencyLimit(initial=maximum, minimum=1, maximum=maximum)
+    limit.lower_to(capacity)
+    refused = 0
+    for tick in range(1, 20 * seconds + 1):
+        limit.tick(now=tick / 20, in_flight=limit.limit)
+        if limit.limit > capacity:
+            refused += limit.limit - capacity
+            limit.lower_to(capacity)
+    assert refused <= seconds
+    for tick in range(20 * seconds + 1, 20 * (seconds + 6) + 1):
+        limit.tick(now=tick / 20, in_flight=limit.limit)
+    assert limit.limit == maximum
+
+
 def test_a_large_part_of_a_shared_limit_that_rises_gains_a_quarter_in_twelve_rounds() -> None:
     limit = ConcurrencyLimit(initial=2000, minimum=1, maximum=5000)
     now = 0.0

@@ -263,6 +263,36 @@ async def test_files_that_come_back_are_found_slowly_however_fast_the_functions_
         group.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("seconds", [0.05, 900])
+@pytest.mark.parametrize("outage", [0.1, 10])
+async def test_once_there_are_files_again_all_are_used_within_seconds_however_slow_the_functions(
+    seconds: float, outage: float
+) -> None:
+    clock, size = ManualClock(), 60
+    limiter = Limiter(FixedLimit(size), clock=clock)
+    until = clock.now + outage
+
+    async def work() -> None:
+        while True:
+            async with limiter.permit(CALM) as permit:
+                if clock.now >= until:
+                    await clock.sleep(seconds)
+                    permit.admitted()
+                elif not permit.out_of_files():
+                    asked.append(clock.now)
+
+    asked: list[float] = []
+    async with anyio.create_task_group() as group:
+        for _ in range(size):
+            group.start_soon(work)
+        while clock.now < until + LONGEST + 5:
+            clock.jump(0.05)
+            await settle()
+        assert limiter.in_flight == size
+        assert len(asked) <= 9  # the pause doubles
+        group.cancel_scope.cancel()
+
+
 async def test_any_answer_shows_that_descriptors_are_available() -> None:
     clock, events = ManualClock(), list[LimitChanged]()
     limiter = Limiter(FixedLimit(20), clock=clock, hooks=Hooks([events.append]))

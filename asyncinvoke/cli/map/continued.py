@@ -12,6 +12,10 @@ from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import RecordedRun
 
+CHECKED_EVERY = 1000
+"""How many lines of an ordered output with keys are written, at least, between two checks of which
+ends they are. The next session reads back no more than these and those that were on their way."""
+
 
 class ContinuedWriter:
     """Writes outcomes to a file, and records in the journal how much of it is written.
@@ -29,6 +33,7 @@ class ContinuedWriter:
         ordered: Whether outcomes arrive, and are written, in input order.
         keyed: Whether items are identified by keys.
         lines: The line numbers of items.
+        position: Returns the position of the last item that was read.
         note: Stores a note in the journal.
     """
 
@@ -43,6 +48,7 @@ class ContinuedWriter:
         ordered: bool,
         keyed: bool,
         lines: LineNumbers,
+        position: Callable[[], int],
         note: Callable[[str, object], None],
     ) -> None:
         self._output = output
@@ -50,6 +56,7 @@ class ContinuedWriter:
         self._keyed = keyed
         self._ordered = ordered
         self._lines = lines
+        self._position = position
         self._note = note
         self._ends = place.ends
         self._following = place.following
@@ -58,6 +65,11 @@ class ContinuedWriter:
         self._before = before
         self._redriven = lost
         self._lost = place.lost
+        # At the last check, `_checked_ends` items had ended, all of them up to `_checked_position`;
+        # since then, `_since_check` lines were written.
+        self._checked_ends = place.ends
+        self._checked_position = -1
+        self._since_check = place.lost
         written = last_written(place, keyed=keyed) if place.lost else frozenset()
         # Outcomes that earlier sessions recorded, but did not write.
         self._behind: Iterator[Outcome] = (
@@ -76,6 +88,7 @@ class ContinuedWriter:
             await self._write_behind(None)
         if self._next_behind is None:
             self._ends, self._following, self._lost = self._before, 0, self._redriven
+            self._checked_ends, self._since_check = self._before, 0
         self._say()
 
     async def add(self, outcome: Outcome, *, is_stopped: bool) -> bool:
@@ -129,8 +142,23 @@ class ContinuedWriter:
         # which of its ends are written.
         if self._keyed:
             self._lost += 1
+            self._since_check += 1
+            if self._since_check >= CHECKED_EVERY and outcome.index > self._checked_position:
+                self._check_ends()
         else:
             self._following = max(self._following, outcome.index + 1)
+
+    def _check_ends(self) -> None:
+        """Note that all ends of the last check are written, and check again.
+
+        An outcome arrives once its end is recorded, and in the order of the input. So those that had
+        ended at the last check were among the items read by then, and this one comes after these.
+        A redrive may also have recorded items as lost that it has not read yet.
+        """
+        if self._next_behind is None and not self._redriven:
+            self._ends, self._lost = self._checked_ends, self._since_check
+        self._checked_ends, self._checked_position = self._run.ends(), self._position()
+        self._since_check = 0
 
     def check_in_place(self) -> None:
         """Check, after the last write, that the file is still in its place.

@@ -101,6 +101,8 @@ class MapJob:
         self._pace = Pace()
         self._held_back = HeldBack()
         self._read = 0
+        self.position: int = -1
+        """The position of the last item that was read."""
         self._last_line = 0
         self._lines: dict[int, int] = {}
         self._due: deque[int] = deque()
@@ -114,6 +116,7 @@ class MapJob:
         try:
             async with aclosing(self._source.items()) as items:
                 async for item in items:
+                    self.position = item.position
                     self._last_line = item.line or item.position + 1
                     if self._shard is None or is_of(self._shard, item):
                         await self._note(item)

@@ -122,6 +122,7 @@ async def _work(
                 ordered=bulk.ordered,
                 keyed=bulk.key is not None,
                 lines=lines,
+                position=lambda: job.position,
                 note=map_run.note,
             )
             job.writes_to(file, None)

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError, Outcome, Response
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.map.continued import ContinuedWriter
+from asyncinvoke.cli.map import continued as continued_module
+from asyncinvoke.cli.map.continued import CHECKED_EVERY, ContinuedWriter
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_state import NOTE, OutputState, last_written, open_output
 from asyncinvoke.cli.map.source import LineNumbers
@@ -69,6 +70,7 @@ def continued(
     lost: int = 0,
     ordered: bool = False,
     keyed: bool = False,
+    position: Callable[[], int] = lambda: 10**9,
 ) -> tuple[Output, ContinuedWriter]:
     """Open an output at the recorded offset, as a session does; the caller closes it."""
     output, place = open_output(
@@ -83,14 +85,16 @@ def continued(
         ordered=ordered,
         keyed=keyed,
         lines=LineNumbers(),
+        position=position,
         note=journal.note,
     )
     return output, writer
 
 
-def outcome(index: int, take: int = 1) -> Outcome:
+def outcome(index: int, take: int = 1, *, keyed: bool = False) -> Outcome:
     response = Response(status_code=200, payload=b"1")
-    return Outcome(index=index, response=response, started=0, elapsed=0, take=take)
+    key = f"key-{index}" if keyed else None
+    return Outcome(index=index, key=key, response=response, started=0, elapsed=0, take=take)
 
 
 @st.composite
@@ -100,11 +104,13 @@ def sessions(draw: st.DrawFn) -> list[list[str]]:
     return draw(st.lists(st.lists(step, max_size=25), min_size=1, max_size=6))
 
 
+@pytest.mark.parametrize("keyed", [False, True])
 @pytest.mark.parametrize("ordered", [False, True])
 @given(crashed=sessions(), shuffle=st.randoms(use_true_random=False), torn=st.integers(0, 30))
 @settings(max_examples=60, deadline=None)
 def test_each_outcome_is_in_the_output_once_whenever_the_process_dies(
     ordered: bool,
+    keyed: bool,
     crashed: list[list[str]],
     shuffle: Any,
     torn: int,
@@ -113,7 +119,11 @@ def test_each_outcome_is_in_the_output_once_whenever_the_process_dies(
     path = tmp_path_factory.getbasetemp() / "continued.jsonl"
     path.unlink(missing_ok=True)
     journal, items = Journal(), 30
-    anyio.run(run_sessions, path, journal, [*crashed, STEPS], items, shuffle, ordered, torn)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(continued_module, "CHECKED_EVERY", 3)
+        anyio.run(
+            run_sessions, path, journal, [*crashed, STEPS], items, shuffle, ordered, keyed, torn
+        )
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     written = Counter((line["index"], line.get("take", 1)) for line in lines)
     assert set(written.values()) == {1}
@@ -131,6 +141,7 @@ async def run_sessions(
     items: int,
     shuffle: Any,
     ordered: bool,
+    keyed: bool,
     torn: int,
 ) -> None:
     """Run sessions until the last of them is complete."""
@@ -145,7 +156,7 @@ async def run_sessions(
             # A redrive of items that were in progress at the kill, which are recorded as lost
             # first.
             lost = shuffle.sample(left, min(2, len(left)))
-        await run_session(path, journal, steps, left, shuffle if ordered else None, lost)
+        await run_session(path, journal, steps, left, shuffle if ordered else None, keyed, lost)
         if steps is not crashed[-1]:
             with path.open("ab") as file:
                 file.write(b'{"index": 1, "ok": true, "line": 2'[:torn])
@@ -157,6 +168,7 @@ async def run_session(
     steps: list[str],
     left: list[int],
     shuffle: Any,
+    keyed: bool,
     lost: list[int],
 ) -> None:
     """Run a session: items end, commits release their outcomes, and they are taken.
@@ -167,13 +179,21 @@ async def run_session(
         steps: The steps of the session.
         left: The items that run, in order.
         shuffle: Makes them end in any order, though they are released in input order; `None` if
-            they are
-        released as they end.
+            they are released as they end.
+        keyed: Whether the items have keys.
         lost: Items that end once more before that, without a released outcome.
     """
     due = list(left)
     journal.waiting = {}
-    output, writer = continued(path, journal, lost=len(lost), ordered=shuffle is not None)
+    read = -1
+    output, writer = continued(
+        path,
+        journal,
+        lost=len(lost),
+        ordered=shuffle is not None,
+        keyed=keyed,
+        position=lambda: read,
+    )
     takes = Counter(each.index for each in journal.ended)
 
     try:
@@ -186,11 +206,12 @@ async def run_session(
                 # Some of the items in flight; the first to start is not always the first to end.
                 first = 0 if shuffle is None else shuffle.randrange(min(3, len(left)))
                 index = left.pop(first)
+                read = max(read, index)
                 if index in lost:
                     lost.remove(index)
                     takes[index] += 1
-                    journal.ended.append(outcome(index, takes[index]))
-                under_way.append(outcome(index, takes[index] + 1))
+                    journal.ended.append(outcome(index, takes[index], keyed=keyed))
+                under_way.append(outcome(index, takes[index] + 1, keyed=keyed))
             elif step == "commit":
                 journal.commit()
                 if shuffle is None:
@@ -260,6 +281,38 @@ async def test_an_ordered_output_with_keys_has_each_once_though_a_session_is_kil
     os.close(output.descriptor)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["key"] for line in lines] == ["a", "b", "c"]
+
+
+@pytest.mark.anyio
+async def test_an_ordered_output_with_keys_reads_back_only_its_last_lines(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    read, ahead = -1, 100
+    output, writer = continued(path, journal, ordered=True, keyed=True, position=lambda: read)
+    await writer.catch_up()
+    most = 0
+    for first in range(0, 6000, ahead):
+        there = [outcome(index, keyed=True) for index in range(first, first + ahead)]
+        read = first + ahead - 1
+        journal.ended += reversed(there)
+        for each in there:
+            await writer.add(each, is_stopped=False)
+            most = max(most, journal.waiting[NOTE]["lost"])
+    os.close(output.descriptor)
+    assert most <= 2 * CHECKED_EVERY + ahead
+    # And a session that begins with ends that are not written yet comes down to that as well.
+    journal.commit()
+    journal.ended += [outcome(index, keyed=True) for index in range(6000, 6200)]
+    output, writer = continued(path, journal, ordered=True, keyed=True, position=lambda: read)
+    await writer.catch_up()
+    for index in range(6200, 9000):
+        read = index
+        journal.ended.append(outcome(index, keyed=True))
+        await writer.add(journal.ended[-1], is_stopped=False)
+    assert journal.waiting[NOTE]["lost"] <= 2 * CHECKED_EVERY + ahead
+    os.close(output.descriptor)
+    lines = [json.loads(line)["index"] for line in path.read_text().splitlines()]
+    assert lines == list(range(9000))
 
 
 @pytest.mark.anyio

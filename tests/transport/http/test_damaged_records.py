@@ -11,7 +11,7 @@ import pytest
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError
-from tests.transport.http.conftest import Way, request
+from tests.transport.http.conftest import Network, request
 from tests.transport.http.peers import OK, Peer, Wire
 
 pytestmark = pytest.mark.anyio
@@ -30,13 +30,13 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def way(certificate: tuple[Path, Path]) -> Iterator[Way]:
-    way = Way("https", certificate)
-    yield way
-    way.close()
+def network(certificate: tuple[Path, Path]) -> Iterator[Network]:
+    network = Network("https", certificate)
+    yield network
+    network.close()
 
 
-def peer_of(way: Way, answer: list[bytes], end: bytes) -> Peer:
+def peer_of(network: Network, answer: list[bytes], end: bytes) -> Peer:
     """Make a peer that sends an answer, each piece as one record, and directly behind it the end."""
 
     def script(wire: Wire) -> None:
@@ -48,7 +48,7 @@ def peer_of(way: Way, answer: list[bytes], end: bytes) -> Peer:
         wire.peer.ended.set()
         wire.wait_end()
 
-    return way.peer(script)
+    return network.peer(script)
 
 
 async def stand_still(peer: Peer, progress: Progress) -> None:
@@ -63,10 +63,10 @@ async def stand_still(peer: Peer, progress: Progress) -> None:
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("answer", [[OK], [OK[:20], OK[20:30], OK[30:]]], ids=["one", "several"])
 async def test_an_answer_before_a_record_that_ends_the_connection_is_given(
-    way: Way, answer: list[bytes], end: bytes
+    network: Network, answer: list[bytes], end: bytes
 ) -> None:
-    peer, progress = peer_of(way, answer, end), Progress()
-    async with way.connections(peer) as connections, anyio.create_task_group() as tasks:
+    peer, progress = peer_of(network, answer, end), Progress()
+    async with network.connections(peer) as connections, anyio.create_task_group() as tasks:
         tasks.start_soon(stand_still, peer, progress)
         given = await connections.exchange(*request(), progress)
         assert (given.status, given.body) == (200, b"hi")
@@ -74,9 +74,9 @@ async def test_an_answer_before_a_record_that_ends_the_connection_is_given(
         assert not any(each.is_quiet() for each in connections._idle)  # so it is not used again
 
 
-async def test_of_an_answer_that_such_a_record_cuts_off_the_head_is_known(way: Way) -> None:
-    peer, progress = peer_of(way, [OK[:-1]], ENDS["damaged"]), Progress()
-    async with way.connections(peer) as connections, anyio.create_task_group() as tasks:
+async def test_of_an_answer_that_such_a_record_cuts_off_the_head_is_known(network: Network) -> None:
+    peer, progress = peer_of(network, [OK[:-1]], ENDS["damaged"]), Progress()
+    async with network.connections(peer) as connections, anyio.create_task_group() as tasks:
         tasks.start_soon(stand_still, peer, progress)
         with pytest.raises(WireError) as caught:
             await connections.exchange(*request(), progress)
@@ -85,9 +85,9 @@ async def test_of_an_answer_that_such_a_record_cuts_off_the_head_is_known(way: W
     assert caught.value.begun.status == 200
 
 
-async def test_a_stream_gives_what_came_before_such_a_record(way: Way) -> None:
-    peer, progress = peer_of(way, [OK[:-1]], ENDS["damaged"]), Progress()
-    async with way.connections(peer) as connections, anyio.create_task_group() as tasks:
+async def test_a_stream_gives_what_came_before_such_a_record(network: Network) -> None:
+    peer, progress = peer_of(network, [OK[:-1]], ENDS["damaged"]), Progress()
+    async with network.connections(peer) as connections, anyio.create_task_group() as tasks:
         tasks.start_soon(stand_still, peer, progress)
         stream = await connections.stream(*request(), progress)
         assert await stream.receive() == [b"h"]
