@@ -113,7 +113,7 @@ ACTS |= {"tempfile", "time", "uuid"}
 
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
-    "distributed": {"dask"},  # seen by type checkers alone: workers run what they are given
+    "distributed": {"dask"},  # for an annotation: workers run what they are given
     "aiobotocore": {"_transport", "testing"},
     "aiohttp": {"_transport", "local"},
     "anyio": {

@@ -6,12 +6,19 @@ import inspect
 import pydoc
 import subprocess
 import sys
+import typing as annotations
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 import asyncinvoke
 from asyncinvoke import typing
 from asyncinvoke._engine import options as listed
+
+MODULES = ["dask", "errors", "inputs", "local", "otel", "runs", "testing", "typing"]
+"""The public modules, each of which lists its names."""
 
 HEAVY = ["aiobotocore", "aiohttp", "botocore", "click", "rich", "trio", "uvloop", "httpx2"]
 
@@ -87,7 +94,7 @@ def test_the_help_of_each_method_shows_every_option_that_it_takes() -> None:
         assert {key for key in keys if f"\n    {key}: " not in shown} == set(), method
 
 
-@pytest.mark.parametrize("name", ["dask", "errors", "inputs", "local", "otel", "runs", "typing"])
+@pytest.mark.parametrize("name", MODULES)
 def test_each_public_module_lists_its_names(name: str) -> None:
     module = importlib.import_module(f"asyncinvoke.{name}")
     assert module.__all__ == sorted(module.__all__)
@@ -122,3 +129,32 @@ def test_help_on_the_module_for_tests_shows_its_names() -> None:
     code = "import pydoc, asyncinvoke.testing; print(pydoc.render_doc(asyncinvoke.testing))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "class InstantClock" in pydoc.plain(done.stdout)
+
+
+def public() -> dict[str, Any]:
+    """All that is public, by its name: classes, functions, values."""
+    modules: list[ModuleType] = [asyncinvoke]
+    modules += [importlib.import_module(f"asyncinvoke.{name}") for name in MODULES]
+    return {f"{m.__name__}.{name}": getattr(m, name) for m in modules for name in m.__all__}
+
+
+def functions_of(thing: object) -> Iterator[Any]:
+    """A function itself; the methods of a class, with the functions behind its properties."""
+    members = vars(thing).values() if inspect.isclass(thing) else [thing]
+    for member in members:
+        function = member.fget if isinstance(member, property) else member
+        function = getattr(function, "__func__", function)  # of a class, or static
+        if inspect.isfunction(function):
+            yield function
+
+
+def test_the_annotations_of_all_that_is_public_can_be_evaluated() -> None:
+    """With every extra installed; what is not installed may be `Any`."""
+    wrong = []
+    for name, thing in public().items():
+        for each in (*([thing] if inspect.isclass(thing) else []), *functions_of(thing)):
+            try:
+                annotations.get_type_hints(each)
+            except NameError as error:
+                wrong.append(f"{name}: {each.__qualname__}: {error}")
+    assert wrong == []
