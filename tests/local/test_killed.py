@@ -220,3 +220,22 @@ async def test_a_fork_of_the_process_does_not_keep_the_endpoint_from_ending(
     for descriptor in (waker, waiting):
         os.close(descriptor)
     os.waitpid(pid, 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only waits
+async def test_a_fork_of_the_process_does_not_keep_the_port_of_the_endpoint_in_use() -> None:
+    async with LocalLambda() as local:
+        port = int(local.url.rpartition(":")[2])
+        waiting, waker = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(waker)
+            os.read(waiting, 1)  # until the other end is closed
+            os._exit(0)
+    try:
+        async with LocalLambda(port=port) as local:
+            assert local.url.endswith(f":{port}")
+    finally:
+        os.close(waker)
+        os.close(waiting)
+        os.waitpid(pid, 0)

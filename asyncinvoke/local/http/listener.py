@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import uuid
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -87,10 +88,26 @@ def open_socket(port: int = 0, host: str = LOOPBACK) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        opened = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"cannot listen on {host} port {port}: {reason}") from None
+    _listening.add(opened)
+    return opened
+
+
+_listening: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    # A forked child accepts nothing, but its copies would keep the ports in use: after the end of its
+    # parent nobody could listen there, and clients would wait for an answer.
+    for each in list(_listening):
+        each.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
 class _Requests:
