@@ -12,8 +12,8 @@ CONSTRAINTS := --constraint constraints.txt
 # says which files come first.
 PYTEST := $(BIN)/python -m pytest
 SUITE := -n 3 --dist loadfile --no-loadscope-reorder
-# Decisions and values, run after each edit. What needs sockets, or takes long, is left out.
-UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/test_recent.py \
+# Decisions, values and the public names, run after each edit. What needs sockets, or takes long, is left out.
+UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/test_public_api.py tests/test_recent.py \
   --ignore tests/engine/test_maps_in_use.py --ignore tests/limits/test_over_http.py \
   --ignore tests/limits/test_costs.py \
   --deselect tests/limits/test_concurrency.py::test_clients_that_come_one_after_the_other_end_up_with_equal_parts \
