@@ -227,15 +227,18 @@ async def test_a_fork_of_the_process_does_not_keep_the_port_of_the_endpoint_in_u
     async with LocalLambda() as local:
         port = int(local.url.rpartition(":")[2])
         waiting, waker = os.pipe()
+        is_forked, tell = os.pipe()
         pid = os.fork()
         if pid == 0:
+            os.write(tell, b"!")
             os.close(waker)
             os.read(waiting, 1)  # until the other end is closed
             os._exit(0)
     try:
+        os.read(is_forked, 1)
         async with LocalLambda(port=port) as local:
             assert local.url.endswith(f":{port}")
     finally:
-        os.close(waker)
-        os.close(waiting)
+        for descriptor in (waker, waiting, tell, is_forked):
+            os.close(descriptor)
         os.waitpid(pid, 0)
