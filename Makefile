@@ -12,8 +12,8 @@ CONSTRAINTS := --constraint constraints.txt
 # lists the files that run first.
 PYTEST := $(BIN)/python -m pytest
 SUITE := -n 3 --dist loadfile --no-loadscope-reorder
-# Tests of decisions and values, to be run after each edit, without those that need sockets or take long.
-UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/test_recent.py \
+# Tests of decisions, values and public names, to be run after each edit, without those that need sockets or take long.
+UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/test_public_api.py tests/test_recent.py \
   --ignore tests/engine/test_maps_in_use.py --ignore tests/limits/test_over_http.py \
   --ignore tests/limits/test_costs.py \
   --deselect tests/limits/test_concurrency.py::test_clients_that_come_one_after_the_other_end_up_with_equal_parts \

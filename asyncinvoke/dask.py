@@ -12,12 +12,17 @@ from asyncinvoke.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from distributed import Client
+else:
+    try:  # for what evaluates annotations, such as `typing.get_type_hints`
+        from distributed import Client
+    except ImportError:
+        Client = Any
 
 __all__ = ["DaskProgress", "DaskRun", "map"]
 
 
 def map(  # noqa: A001  # named like `Invoker.map`
-    client: "Client",
+    client: Client,
     function_name: str,
     source: Any,
     *,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncinvoke._statistics import InvokerStatistics
 from asyncinvoke._telemetry.hooks import Instrument
@@ -11,6 +11,12 @@ from asyncinvoke.errors import ConfigurationError
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
+else:
+    try:  # for what evaluates annotations, such as `typing.get_type_hints`
+        from opentelemetry.metrics import MeterProvider
+        from opentelemetry.trace import TracerProvider
+    except ImportError:
+        MeterProvider = TracerProvider = Any
 
 __all__ = ["OpenTelemetry"]
 
@@ -45,8 +51,8 @@ class OpenTelemetry(Instrument):
     def __init__(
         self,
         *,
-        tracer_provider: "TracerProvider | None" = None,
-        meter_provider: "MeterProvider | None" = None,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
     ) -> None:
         try:
             from asyncinvoke._otel.metrics import metrics_of

@@ -113,7 +113,7 @@ ACTS |= {"tempfile", "time", "uuid"}
 
 # Foreign libraries, each with the rooms that may import it.
 FOREIGN = {
-    "distributed": {"dask"},  # imported for type checkers only: workers run what they are given
+    "distributed": {"dask"},  # for an annotation: workers run what they are given
     "aiobotocore": {"_transport", "testing"},
     "aiohttp": {"_transport", "local"},
     "anyio": {

@@ -1,17 +1,30 @@
 """The public surface: complete, sorted, documented, and cheap to import."""
 
+import copy
+import dataclasses
 import importlib
 import importlib.metadata
 import inspect
+import pickle
 import pydoc
 import subprocess
 import sys
+import typing as annotations
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 import asyncinvoke
 from asyncinvoke import typing
 from asyncinvoke._engine import options as listed
+from asyncinvoke._inputs.item import ItemSpec
+from asyncinvoke._inputs.template import PayloadTemplate, Pointer
+from asyncinvoke.inputs import Item
+
+MODULES = ["dask", "errors", "inputs", "local", "otel", "runs", "testing", "typing"]
+"""The public modules, each of which lists its names."""
 
 HEAVY = ["aiobotocore", "aiohttp", "botocore", "click", "rich", "trio", "uvloop", "httpx2"]
 
@@ -87,7 +100,7 @@ def test_the_help_of_each_method_shows_every_option_that_it_takes() -> None:
         assert {key for key in keys if f"\n    {key}: " not in shown} == set(), method
 
 
-@pytest.mark.parametrize("name", ["dask", "errors", "inputs", "local", "otel", "runs", "typing"])
+@pytest.mark.parametrize("name", MODULES)
 def test_each_public_module_lists_its_names(name: str) -> None:
     module = importlib.import_module(f"asyncinvoke.{name}")
     assert module.__all__ == sorted(module.__all__)
@@ -122,3 +135,61 @@ def test_help_on_the_module_for_tests_shows_its_names() -> None:
     code = "import pydoc, asyncinvoke.testing; print(pydoc.render_doc(asyncinvoke.testing))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "class InstantClock" in pydoc.plain(done.stdout)
+
+
+def public() -> dict[str, Any]:
+    """All that is public, by its name: classes, functions, values."""
+    modules: list[ModuleType] = [asyncinvoke]
+    modules += [importlib.import_module(f"asyncinvoke.{name}") for name in MODULES]
+    return {f"{m.__name__}.{name}": getattr(m, name) for m in modules for name in m.__all__}
+
+
+def functions_of(thing: object) -> Iterator[Any]:
+    """A function itself; the methods of a class, with the functions behind its properties."""
+    members = vars(thing).values() if inspect.isclass(thing) else [thing]
+    for member in members:
+        function = member.fget if isinstance(member, property) else member
+        function = getattr(function, "__func__", function)  # of a class, or static
+        if inspect.isfunction(function):
+            yield function
+
+
+def test_the_annotations_of_all_that_is_public_can_be_evaluated() -> None:
+    """With every extra installed; what is not installed may be `Any`."""
+    wrong = []
+    for name, thing in public().items():
+        for each in (*([thing] if inspect.isclass(thing) else []), *functions_of(thing)):
+            try:
+                annotations.get_type_hints(each)
+            except NameError as error:
+                wrong.append(f"{name}: {each.__qualname__}: {error}")
+    assert wrong == []
+
+
+def slotted() -> dict[str, Any]:
+    """One value of each public dataclass, whatever its fields, and an item of an input."""
+    values: dict[str, Any] = {}
+    for name, thing in public().items():
+        if inspect.isclass(thing) and dataclasses.is_dataclass(thing) and thing is not Item:
+            values[name] = made = object.__new__(thing)
+            for number, field in enumerate(dataclasses.fields(thing)):
+                object.__setattr__(made, field.name, f"value {number}")
+    spec = ItemSpec(Pointer("/id"), PayloadTemplate('{"all": "{}"}'), is_json=False)
+    values["asyncinvoke.inputs.Item"] = Item(3, 7, b'{"id": "a"}', None, spec)
+    return values
+
+
+SLOTTED = slotted()
+
+
+@pytest.mark.parametrize("name", SLOTTED)
+def test_every_public_value_is_pickled_by_each_protocol_and_copied(name: str) -> None:
+    value = SLOTTED[name]
+    names = [each.name for each in dataclasses.fields(value)]
+    # A codec may be a lambda, so a response travels without it.
+    kept = [each for each in names if (type(value), each) != (asyncinvoke.Response, "decode")]
+    protocols = range(pickle.HIGHEST_PROTOCOL + 1)
+    copies = [pickle.loads(pickle.dumps(value, protocol)) for protocol in protocols]
+    for each in (*copies, copy.copy(value), copy.deepcopy(value)):
+        assert type(each) is type(value)
+        assert [getattr(each, name) for name in kept] == [getattr(value, name) for name in kept]

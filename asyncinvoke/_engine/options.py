@@ -111,8 +111,9 @@ def documented(options: Any) -> Callable[[F], F]:
     def add(method: F) -> F:
         if method.__doc__ is not None:
             lines = [_entry(name, text) for name, text in docstrings(options).items()]
-            shown = "\n".join(["        Keyword Args:", *lines])
-            method.__doc__ = f"{method.__doc__.rstrip()}\n\n{shown}\n        "
+            shown = "\n".join(["Keyword Args:", *lines])
+            # From Python 3.13 on it has no indentation of its own.
+            method.__doc__ = f"{inspect.cleandoc(method.__doc__)}\n\n{shown}\n"
         return method
 
     return add
@@ -153,4 +154,4 @@ def _of_module(name: str) -> dict[str, dict[str, str]]:
 
 
 def _entry(name: str, text: str) -> str:
-    return f"            {name}: " + " ".join(text.split())
+    return f"    {name}: " + " ".join(text.split())

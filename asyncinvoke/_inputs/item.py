@@ -20,8 +20,6 @@ class ItemSpec:
         is_json: Whether rows are known to be valid JSON, because we encoded them.
     """
 
-    __slots__ = ("is_json", "key", "template")
-
     def __init__(
         self, key: Pointer | None, template: PayloadTemplate | None, *, is_json: bool
     ) -> None:

@@ -30,8 +30,6 @@ class Pointer:
         InvalidRequestError: The text is not a JSON pointer; the message says why.
     """
 
-    __slots__ = ("_tokens", "text")
-
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
             raise InvalidRequestError(
@@ -80,8 +78,6 @@ class Placeholder:
         is_part: Whether it is part of a longer string, so that the value is inserted as text.
     """
 
-    __slots__ = ("is_part", "pointer")
-
     def __init__(self, pointer: Pointer, *, is_part: bool) -> None:
         self.pointer = pointer
         self.is_part = is_part
@@ -122,8 +118,6 @@ class PayloadTemplate:
     Raises:
         InvalidRequestError: It is not JSON, has no placeholder, or has a stray brace.
     """
-
-    __slots__ = ("_parts",)
 
     # Quoting mistakes are impossible: the template itself must be JSON, and inserted values are
     # always encoded. A `{id}` without its slash would be sent literally a million times, so a brace

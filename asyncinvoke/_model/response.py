@@ -72,7 +72,14 @@ def value(cls: type[_T]) -> type[_T]:
     position where a call succeeds at once, and have the fields first that are set then: keywords take
     twice as long. Do not use it for anything else.
     """
-    return dataclass(slots=True, unsafe_hash=True)(cls)
+    made = dataclass(slots=True, unsafe_hash=True)(cls)
+    # Pickle's protocols 0 and 1 refuse slots, unless a class has a method of its own for them.
+    made.__getstate__ = _state  # type: ignore[assignment, method-assign]
+    return made
+
+
+def _state(made: object) -> object:
+    return object.__getstate__(made)
 
 
 @value

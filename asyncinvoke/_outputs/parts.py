@@ -32,7 +32,7 @@ def new_part(path: Path, *, mode: int = 0o666) -> tuple[Path, BinaryIO]:
         opener = partial(os.open, mode=mode)
         with contextlib.ExitStack() as closing:
             file = closing.enter_context(open(part, "xb", 1 << 20, opener=opener))
-            locks.lock(file.fileno())
+            locks.lock(file)
             # Before it was locked, another process may have removed it as an abandoned part.
             if part.exists():
                 closing.pop_all()  # for the caller to close
@@ -46,7 +46,7 @@ def remove_abandoned(path: Path) -> None:
         for part in path.absolute().parent.iterdir():
             if _is_part(part.name, prefix) and part.is_file():
                 with part.open("rb") as file:
-                    if locks.lock(file.fileno()):
+                    if locks.lock(file):
                         part.unlink(missing_ok=True)
 
 

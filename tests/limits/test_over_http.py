@@ -68,7 +68,7 @@ async def test_every_payload_runs_once_whatever_is_throttled(
     local: LocalLambda, reason: ThrottleReason
 ) -> None:
     events: list[Event] = []
-    local.function("work", until(lambda: True))
+    local.function("work", until(lambda: True), timeout=60)
     local.fault(throttle(str(reason)), count=15)
     async with Invoker(
         endpoint_url=local.url, limit=LIMIT, clock=InstantClock(), hooks=[events.append]
@@ -91,7 +91,7 @@ async def test_a_limit_that_is_really_there_moves_the_scope_that_the_reason_name
     local.account_concurrency = 200 if reserved else 5
     # No call ends before one has been throttled.
     handler = until(lambda: bool(local.statistics().throttles))
-    local.function("work", handler, reserved_concurrency=reserved)
+    local.function("work", handler, reserved_concurrency=reserved, timeout=60)
     async with Invoker(endpoint_url=local.url, limit=LIMIT, hooks=[events.append]) as invoker:
         assert await run_all(invoker) == Counter(range(ITEMS))
         statistics = invoker.statistics()
@@ -113,8 +113,8 @@ async def test_a_function_that_is_full_does_not_hold_back_another_of_the_same_ma
             yield Request(payload=number, function_name="calm")
 
     # The hog runs until all others are done; behind it, they would never run.
-    local.function("hog", until(lambda: calm == ITEMS), reserved_concurrency=2)
-    local.function("calm", until(lambda: True))
+    local.function("hog", until(lambda: calm == ITEMS), reserved_concurrency=2, timeout=60)
+    local.function("calm", until(lambda: True), timeout=60)
     ended: Counter[str] = Counter()
     async with (
         Invoker(endpoint_url=local.url, limit=200) as invoker,

@@ -17,6 +17,7 @@ import pytest
 
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.local.execution import remains
+from tests.doubles.zipped import zipped
 
 pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
 pytestmark = [
@@ -95,15 +96,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("number", "is_zipped"),
+    [
+        *((number, False) for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL)),
+        pytest.param(signal.SIGKILL, True, id="of a package in a zip file"),
+    ],
+)
 async def test_an_endpoint_that_a_signal_ends_leaves_no_process_and_no_folder(
-    folder: Path, number: signal.Signals
+    folder: Path, number: signal.Signals, is_zipped: bool
 ) -> None:
     held = folder / "tmp"
+    imported = {"PYTHONPATH": str(zipped(folder))} if is_zipped else {}
     process = subprocess.Popen(
         [sys.executable, "-c", ENDPOINT],
         cwd=folder,
-        env=os.environ | {"TMPDIR": str(held)},
+        env=os.environ | {"TMPDIR": str(held)} | imported,
         start_new_session=True,
         stderr=subprocess.DEVNULL,
     )
@@ -212,3 +220,25 @@ async def test_a_fork_of_the_process_does_not_keep_the_endpoint_from_ending(
     for descriptor in (waker, waiting):
         os.close(descriptor)
     os.waitpid(pid, 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only waits
+async def test_a_fork_of_the_process_does_not_keep_the_port_of_the_endpoint_in_use() -> None:
+    async with LocalLambda() as local:
+        port = int(local.url.rpartition(":")[2])
+        waiting, waker = os.pipe()
+        is_forked, tell = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.write(tell, b"!")
+            os.close(waker)
+            os.read(waiting, 1)  # until the other end is closed
+            os._exit(0)
+    try:
+        os.read(is_forked, 1)
+        async with LocalLambda(port=port) as local:
+            assert local.url.endswith(f":{port}")
+    finally:
+        for descriptor in (waker, waiting, tell, is_forked):
+            os.close(descriptor)
+        os.waitpid(pid, 0)

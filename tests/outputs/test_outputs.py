@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from unittest.mock import MagicMock
 
 import anyio
@@ -46,12 +46,12 @@ def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
     lock = locks.lock
     removed: list[Path] = []
 
-    def late(descriptor: int) -> bool:
+    def late(file: IO[Any]) -> bool:
         if not removed:  # another process took it for an abandoned one
             (part,) = tmp_path.iterdir()
             part.unlink()
             removed.append(part)
-        return lock(descriptor)
+        return lock(file)
 
     monkeypatch.setattr(locks, "lock", late)
     part, file = parts.new_part(tmp_path / "out.jsonl")
@@ -60,6 +60,35 @@ def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
     assert [part] == list(tmp_path.iterdir())
     assert part not in removed
     assert part.read_bytes() == b"1"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only waits
+def test_a_fork_of_the_process_keeps_no_part_locked_and_writes_nothing_to_it(
+    tmp_path: Path,
+) -> None:
+    part, file = parts.new_part(tmp_path / "out.jsonl")
+    file.write(b"once")
+    waiting, waker = os.pipe()
+    is_forked, tell = os.pipe()
+    pid = os.fork()
+    if not pid:
+        file.flush()
+        os.write(tell, b"!")
+        os.close(waker)
+        os.read(waiting, 1)
+        os._exit(0)
+    try:
+        os.read(is_forked, 1)
+        parts.remove_abandoned(tmp_path / "out.jsonl")
+        file.close()
+        assert part.read_bytes() == b"once"  # it was locked by this process
+        parts.remove_abandoned(tmp_path / "out.jsonl")
+        assert not part.exists()
+    finally:
+        for descriptor in (waker, waiting, tell, is_forked):
+            os.close(descriptor)
+        os.waitpid(pid, 0)
 
 
 @pytest.mark.parametrize("target", KINDS)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,6 @@ FUNCTION_NAME = "measure"
 
 ASIDE = "measure-on-the-side"
 """The same function, for invocations that do not belong to the run."""
-
-HANDLER = f"{Path(__file__).with_name('measure.py')}:handler"
 
 REGION = "us-east-1"
 
@@ -100,7 +99,7 @@ async def fan_out(
     with tempfile.TemporaryDirectory(prefix="asyncinvoke-demo-") as name:
         folder = Path(name)
         write_lines(folder / INPUT, read_payloads(modules))
-        endpoint = _served(account_concurrency, str(folder / LEDGER), in_runtime=in_runtime)
+        endpoint = _served(account_concurrency, folder, in_runtime=in_runtime)
         async with endpoint, Invoker(region_name=REGION, endpoint_url=endpoint.url) as invoker:
             one = next(read_payloads(modules))
             event = await invoker.send_event(ASIDE, one)
@@ -154,19 +153,23 @@ def write_lines(path: Path, payloads: Iterable[object]) -> None:
             file.write(json.dumps(payload) + "\n")
 
 
-def _served(account_concurrency: int, ledger: str, *, in_runtime: bool) -> LocalLambda:
+def _served(account_concurrency: int, folder: Path, *, in_runtime: bool) -> LocalLambda:
     endpoint = LocalLambda(account_concurrency=account_concurrency, region_name=REGION)
+    ledger = str(folder / LEDGER)
 
     def in_process(event: dict[str, str], context: object) -> dict[str, Any]:  # noqa: ARG001
         return measure.charged(event, ledger)
 
     if in_runtime:
-        endpoint.function(
-            FUNCTION_NAME, HANDLER, timeout=FUNCTION_TIMEOUT, environment={"LEDGER": ledger}
-        )
+        # A copy, because this package may be in a zip file.
+        code = folder / "measure.py"
+        code.write_bytes(files(__package__).joinpath(code.name).read_bytes())
+        handler, environment = f"{code}:handler", {"LEDGER": ledger}
+        endpoint.function(FUNCTION_NAME, handler, timeout=FUNCTION_TIMEOUT, environment=environment)
+        endpoint.function(ASIDE, handler, timeout=FUNCTION_TIMEOUT)
     else:
         endpoint.function(FUNCTION_NAME, in_process, timeout=FUNCTION_TIMEOUT)
-    endpoint.function(ASIDE, HANDLER if in_runtime else measure.handler, timeout=FUNCTION_TIMEOUT)
+        endpoint.function(ASIDE, measure.handler, timeout=FUNCTION_TIMEOUT)
     endpoint.function(read.FUNCTION_NAME, read.handler, timeout=FUNCTION_TIMEOUT)
     return endpoint
 

@@ -128,7 +128,7 @@ def _locked(path: Path) -> Iterator[TextIO]:
     """Open a file that becomes another one at the end of the block, alone among all processes."""
     while True:
         with open(path, "a", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
-            locks.wait(file.fileno())
+            locks.wait(file)
             # The process that had the lock has moved the file, and what it wrote is in place.
             if _is_at(path, file):
                 yield file

@@ -106,12 +106,14 @@ class Pieces(Protocol):
 
 
 def pieces_of(answer: object, threads: Calls) -> Pieces | None:
-    """Return the pieces that a handler yields; None if it returned a value."""
-    if isinstance(answer, AsyncIterator):
-        return _OnLoop(answer)
-    if isinstance(answer, Iterator):
-        return _InThread(answer, threads)
-    return None
+    """Return the pieces that a handler yields; None if it returned a value.
+
+    An object with `_asdict` is a value, as in `marshal`: a mock has every method, those of an async
+    iterator too, and AWS's runtime cannot encode it.
+    """
+    if not isinstance(answer, (AsyncIterator, Iterator)) or hasattr(answer, "_asdict"):
+        return None
+    return _OnLoop(answer) if isinstance(answer, AsyncIterator) else _InThread(answer, threads)
 
 
 def piece_of(item: object) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from pkgutil import get_data
 
 import anyio
 from anyio import to_thread
@@ -72,7 +73,7 @@ class Guardian:
     def _tell(self, line: str) -> None:
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603  # this interpreter, and our own file
-                [sys.executable, "-I", "-S", remains.__file__, str(os.getpid())],
+                [sys.executable, "-I", "-S", *program("remains"), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -83,6 +84,14 @@ class Guardian:
         # It may have been killed; then only the cleanup is lost.
         with contextlib.suppress(OSError):
             self._process.stdin.write(os.fsencode(line) + b"\n")
+
+
+def program(name: str) -> list[str]:
+    """Return the arguments with which Python runs a file of this folder, which may be in a zip file."""
+    file = Path(__file__).with_stem(name)
+    if file.exists():
+        return [str(file)]
+    return ["-c", (get_data(__package__, file.name) or b"").decode()]
 
 
 @asynccontextmanager

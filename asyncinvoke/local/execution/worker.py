@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import Process
 
 from asyncinvoke.local.execution import logs
-from asyncinvoke.local.execution.guardian import Guardian
+from asyncinvoke.local.execution.guardian import Guardian, program
 from asyncinvoke.local.execution.logs import LogListener
 from asyncinvoke.local.functions.configuration import SET_BY_LAMBDA, FunctionConfig, Source
 from asyncinvoke.local.http.access import LOOPBACK
@@ -37,9 +37,6 @@ class Surroundings:
     freeze: bool = False
     """Whether they are suspended between invocations."""
 
-
-# Run as a program and never imported: it requires Linux.
-_CONFINED = str(Path(__file__).with_name("confined.py"))
 
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 """The environment variables inherited from this process; none holds credentials."""
@@ -70,7 +67,8 @@ async def start(
     command = [sys.executable, "-m", "awslambdaric", source.handler]
     if tmp is not None:
         command = [
-            *(sys.executable, _CONFINED),
+            # Run as a program and never imported: it requires Linux.
+            *(sys.executable, *program("confined")),
             *(source.handler, str(tmp), str(source.directory), *map(str, source.layers)),
         ]
         variables["TMPDIR"] = "/tmp"  # noqa: S108  # its own

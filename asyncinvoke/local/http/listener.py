@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import uuid
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -91,7 +92,9 @@ def open_socket(port: int = 0, host: str = LOOPBACK) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"cannot listen on {host} port {port}: {reason}") from None
-    return _Listening(fileno=bound.detach())
+    listening = _Listening(fileno=bound.detach())
+    _open.add(listening)
+    return listening
 
 
 class _Listening(socket.socket):
@@ -99,6 +102,20 @@ class _Listening(socket.socket):
 
     def listen(self, _: int = BACKLOG, /) -> None:
         super().listen(BACKLOG)
+
+
+_open: weakref.WeakSet[_Listening] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    # A forked child accepts nothing, but its copies would keep the ports in use: after its parent's end
+    # nobody could listen there, and clients would wait for an answer.
+    for each in list(_open):
+        each.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
 class _Requests:

@@ -21,6 +21,7 @@ from asyncinvoke.cli.demo.library import add_up, find_modules
 from asyncinvoke.cli.demo.measure import measure
 from tests.cli.processes import COMMAND
 from tests.doubles.forked import FORKER, Ended, LineReader
+from tests.doubles.zipped import zipped
 
 
 @pytest.mark.anyio
@@ -99,6 +100,17 @@ def test_without_aws_runtime_the_function_runs_in_process_with_a_note() -> None:
         "runs in this process, as AWS's Lambda runtime is not installed (pip install 'asyncinvoke["
         in printed
     )
+    assert ended.stdout.count("✓") == 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
+def test_the_demo_runs_from_a_zip_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "asyncinvoke", "demo", "--head", "3"]
+    environment = os.environ | {"PYTHONPATH": str(zipped(tmp_path))}
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.count("✓") == 6
 
 

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import anyio
 import pytest
@@ -181,6 +182,11 @@ async def stray(event: Any, context: Any) -> None:
             lambda event, context: {1},
             "Runtime.MarshalError",
             "Unable to marshal response: Object of type set is not JSON serializable",
+        ),
+        (  # it has the methods of an async iterator, as it has every method
+            lambda event, context: MagicMock(),
+            "Runtime.MarshalError",
+            "Unable to marshal response: _asdict() must return a dict, not MagicMock",
         ),
         (
             lambda event, context: "x" * 6_291_555,

@@ -12,8 +12,9 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
-from asyncinvoke.local.execution import environment, worker
+from asyncinvoke.local.execution import environment
 from asyncinvoke.local.execution.environment import Environment
+from asyncinvoke.local.execution.guardian import program
 
 pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
 pytestmark = [
@@ -92,7 +93,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def is_allowed(folder: Path) -> bool:
-    command = [sys.executable, worker._CONFINED, "none", str(folder.parent), str(folder)]
+    command = [sys.executable, *program("confined"), "none", str(folder.parent), str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     return "does not allow" not in ended.stderr
 
@@ -135,13 +136,13 @@ def test_in_a_sandbox_all_of_a_layer_is_there_and_read_only(folder: Path, tmp_pa
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "layer" / "bin" / "tool").write_text("tool")
     directories = [str(tmp_path / name) for name in ("code", "layer", "own")]
-    command = [sys.executable, "-c", IN_A_LAYER, worker._CONFINED, *directories]
+    command = [sys.executable, "-c", IN_A_LAYER, *program("confined"), *directories]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (ended.stdout, ended.stderr) == ("tool\n30\n", "")
 
 
 def test_if_no_sandbox_is_allowed_the_process_reports_it(tmp_path: Path) -> None:
-    command = [sys.executable, worker._CONFINED, "none", str(tmp_path), "/"]
+    command = [sys.executable, *program("confined"), "none", str(tmp_path), "/"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert ended.stderr == "this system does not allow a sandbox: code in / would hide /tmp\n"
