@@ -261,6 +261,36 @@ async def test_an_ordered_output_with_keys_has_each_once_though_a_session_is_kil
 
 
 @pytest.mark.anyio
+async def test_an_ordered_output_has_each_line_once_though_one_redrive_after_the_other_is_killed(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    lost, again, later = outcome(1, take=2), outcome(1, take=3), outcome(4, take=2)
+    first = [outcome(index) for index in range(6)]
+    # What ends in each session, and what of it is written before the process is killed.
+    for ended, written in (
+        (first, first),
+        ([lost, again, later], [again]),
+        ([outcome(0, take=2)], []),
+        ([], []),
+    ):
+        output, writer = continued(path, journal, lost=1 if lost in ended else 0, ordered=True)
+        await writer.catch_up()
+        journal.ended += ended
+        journal.commit()
+        for each in written:
+            await writer.add(each, is_stopped=False)
+        journal.commit()
+        if not ended:
+            await writer.finish()
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    takes = [(line["index"], line.get("take", 1)) for line in lines]
+    assert takes == [*((index, 1) for index in range(6)), (1, 3), (4, 2), (0, 2)]
+
+
+@pytest.mark.anyio
 async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     journal = Journal()
