@@ -22,6 +22,7 @@ from asyncinvoke import (
     Journal,
     JournalError,
     JournalMismatchError,
+    Outcome,
     Redrive,
     RetryPolicy,
     Shard,
@@ -55,6 +56,11 @@ def play(function: Function, journal: Path | Journal, **options: Any) -> None:
 
 def odd(payload: Any) -> Any:
     return FAILED if payload % 10 == 3 else payload
+
+
+def outcomes_of(path: Path) -> list[Outcome]:
+    with open_run(path) as recorded:
+        return list(recorded.outcomes())
 
 
 def rows(path: Path, query: str) -> list[Any]:
@@ -130,6 +136,39 @@ def test_an_item_that_ended_in_two_journals_is_told_and_the_better_end_stands(
             assert [take.state for take in one.earlier].count("failed") == 1
         numbers = rows(whole, "SELECT idx, take FROM earlier UNION ALL SELECT idx, take FROM item")
         assert max(Counter(numbers).values()) == 1
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_of_two_ends_that_are_equally_good_the_later_stands(tmp_path: Path, keyed: bool) -> None:
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    before, after = tmp_path / "before.run", tmp_path / "after.run"
+    play(Function(lambda n: [n, "before"]), before, items=3, **options)
+    play(Function(lambda n: [n, "after"]), after, items=3, **options)
+    with contextlib.closing(sqlite3.connect(after)) as connection:
+        connection.execute("UPDATE session SET started = started + 60")
+        connection.commit()
+    for number, order in enumerate(([before, after], [after, before])):
+        whole = tmp_path / f"whole{number}.run"
+        assert merge(whole, order).ran_twice == 3
+        with open_run(whole) as recorded:
+            found = [each.unwrap().json() for each in recorded.outcomes()]
+        assert found == [[n, "after"] for n in range(3)]
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_shards_of_different_divisions_have_items_in_common_which_are_told(
+    tmp_path: Path, keyed: bool
+) -> None:
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    halves, thirds = tmp_path / "halves.run", tmp_path / "thirds.run"
+    play(Function(), halves, items=60, shard=Shard(1, of=2), **options)
+    play(Function(), thirds, items=60, shard=Shard(2, of=3), **options)
+    first, second = (
+        {each.key or each.index for each in outcomes_of(path)} for path in (halves, thirds)
+    )
+    merged = merge(tmp_path / "whole.run", [halves, thirds])
+    assert (merged.items, merged.ran_twice) == (len(first | second), len(first & second))
+    assert set(merged.twice) == first & second != set()
 
 
 def test_a_copy_of_a_journal_ran_nothing_twice(tmp_path: Path) -> None:
