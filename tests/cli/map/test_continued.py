@@ -261,6 +261,29 @@ async def test_an_ordered_output_with_keys_has_each_once_though_a_session_is_kil
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_what_runs_again_is_in_an_ordered_output_that_a_kill_has_left_behind_its_journal(
+    is_stopped: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    first, again = [outcome(index) for index in range(4)], [outcome(1, take=2)]
+    for ended, written in ((first, first[:2]), (again, again), ([], [])):
+        output, writer = continued(path, journal, ordered=True)
+        await writer.catch_up()
+        journal.ended += ended
+        for each in written:
+            await writer.add(each, is_stopped=is_stopped and each.take > 1)
+        if not ended:
+            await writer.finish()
+        journal.commit()
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    takes = [(line["index"], line.get("take", 1)) for line in lines]
+    assert takes == [(0, 1), (1, 1), (1, 2), (2, 1), (3, 1)]
+
+
+@pytest.mark.anyio
 async def test_an_ordered_output_has_each_line_once_though_one_redrive_after_the_other_is_killed(
     tmp_path: Path,
 ) -> None:
