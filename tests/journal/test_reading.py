@@ -293,8 +293,10 @@ def test_samples_say_how_it_went(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     recorded_map(path, World(), 100)
     with open_run(path) as recorded:
         samples = list(recorded.samples())
+        latest = recorded.latest_sample()
         started = recorded.summary().sessions[0].started
     assert samples
+    assert latest == samples[-1]
     assert samples[-1].succeeded > samples[0].succeeded
     assert {sample.session for sample in samples} == {1}
     assert all(started <= sample.at + 0.001 for sample in samples)
