@@ -83,6 +83,22 @@ async def test_the_keys_of_requests_name_no_item_in_doubt_where_the_run_has_no_k
     assert world.sent == [8]
 
 
+@pytest.mark.parametrize("keys", [{}, {"key": str}], ids=["by position", "by key"])
+async def test_what_ended_once_and_is_in_doubt_since_is_not_passed_over_with_what_has_ended(
+    path: Path, keys: dict[str, Any]
+) -> None:
+    """Without results nothing is replayed: what has ended is compared in blocks, and passed over."""
+    journal = Journal(path, results=False)
+    await World(failing=[2]).map(journal, range(6), **keys)
+    crash(path, sent=[2])
+    world = World()
+    outcomes = await world.map(journal, streamed(range(6)), **keys)
+    assert (lost(outcomes), world.sent) == ([2], [])
+    crash(path, sent=[2])
+    outcomes = await world.map(journal, range(6), **keys)
+    assert (lost(outcomes), world.sent) == ([2], [])
+
+
 async def test_after_a_restart_all_that_was_open_is_in_doubt(crashed: Path) -> None:
     restart(crashed)
     assert unknown(crashed) == [6, 7, 8, 9]
