@@ -219,20 +219,27 @@ def test_what_was_under_way_when_a_process_died_may_have_run_or_surely_did_not(
     assert function.batches == [6]
 
 
-def test_what_has_ended_elsewhere_beats_what_may_have_run_and_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keyed", [False, True])
+def test_what_has_ended_elsewhere_beats_what_may_have_run_and_is_told(
+    tmp_path: Path, keyed: bool
+) -> None:
+    options: dict[str, Any] = {"key": str} if keyed else {}
     first, second, third = (tmp_path / f"{name}.run" for name in "abc")
-    play(Function(), first, items=6)
-    play(Function(), second, items=6)
-    play(Function(lambda n: LOST if n == 2 else THROTTLED), third, items=4, retry=RetryPolicy())
+    play(Function(), first, items=6, **options)
+    play(Function(), second, items=6, **options)
+    fails = Function(lambda n: LOST if n == 2 else THROTTLED)
+    play(fails, third, items=4, retry=RetryPolicy(), **options)
     kill(first, sent=[1, 2, 3], unsent=[4])
     merged = merge(tmp_path / "whole.run", [first, second])
     assert (merged.items, merged.ran_twice) == (6, 5)
     merged = merge(tmp_path / "other.run", [third, first])
     with open_run(tmp_path / "other.run") as recorded:
         # According to the third journal, 1 and 3 did not run; according to the first, they may have.
-        assert [item.position for item in recorded.unknown()] == [1, 2, 3]
+        unknown = [item.key if keyed else item.position for item in recorded.unknown()]
+        assert [int(each or 0) for each in unknown] == [1, 2, 3]
         assert recorded.summary().succeeded == 2
-    assert merged.twice == (2,)
+        assert recorded.check() == ()
+    assert merged.twice == (("2",) if keyed else (2,))
 
 
 @pytest.mark.parametrize(
