@@ -95,11 +95,11 @@ async def test_data_files_are_checked_some_at_a_time_and_the_first_that_is_wrong
     )
 
 
-async def rows_of(lines: bytes, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
+async def rows_of(lines: bytes, monkeypatch: pytest.MonkeyPatch, **more: str) -> list[Row]:
     """Return the rows of an inventory of one data file, whose manifest names three columns."""
     packed = gzip.compress(lines)
     entry = {"key": "1.csv.gz", "size": len(packed)}  # without a checksum
-    manifest = Manifest.parse(json.dumps(GOOD | {"files": [entry]}).encode(), "m")
+    manifest = Manifest.parse(json.dumps(GOOD | {"files": [entry]} | more).encode(), "m")
     monkeypatch.setattr(inventory, "read_manifest", lambda source, options: manifest)
     monkeypatch.setattr(inventory, "open_file", lambda *_, **__: io.BytesIO(packed))
     listed = await Inventory.open("m", {})
@@ -121,6 +121,18 @@ async def test_a_line_with_too_few_fields_is_the_fault_of_its_item(
     assert [wrong for _, _, wrong in rows if wrong is not None] == [
         "in a data file of the inventory: line 2: 1 field, and the manifest names 3"
     ]
+
+
+@pytest.mark.anyio
+async def test_a_size_that_none_can_have_is_not_known_and_its_object_is_an_item(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = ["0", "5", "5497558138880", "", "-1", "1e3", "x", "9" * 5000]
+    lines = "".join(f'"data","{number}","{size}"\n' for number, size in enumerate(sizes))
+    rows = await rows_of(lines.encode(), monkeypatch, fileSchema="Bucket, Key, Size")
+    known = [0, 5, 5497558138880, None, None, None, None, None]
+    assert [json.loads(data)["size"] for _, data, _ in rows] == known
+    assert [json.loads(data)["key"] for _, data, _ in rows] == list("01234567")
 
 
 @pytest.mark.anyio

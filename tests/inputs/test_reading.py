@@ -239,6 +239,12 @@ async def test_a_small_file_that_breaks_off_is_refused_before_anything_is_given(
         await anext(aiter(read(tmp_path / name)))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it has a file that cannot be read")
+async def test_a_local_file_that_fails_while_it_is_read_is_one_error_that_names_it() -> None:
+    with pytest.raises(InputError, match=r"^cannot read /proc/self/mem: Input/output error$"):
+        await read("/proc/self/mem").begin()
+
+
 async def test_any_url_of_fsspec_is_read() -> None:
     with fsspec.open("memory://inputs/in.csv.gz", "wb") as file:
         file.write(gzip.compress(b"id\na\n"))

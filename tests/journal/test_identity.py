@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import pickle
 import sqlite3
 from collections.abc import Iterator
@@ -392,6 +393,8 @@ async def test_what_failed_is_redriven_by_its_cause(
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asyncinvoke._journal.skimming.MOST", 64)
+    # On a busy machine, a piece would end early.
+    monkeypatch.setattr("asyncinvoke._journal.skimming.LONGEST_HOLD", math.inf)
 
 
 async def test_a_long_input_is_skimmed_and_what_has_not_ended_in_the_middle_of_it_runs(

@@ -1,13 +1,23 @@
 """Items in progress when a process died: what is known about them, and what happens to them."""
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from asyncinvoke import InvocationError, Invoker, Journal, Outcome, Redrive, RejectedError
+from asyncinvoke import (
+    InvocationError,
+    Invoker,
+    Journal,
+    Outcome,
+    Redrive,
+    RejectedError,
+    Request,
+)
 from asyncinvoke._journal.marks import HEADER
 from asyncinvoke.runs import open_run, settle
 from tests.journal.crashes import crash, restart
@@ -53,6 +63,40 @@ async def test_on_the_same_boot_only_what_was_marked_is_in_doubt(crashed: Path) 
     assert unknown(crashed) == [6, 7]
     assert lost(await service.map(crashed, range(12))) == [6, 7]
     assert service.sent == []
+
+
+async def test_the_keys_of_requests_name_no_item_in_doubt_where_the_run_has_no_keys(
+    path: Path,
+) -> None:
+    def requests(count: int) -> list[Request]:
+        return [Request(payload=number, key="a") for number in range(count)]
+
+    await FakeService().map(path, requests(6))
+    crash(path, sent=[6, 7])
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT DISTINCT key FROM item").fetchall() == [("a",)]
+        connection.execute("UPDATE flight SET key = 'a'")
+        connection.commit()
+    assert unknown(path) == [6, 7]
+    service = FakeService()
+    assert lost(await service.map(path, requests(9))) == [6, 7]
+    assert service.sent == [8]
+
+
+@pytest.mark.parametrize("keys", [{}, {"key": str}], ids=["by position", "by key"])
+async def test_what_ended_once_and_is_in_doubt_since_is_not_passed_over_with_what_has_ended(
+    path: Path, keys: dict[str, Any]
+) -> None:
+    """Without results nothing is replayed: what has ended is compared in blocks, and passed over."""
+    journal = Journal(path, results=False)
+    await FakeService(failing=[2]).map(journal, range(6), **keys)
+    crash(path, sent=[2])
+    service = FakeService()
+    outcomes = await service.map(journal, streamed(range(6)), **keys)
+    assert (lost(outcomes), service.sent) == ([2], [])
+    crash(path, sent=[2])
+    outcomes = await service.map(journal, range(6), **keys)
+    assert (lost(outcomes), service.sent) == ([2], [])
 
 
 async def test_after_a_restart_all_that_was_open_is_in_doubt(crashed: Path) -> None:

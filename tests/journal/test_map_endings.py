@@ -25,7 +25,7 @@ from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.runs import open_run
 from asyncinvoke.typing import Clock
 from tests.journal.crashes import restart
-from tests.journal.fake_service import FakeService, indexes
+from tests.journal.fake_service import FakeService, indexes, streamed
 
 pytestmark = pytest.mark.anyio
 
@@ -275,6 +275,15 @@ async def test_notes_are_kept_with_the_run(path: Path) -> None:
         notes = recorded.summary().notes
     assert notes["input"] == "a.jsonl"
     assert notes["output"] == {"lines": outcome.index}
+
+
+async def test_the_notes_of_a_session_that_finds_nothing_left_to_run_are_kept(path: Path) -> None:
+    await FakeService().map(Journal(path, notes={"input": "a.jsonl"}), range(5))
+    service = FakeService()
+    await service.map(Journal(path, notes={"input": "b.jsonl"}), streamed(range(5)))
+    assert service.sent == []
+    with open_run(path) as recorded:
+        assert recorded.summary().notes["input"] == "b.jsonl"
 
 
 async def test_an_interrupt_between_a_commit_and_its_release_does_no_harm(

@@ -22,6 +22,7 @@ from asyncinvoke import (
     Journal,
     JournalError,
     JournalMismatchError,
+    Outcome,
     Redrive,
     RetryPolicy,
     Shard,
@@ -55,6 +56,11 @@ def run_map(function: Function, journal: Path | Journal, **options: Any) -> None
 
 def fail_each_tenth(payload: Any) -> Any:
     return FAILED if payload % 10 == 3 else payload
+
+
+def outcomes_of(path: Path) -> list[Outcome]:
+    with open_run(path) as recorded:
+        return list(recorded.outcomes())
 
 
 def rows(path: Path, query: str) -> list[Any]:
@@ -132,6 +138,39 @@ def test_an_item_that_ended_in_two_journals_is_reported_and_the_better_outcome_i
         assert max(Counter(numbers).values()) == 1
 
 
+@pytest.mark.parametrize("keyed", [False, True])
+def test_of_two_ends_that_are_equally_good_the_later_stands(tmp_path: Path, keyed: bool) -> None:
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    before, after = tmp_path / "before.run", tmp_path / "after.run"
+    run_map(Function(lambda n: [n, "before"]), before, items=3, **options)
+    run_map(Function(lambda n: [n, "after"]), after, items=3, **options)
+    with contextlib.closing(sqlite3.connect(after)) as connection:
+        connection.execute("UPDATE session SET started = started + 60")
+        connection.commit()
+    for number, order in enumerate(([before, after], [after, before])):
+        whole = tmp_path / f"whole{number}.run"
+        assert merge(whole, order).ran_twice == 3
+        with open_run(whole) as recorded:
+            found = [each.unwrap().json() for each in recorded.outcomes()]
+        assert found == [[n, "after"] for n in range(3)]
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_shards_of_different_divisions_have_items_in_common_which_are_told(
+    tmp_path: Path, keyed: bool
+) -> None:
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    halves, thirds = tmp_path / "halves.run", tmp_path / "thirds.run"
+    run_map(Function(), halves, items=60, shard=Shard(1, of=2), **options)
+    run_map(Function(), thirds, items=60, shard=Shard(2, of=3), **options)
+    first, second = (
+        {each.key or each.index for each in outcomes_of(path)} for path in (halves, thirds)
+    )
+    merged = merge(tmp_path / "whole.run", [halves, thirds])
+    assert (merged.items, merged.ran_twice) == (len(first | second), len(first & second))
+    assert set(merged.twice) == first & second != set()
+
+
 def test_a_copy_of_a_journal_ran_nothing_twice(tmp_path: Path) -> None:
     first, copy = tmp_path / "a.run", tmp_path / "b.run"
     run_map(Function(), first, items=10)
@@ -180,22 +219,27 @@ def test_items_in_progress_when_a_process_died_are_in_doubt_or_did_not_run(
     assert function.batches == [6]
 
 
+@pytest.mark.parametrize("keyed", [False, True])
 def test_an_outcome_in_another_journal_replaces_an_item_in_doubt_and_is_reported(
-    tmp_path: Path,
+    tmp_path: Path, keyed: bool
 ) -> None:
+    options: dict[str, Any] = {"key": str} if keyed else {}
     first, second, third = (tmp_path / f"{name}.run" for name in "abc")
-    run_map(Function(), first, items=6)
-    run_map(Function(), second, items=6)
-    run_map(Function(lambda n: LOST if n == 2 else THROTTLED), third, items=4, retry=RetryPolicy())
+    run_map(Function(), first, items=6, **options)
+    run_map(Function(), second, items=6, **options)
+    fails = Function(lambda n: LOST if n == 2 else THROTTLED)
+    run_map(fails, third, items=4, retry=RetryPolicy(), **options)
     kill(first, sent=[1, 2, 3], unsent=[4])
     merged = merge(tmp_path / "whole.run", [first, second])
     assert (merged.items, merged.ran_twice) == (6, 5)
     merged = merge(tmp_path / "other.run", [third, first])
     with open_run(tmp_path / "other.run") as recorded:
         # According to the third journal, 1 and 3 did not run; according to the first, they may have.
-        assert [item.position for item in recorded.unknown()] == [1, 2, 3]
+        unknown = [item.key if keyed else item.position for item in recorded.unknown()]
+        assert [int(each or 0) for each in unknown] == [1, 2, 3]
         assert recorded.summary().succeeded == 2
-    assert merged.twice == (2,)
+        assert recorded.check() == ()
+    assert merged.twice == (("2",) if keyed else (2,))
 
 
 @pytest.mark.parametrize(

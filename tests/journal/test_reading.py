@@ -293,8 +293,10 @@ def test_samples_show_the_progress_over_time(path: Path, monkeypatch: pytest.Mon
     recorded_map(path, FakeService(), 100)
     with open_run(path) as recorded:
         samples = list(recorded.samples())
+        latest = recorded.latest_sample()
         started = recorded.summary().sessions[0].started
     assert samples
+    assert latest == samples[-1]
     assert samples[-1].succeeded > samples[0].succeeded
     assert {sample.session for sample in samples} == {1}
     assert all(started <= sample.at + 0.001 for sample in samples)

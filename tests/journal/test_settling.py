@@ -8,6 +8,8 @@ import pytest
 
 from asyncinvoke import Journal, JournalError, Redrive
 from asyncinvoke._journal.recorder import JournalRecorder
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._model.response import Reply
 from asyncinvoke._report.standing import has_changed_since_merge
 from asyncinvoke.runs import RecordedRun, merge, open_run, settle
 from tests.journal.crashes import crash, restart
@@ -104,6 +106,33 @@ async def test_a_redrive_that_died_is_settled(
         item = recorded.item(position=position)
         assert item is not None
         assert [take.number for take in item.earlier] == [1]
+
+
+class Throttling(FakeService):
+    """Throttles the items that it refuses."""
+
+    async def send(self, parameters: Any, payload: bytes, progress: Any) -> Reply | Failure:
+        if int(payload) in self.refused:
+            return Failure(status_code=429, code="TooManyRequestsException", message="slow down")
+        return await super().send(parameters, payload, progress)
+
+
+async def test_the_counts_are_right_when_what_was_throttled_failed_or_lost_runs_again(
+    path: Path, keys: dict[str, Any]
+) -> None:
+    first = Throttling(failing=[FAILED], refused=[REFUSED], lost=[LOST])
+    await first.map(path, range(ITEMS), **keys)
+    with open_run(path) as recorded:
+        check_consistency(recorded)
+        assert recorded.summary().throttled == 1
+    again = Journal(path, redrive=Redrive.FAILED | Redrive.MAY_HAVE_RUN)
+    service = FakeService(failing=[FAILED])
+    await service.map(again, range(ITEMS), **keys)
+    assert sorted(service.sent) == [FAILED, REFUSED, LOST]
+    with open_run(path) as recorded:
+        check_consistency(recorded)
+        summary = recorded.summary()
+        assert (summary.succeeded, summary.failed, summary.throttled) == (ITEMS - 1, 1, 0)
 
 
 async def test_the_outcome_of_one_that_no_session_has_met_again_names_the_function(

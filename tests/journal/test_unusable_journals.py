@@ -31,6 +31,7 @@ from asyncinvoke import (
     ToleranceExceededError,
 )
 from asyncinvoke._journal import marks, paths, session
+from asyncinvoke._journal.committing import Commit
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.opening import writing
@@ -699,3 +700,29 @@ async def test_a_journal_that_cannot_be_opened_for_want_of_files_does_not_blame_
         check=True,
     )
     assert ended.stdout == f"{path}: it cannot be opened: Too many open files\n"
+
+
+async def test_a_commit_that_fails_for_want_of_memory_leaves_no_half_of_itself(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Commit.write
+
+    def fails_once(commit: Commit, batch: CommitBatch) -> None:
+        write(commit, batch)
+        if batch.ended:
+            monkeypatch.setattr(Commit, "write", write)
+            raise MemoryError
+
+    monkeypatch.setattr(Commit, "write", fails_once)
+    service = FakeService(failing=[0, 1, 2])
+    with pytest.raises(ExceptionGroup) as raised:
+        await service.map(path, range(40), concurrency=4)
+    assert raised.group_contains(MemoryError)
+    with open_run(path) as recorded:
+        assert recorded.check() == ()
+        ended = {outcome.index: outcome for outcome in recorded.outcomes()}
+        assert sorted(ended) == sorted(service.sent)
+        numbered = recorded.outcomes(ended=(0, recorded.ends()))
+        assert [outcome.index for outcome in numbered] == sorted(ended)
+    outcomes = await FakeService().map(path, range(40))
+    assert [outcome.index for outcome in outcomes] == list(range(40))

@@ -316,6 +316,59 @@ async def test_an_ordered_output_with_keys_reads_back_only_its_last_lines(tmp_pa
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_what_runs_again_is_in_an_ordered_output_that_a_kill_has_left_behind_its_journal(
+    is_stopped: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    first, again = [outcome(index) for index in range(4)], [outcome(1, take=2)]
+    for ended, written in ((first, first[:2]), (again, again), ([], [])):
+        output, writer = continued(path, journal, ordered=True)
+        await writer.catch_up()
+        journal.ended += ended
+        for each in written:
+            await writer.add(each, is_stopped=is_stopped and each.take > 1)
+        if not ended:
+            await writer.finish()
+        journal.commit()
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    takes = [(line["index"], line.get("take", 1)) for line in lines]
+    assert takes == [(0, 1), (1, 1), (1, 2), (2, 1), (3, 1)]
+
+
+@pytest.mark.anyio
+async def test_an_ordered_output_has_each_line_once_though_one_redrive_after_the_other_is_killed(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    lost, again, later = outcome(1, take=2), outcome(1, take=3), outcome(4, take=2)
+    first = [outcome(index) for index in range(6)]
+    # What ends in each session, and what of it is written before the process is killed.
+    for ended, written in (
+        (first, first),
+        ([lost, again, later], [again]),
+        ([outcome(0, take=2)], []),
+        ([], []),
+    ):
+        output, writer = continued(path, journal, lost=1 if lost in ended else 0, ordered=True)
+        await writer.catch_up()
+        journal.ended += ended
+        journal.commit()
+        for each in written:
+            await writer.add(each, is_stopped=False)
+        journal.commit()
+        if not ended:
+            await writer.finish()
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    takes = [(line["index"], line.get("take", 1)) for line in lines]
+    assert takes == [*((index, 1) for index in range(6)), (1, 3), (4, 2), (0, 2)]
+
+
+@pytest.mark.anyio
 async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     journal = Journal()
@@ -332,7 +385,11 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
     assert [line["index"] for line in lines] == [3, 5, 6, 8]
 
 
-def test_the_last_lines_are_those_of_items_that_the_journal_has(tmp_path: Path) -> None:
+@pytest.mark.parametrize("piece", [1, 7, 300, 1 << 16])
+def test_the_last_lines_are_those_of_items_that_the_journal_has(
+    piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncinvoke.cli.map.output_state._PIECE", piece)
     error = InvalidRequestError("no")
     ended: list[tuple[str | None, int]] = [("a", 1), ("b", 2), ("c", 1), ("c", 0), (None, 1)]
     lines = [

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from asyncinvoke.local import EventConfig, LocalLambda
+from asyncinvoke.local import EventConfig, EventProgress, LocalLambda
 from tests.doubles.handlers import until
 
 pytestmark = pytest.mark.anyio
@@ -143,6 +143,21 @@ async def test_throttled_events_go_back_to_the_queue_until_there_is_a_permit(
     assert local.statistics().peak_in_flight == 2
     assert local.statistics().throttles == {}
     assert local.statistics().events_waiting == 0
+
+
+async def test_a_throttled_event_waits_twice_as_long_each_time_up_to_five_minutes(
+    request_to: Any,
+) -> None:
+    heard: list[EventProgress] = []
+    async with LocalLambda(
+        event_time_scale=0.001, account_concurrency=0, on_event=heard.append
+    ) as local:
+        local.function("held", Failing(0))
+        path = "/2015-03-31/functions/held/invocations"
+        await request_to(local.url, path, b"1", headers={"X-Amz-Invocation-Type": "Event"})
+        await until(lambda: len(heard) >= 10)
+    delays = [each.delay for each in heard[:10]]
+    assert delays == pytest.approx([*(0.001 * 2**times for times in range(9)), 0.3])
 
 
 async def test_an_event_grows_too_old_in_the_queue(local: LocalLambda, invoke: Any) -> None:

@@ -68,6 +68,17 @@ def test_what_is_admitted_fits_every_limit_and_what_is_refused_would_not(
             account = admission.account_concurrency = arguments[0]
 
 
+def test_what_is_in_flight_moves_with_its_function_into_a_reserve_and_out_of_it() -> None:
+    admission = Admission(2)
+    assert admission.admit("a", 0.0) is None
+    admission.reserve("a", 1)
+    assert admission.admit("b", 0.0) is None
+    admission.reserve("a", None)
+    assert admission.admit("c", 0.0) is not None
+    admission.release("a")
+    assert admission.admit("c", 0.0) is None
+
+
 def test_a_permit_that_was_not_given_cannot_be_released() -> None:
     with pytest.raises(RuntimeError, match="holds no permit"):
         Admission(1).release("a")
