@@ -29,6 +29,7 @@ from asyncinvoke import (
     ToleranceExceededError,
     TransportError,
 )
+from asyncinvoke._batches.shape import BatchItem
 from asyncinvoke._engine import run_events
 from asyncinvoke._engine.batcher import MOST_OPEN, PAUSE
 from asyncinvoke._engine.buffer import AHEAD
@@ -486,6 +487,20 @@ async def test_a_shape_that_would_have_to_be_awaited_fails_its_items_and_drops_n
         ] * 3
     gc.collect()  # Python would warn that it was never awaited, an error here
     assert len(function.sent) == 2
+
+
+@pytest.mark.anyio
+async def test_of_a_batch_that_has_ended_nothing_is_kept() -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(type(each) is BatchItem for each in gc.get_objects())
+
+    before = kept()
+    async with batched(Function(), range(1000), Batch(4)) as run:
+        for _ in range(900):
+            await anext(run)
+        # What is under way, and what is read ahead of it; not the 900.
+        assert kept() - before < 400
 
 
 @pytest.mark.anyio

@@ -339,6 +339,8 @@ async def test_a_deadline_while_waiting_for_a_permit_means_that_nothing_was_sent
     assert type(error) is DeadlineExceededError
     assert error.delivery is Delivery.NOT_SENT
     assert error.attempts == ()
+    assert error.elapsed == pytest.approx(SHORT)
+    assert "waiting for a permit: the limit is 1" in str(error)
     assert error.__cause__ is None
     assert permits_left(scripted) == (1, 0)
     assert scripted.script.sent == []

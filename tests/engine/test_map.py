@@ -1,5 +1,6 @@
 """A running map: order, one outcome each, bounded reading, and nothing left behind."""
 
+import asyncio
 from collections import ChainMap, UserDict, UserString
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
@@ -252,6 +253,32 @@ async def test_an_async_generator_is_closed_with_the_block() -> None:
         await anext(run)
         assert not closed.is_set()
     assert closed.is_set()
+
+
+def test_being_cancelled_while_the_input_is_closed_is_not_swallowed() -> None:
+    # By asyncio itself, which says it once: what swallows it has lost it.
+    async def source(closing: asyncio.Event) -> AsyncIterator[int]:
+        try:
+            for item in count():
+                yield item
+        finally:
+            closing.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    async def use(closing: asyncio.Event) -> None:
+        async with run_of(source(closing)) as run:
+            await anext(run)
+
+    async def play() -> None:
+        closing = asyncio.Event()
+        task = asyncio.create_task(use(closing))
+        await closing.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(play())
 
 
 @pytest.mark.anyio

@@ -151,6 +151,25 @@ def test_a_throttle_just_after_a_window_ended_finds_the_rate_of_that_window(afte
     assert meter.rate(1.0 + after) == pytest.approx(90)
 
 
+@pytest.mark.parametrize("refilled", [0.0, 5.0, 10.0])
+@pytest.mark.parametrize("owed", [0, 3])
+def test_a_throttle_takes_back_what_idleness_had_saved_and_forgives_no_debt(
+    refilled: float, owed: int
+) -> None:
+    limit = RateLimit(now=0.0, accepted=100.0)
+    limit.refill(refilled)
+    if owed:
+        while limit.opens_at <= refilled:
+            limit.take()
+        for _ in range(owed):
+            limit.take()
+    before = max(limit.opens_at - refilled, 0.0) * limit.rate
+    limit.throttled(now=10.0, accepted=100.0)
+    assert (limit.opens_at - 10.0) * limit.rate == pytest.approx(max(before, 1.0))
+    limit.refill(10.0)
+    assert limit.opens_at > 10.0
+
+
 @given(
     events=st.lists(st.tuples(st.booleans(), st.floats(0, 100), st.floats(0, 1e6)), max_size=100)
 )

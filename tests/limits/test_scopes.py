@@ -360,6 +360,28 @@ async def test_functions_that_are_idle_and_unthrottled_are_forgotten() -> None:
     assert {each.in_flight for each in limiter.statistics()} == {0}
 
 
+@pytest.mark.anyio
+async def test_of_thousands_of_throttled_accounts_those_in_use_are_kept_and_others_forgotten() -> (
+    None
+):
+    limiter = Limiter(AdaptiveLimit(initial=4, maximum=8))
+
+    async def throttle(account: int) -> None:
+        (await hold(limiter, FunctionKey(str(account), "work"))).throttled(ACCOUNT)
+
+    for number in range(1100):
+        await throttle(number)
+    # The function of the first has been forgotten by now; its account comes back into use.
+    busy = await hold(limiter, FunctionKey("0", "work"))
+    for number in range(1100, 6600):
+        await throttle(number)
+    assert scope_of(limiter, ThrottleScope.ACCOUNT, "0").throttles == 1
+    assert scope_of(limiter, ThrottleScope.ACCOUNT, "0").in_flight == 1
+    assert sum(each.scope is ThrottleScope.ACCOUNT for each in limiter.statistics()) < 5500
+    busy.admitted()
+    assert {each.in_flight for each in limiter.statistics()} == {0}
+
+
 LIMITS = st.one_of(
     st.builds(FixedLimit, st.integers(1, 4)),
     st.builds(

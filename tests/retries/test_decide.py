@@ -324,6 +324,32 @@ def test_throttles_may_go_on_for_ever_in_batch_mode() -> None:
     assert all(isinstance(delay, float) and 0 <= delay <= 20 for delay in found)
 
 
+@pytest.mark.parametrize(
+    ("preset", "kind", "ceilings"),
+    [
+        (RetryPolicy.standard(), FailureKind.THROTTLED, [1, 2]),
+        (RetryPolicy.standard(), FailureKind.NOT_READY, [1, 2]),
+        (RetryPolicy.standard(), FailureKind.SERVICE, [0.1, 0.2]),
+        (RetryPolicy.standard(), FailureKind.TRANSPORT, [0.1, 0.2]),
+        (RetryPolicy.batch(), FailureKind.NOT_READY, [1, 2, 4, 8, 16, 20, 20, 20, 20]),
+        (RetryPolicy.batch(), FailureKind.SERVICE, [0.2, 0.4, 0.8, 1.6]),
+        (RetryPolicy.batch(), FailureKind.TRANSPORT, [0.2, 0.4, 0.8, 1.6]),
+    ],
+)
+def test_a_preset_ends_after_the_attempts_and_waits_that_it_documents(
+    preset: RetryPolicy, kind: FailureKind, ceilings: list[float]
+) -> None:
+    # Waits are random up to a ceiling: of 100, the longest is near it.
+    runs = [
+        list(decisions(retries(preset, repeatable=True), *[verdict(kind)] * 20)) for _ in range(100)
+    ]
+    for run in runs:
+        assert run[len(ceilings)] is GaveUp.ATTEMPTS
+    for number, ceiling in enumerate(ceilings):
+        longest = max(wait for run in runs if isinstance(wait := run[number], float))
+        assert 0.7 * ceiling < longest <= ceiling
+
+
 async def yes(_: object) -> bool:
     return True
 

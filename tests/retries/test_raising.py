@@ -241,3 +241,21 @@ def test_a_long_message_is_cut_and_put_on_one_line() -> None:
     error = built(Failure(status_code=502, code="502", message="<html>\n" + "x" * 5000))
     assert "\n" not in str(error)
     assert len(str(error)) < 500
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("AccessDeniedException", True),
+        (None, True),
+        # What their text quotes may be a whole request.
+        ("UnrecognizedClientException", False),
+        ("SomethingNewException", False),
+    ],
+)
+def test_a_long_message_is_shown_if_its_code_is_known_to_quote_no_request(
+    code: str | None, shown: bool
+) -> None:
+    message = "User is not authorized to perform lambda:InvokeFunction " + "x" * 100
+    error = built(Failure(status_code=403, code=code, message=message))
+    assert (message in str(error)) == shown

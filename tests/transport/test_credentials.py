@@ -491,7 +491,8 @@ async def test_whatever_a_source_gives_or_raises_is_a_failure_that_was_not_sent(
     ):
         sends: Any = transport_of(invoker)
         sends._client._request_signer._credentials = GivenCredentials(given)
-        for call in (invoker.invoke("f"), invoker.send_event("f")):
+        stream = invoker.stream("f")
+        for call in (invoker.invoke("f"), invoker.send_event("f"), stream.__aenter__()):
             with pytest.raises(InvocationError) as raised:
                 await call
             assert (raised.value.code, raised.value.delivery) == (code, Delivery.NOT_SENT)

@@ -98,6 +98,26 @@ async def test_the_phases_of_what_takes_long_are_noted_as_they_come(network: Net
     ]
 
 
+@pytest.mark.parametrize("use", ["exchange", "begin_stream"])
+async def test_a_new_tls_connection_that_has_ended_says_at_once_that_nothing_was_sent(
+    certificate: tuple[Path, Path], anyio_backend: object, use: str
+) -> None:
+    network = Network("https", certificate)
+    try:
+        async with network.connections(network.peer(answering(OK))) as connections:
+            connection = await connections._open_one(Progress())
+            connection.abort()
+            await connection.wait_closed()
+            progress = Progress()
+            progress.phase = Phase.CONNECTED
+            with pytest.raises(WireError) as caught, anyio.fail_after(20):
+                await getattr(connection, use)(*request(), progress, connections._limits)
+    finally:
+        network.close()
+    fault, phase = caught.value.fault, caught.value.phase
+    assert (fault, phase) == (TransportFault.CONNECTION_LOST, Phase.CONNECTED)
+
+
 async def test_tls_1_2_serves_too(certificate: tuple[Path, Path], anyio_backend: object) -> None:
     network = Network("https", certificate)
     try:

@@ -1,6 +1,7 @@
 """The response parser: where answers end, what is rejected, and agreement with other parsers."""
 
 import math
+from collections import deque
 from collections.abc import Callable
 
 import pytest
@@ -166,6 +167,15 @@ def test_a_head_is_read_up_to_its_limit_and_no_further(step: int) -> None:
         else:
             with pytest.raises(AnswerError, match="head is longer"):
                 read(*pieces)
+
+
+@pytest.mark.parametrize("line", [b"X: y\r\n", b"x"])
+def test_a_head_that_never_ends_is_refused_as_soon_as_it_is_too_long(line: bytes) -> None:
+    piece = line * (1200 // len(line))
+    pieces = [OK + b"X: ", *[piece] * (MOST_HEAD // len(piece) + 1)]
+    reader = AnswerReader(math.inf)
+    with pytest.raises(AnswerError, match="head is longer"):
+        deque(map(reader.feed, pieces), maxlen=0)
 
 
 def test_a_body_is_read_up_to_its_limit_and_no_further() -> None:
