@@ -298,14 +298,21 @@ async def test_each_stall_has_the_same_result() -> None:
     await compare(cases, call, read_timeout=LONGER[2])
 
 
-async def test_a_reset_in_mid_stream_is_what_a_backend_makes_of_it() -> None:
-    # aiohttp calls it a truncated body, httpx a lost connection.
-    stand_in = FakeLambda()
-    stand_in.fault(Streamed(frames=(ONE,), ending="reset"))
-    async with fake(stand_in) as invoker:
+@pytest.mark.parametrize("transport", ["direct", "client", "fake"])
+async def test_a_reset_in_mid_stream_truncates_the_body_on_every_transport(transport: Any) -> None:
+    local: LocalLambda | FakeLambda
+    async with contextlib.AsyncExitStack() as stack:
+        if transport == "fake":
+            local = FakeLambda()
+            invoker = await stack.enter_async_context(fake(local))
+        else:
+            local = await stack.enter_async_context(LocalLambda())
+            local.function("f", echo)
+            invoker = await stack.enter_async_context(real(local.url, transport))
+        local.fault(Streamed(frames=(ONE,), ending="reset"))
         chunks, result = await streamed(invoker, "f")
     assert chunks == [b"one"]
-    assert (result["code"], result["delivery"]) == ("ConnectionLost", "executed")
+    assert (result["code"], result["delivery"]) == ("TruncatedBody", "executed")
 
 
 LOST: list[Step] = [Reset(), Close(), Truncated(), error(500, "ServiceException"), throttle()]
