@@ -48,7 +48,14 @@ else:
         """
         for file in list(_locked):
             if not file.closed:
-                with contextlib.suppress(OSError), open(os.devnull, "r+b") as nowhere:
-                    os.dup2(nowhere.fileno(), file.fileno(), inheritable=False)
+                with contextlib.suppress(OSError):
+                    _replace(file.fileno())
+
+    def _replace(descriptor: int) -> None:
+        os.close(descriptor)  # before the other is opened, for which there may be no place left
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        if nowhere != descriptor:
+            os.dup2(nowhere, descriptor, inheritable=False)
+            os.close(nowhere)
 
     os.register_at_fork(after_in_child=_leave_in_child)

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import stat
+from typing import Self
 
 import anyio
 from anyio import to_thread
@@ -95,17 +96,22 @@ class Output:
         except OSError as error:
             raise self._cannot_write(error) from error
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        """Return itself; the end of the block closes the descriptor."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close the descriptor.
 
         Raises:
             CommandError: What was written did not reach the disk, as a network file system may report
-                only now.
+                only now. What the block raises comes first: it is the cause, or worse.
         """
         try:
             os.close(self.descriptor)
         except OSError as error:
-            raise self._cannot_write(error) from error
+            if kind is None:
+                raise self._cannot_write(error) from error
 
     def _cannot_write(self, error: OSError) -> CommandError:
         return CommandError(f"cannot write {self._name}: {error.strerror}", status=FAILED)

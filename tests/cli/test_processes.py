@@ -24,6 +24,7 @@ from asyncinvoke.cli.processes.part import bulk_of, settings_of
 from asyncinvoke.cli.runs.parts import all_parts, is_running, running_parts
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import merge, open_run, settle
+from tests.doubles.forked import run_forked
 from tests.journal.fake_service import FakeService
 from tests.journal.killing import ROOT
 
@@ -270,6 +271,38 @@ async def test_processes_make_one_run_with_one_summary_and_one_output(
     assert [line["index"] for line in lines] == list(range(60))
     assert [line["index"] for line in lines if not line["ok"]] == [7]
     assert endpoint.statistics().invocations == 60
+
+
+FULL = """
+import errno, os
+from asyncinvoke.cli import main
+
+close = os.close
+
+def close_on_a_full_disk(descriptor):
+    is_output = os.path.exists("out") and os.path.samestat(os.stat("out"), os.fstat(descriptor))
+    close(descriptor)
+    if is_output:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+os.close = close_on_a_full_disk
+main()
+"""
+
+
+@pytest.mark.anyio
+async def test_the_summary_of_processes_is_printed_also_if_their_output_cannot_be_closed(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    (tmp_path / "full.py").write_text(FULL)
+    (tmp_path / "in.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    command = ("map", "echo", "in.jsonl", "--processes", "2", "--output", "out", "-u", endpoint.url)
+    with anyio.fail_after(60):
+        ended = await run_forked("full.py", *command, cwd=tmp_path)
+    first, last = ended.err.splitlines()
+    assert first.startswith("2 outcomes in ")
+    assert last == "asyncinvoke: error: cannot write out: No space left on device"
+    assert ended.status == 1
 
 
 @pytest.mark.anyio

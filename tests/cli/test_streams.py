@@ -70,9 +70,10 @@ def test_what_the_system_says_of_a_file_too_late_is_said_with_its_name(tmp_path:
     # A closed descriptor stands for a network file system, which may refuse what was written before.
     path = tmp_path / "out"
     lost = Output(os.open(path, os.O_WRONLY | os.O_CREAT), "out", is_ours=True)
-    lost.close()
-    for fails in (lost.size, lost.position, lost.close):
-        with pytest.raises(CommandError, match="cannot write out: Bad file") as caught:
+    with lost:
+        pass
+    for fails in (lost.size, lost.position, lost.__enter__):
+        with pytest.raises(CommandError, match="cannot write out: Bad file") as caught, lost:
             fails()
         assert caught.value.status == 1
     with (
@@ -81,6 +82,19 @@ def test_what_the_system_says_of_a_file_too_late_is_said_with_its_name(tmp_path:
     ):
         os.close(output.descriptor)
     assert caught.value.status == 1
+
+
+@pytest.mark.parametrize("kind", [CommandError, KeyboardInterrupt])
+def test_an_error_of_closing_an_output_does_not_hide_what_came_before_it(
+    kind: type[BaseException], tmp_path: Path
+) -> None:
+    def fail() -> None:
+        with opened_output(str(tmp_path / "out")) as output:
+            os.close(output.descriptor)
+            raise kind("the cause")
+
+    with pytest.raises(kind, match="the cause"):
+        fail()
 
 
 async def test_a_pipe_gets_everything_and_the_lines_are_counted() -> None:

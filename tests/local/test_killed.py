@@ -222,6 +222,11 @@ async def test_a_fork_of_the_process_does_not_keep_the_endpoint_from_ending(
     os.waitpid(pid, 0)
 
 
+@pytest.mark.parametrize(
+    "anyio_backend",
+    [("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})],
+    ids=["asyncio", "uvloop"],
+)
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only waits
 async def test_a_fork_of_the_process_does_not_keep_the_port_of_the_endpoint_in_use() -> None:
     async with LocalLambda() as local:

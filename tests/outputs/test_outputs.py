@@ -1,12 +1,14 @@
 """Outputs: read back by other tools, atomic, and refused before any work is done."""
 
 import base64
+import contextlib
 import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 from unittest.mock import MagicMock
@@ -62,16 +64,32 @@ def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
     assert part.read_bytes() == b"1"
 
 
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """Allow this process, and what is forked meanwhile, no more files than are open."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull, "rb") as file:
+        lowest_free = file.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only waits
+@pytest.mark.parametrize("limited", [contextlib.nullcontext, no_more_files])
 def test_a_fork_of_the_process_keeps_no_part_locked_and_writes_nothing_to_it(
-    tmp_path: Path,
+    limited: Callable[[], contextlib.AbstractContextManager[None]], tmp_path: Path
 ) -> None:
     part, file = parts.new_part(tmp_path / "out.jsonl")
     file.write(b"once")
     waiting, waker = os.pipe()
     is_forked, tell = os.pipe()
-    pid = os.fork()
+    with limited():
+        pid = os.fork()
     if not pid:
         file.flush()
         os.write(tell, b"!")

@@ -76,12 +76,14 @@ def open_aiohttp(http_session: Any, url: str) -> Opener:
         except OSError:
             connector.clear_dns_cache()  # the name may lead elsewhere now
             raise
-        except (AttributeError, TypeError, AssertionError) as error:
-            # A name of aiohttp's is missing, or is another thing. Nothing was sent.
+        except _CHANGED as error:
             raise NotOursError(f"{type(error).__name__}: {error}") from None
 
     return open_one
 
+
+_CHANGED = (AttributeError, TypeError, AssertionError)
+"""What is raised if a name of aiohttp's is missing or means something else. Nothing was sent then."""
 
 _PATIENCE = 1.0
 """How long to wait for the event loop to read what a peer said before it hung up, in seconds."""
@@ -100,7 +102,7 @@ async def _connect(
     connection = await connector.connect(request, [], timeout)
     try:
         return await _take_over(connection)
-    except AttributeError:
+    except _CHANGED:
         connection.close()
         raise
 

@@ -41,21 +41,16 @@ def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[
         yield streams.standard_output()
         return
     try:
-        file = Path(output).open("wb", buffering=0)  # noqa: SIM115  # closed below
+        descriptor = os.open(output, _REPLACED, 0o666)
     except OSError as error:
         raise CommandError(
             f"cannot write {name_of(output)}: {error.strerror}", status=status
         ) from error
-    try:
-        yield streams.Output(file.fileno(), output, is_ours=True)
-    finally:
-        # A network file system may report only now that the disk is full.
-        try:
-            file.close()
-        except OSError as error:
-            raise CommandError(
-                f"cannot write {name_of(output)}: {error.strerror}", status=FAILED
-            ) from error
+    with streams.Output(descriptor, output, is_ours=True) as opened:
+        yield opened
+
+
+_REPLACED = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 
 
 @contextlib.asynccontextmanager

@@ -112,7 +112,7 @@ async def _work(
             job.reads_logs(ReportSums(summary.notes.get(LOGS)))
         if _is_file(bulk.output):
             output, place = open_output(str(bulk.output), place)
-            stack.callback(output.close)
+            stack.enter_context(output)
             file = ContinuedWriter(
                 output,
                 place,

@@ -61,12 +61,13 @@ def run_processes(bulk: Bulk, processes: int) -> int:
                 shared=streams.STDOUT if shared is not None and _is_a_file(shared) else None,
             )
             await children.run(interrupt, grace=0.0 if is_live else bulk.grace)
-        report_failed_starts(children.statuses)
-        if set(children.statuses.values()) == {WRONG_USAGE}:
-            return WRONG_USAGE  # no process could start, and each has reported why
-        if bulk.journal is None:
-            _summarise(bulk, children, None, [])
-            return worst(children.statuses.values())
+            report_failed_starts(children.statuses)
+            if set(children.statuses.values()) == {WRONG_USAGE}:
+                return WRONG_USAGE  # no process could start, and each has reported why
+            if bulk.journal is None:
+                # Before the output is closed, which may fail.
+                _summarise(bulk, children, None, [])
+                return worst(children.statuses.values())
         journals = [part.journal for part in divided(bulk, processes) if part.journal is not None]
         parts = [each for each in journals if is_begun(each)]
         try:

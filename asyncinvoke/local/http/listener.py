@@ -1,13 +1,13 @@
 """An aiohttp server as an async context manager, with limits on connections."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,10 @@ def _close_in_child() -> None:
     # nobody could listen there, and clients would wait for an answer.
     for each in list(_open):
         each.close()
+        if each.fileno() >= 0:
+            # uvloop keeps it open, and would close the descriptor again, whatever that is by then.
+            with contextlib.suppress(OSError), open(os.devnull, "rb") as nowhere:
+                os.dup2(nowhere.fileno(), each.fileno(), inheritable=False)
 
 
 if hasattr(os, "register_at_fork"):
@@ -166,7 +170,7 @@ class _Requests:
             _logger.warning("refused a request: %s", reason)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def listen(
     handler: RequestHandler,
     sock: socket.socket,

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import anyio
 import anyio.lowlevel
@@ -405,15 +406,22 @@ async def test_an_aiohttp_whose_connector_is_used_in_another_way_is_not_for_us(
 
     async def with_other_arguments(_: object, /, *, asked: object) -> None: ...
 
+    class OtherWithin(Other):
+        protocol = Mock(should_close=False, transport=Mock(is_closing=lambda: False))
+        protocol.transport.get_extra_info = lambda: None  # without the name of what is asked for
+
     async def with_another_result(*_: object) -> Other:
         return Other()
 
-    for connect in (with_other_arguments, with_another_result):
+    async def with_another_result_within(*_: object) -> Other:
+        return OtherWithin()
+
+    for connect in (with_other_arguments, with_another_result, with_another_result_within):
         monkeypatch.setattr(TCPConnector, "connect", connect)
         async with opened(f"http://127.0.0.1:{plain.port}") as connections:
             with pytest.raises(NotOursError):
                 await connections.exchange(*request(), Progress())
-    assert closed == [True]
+    assert closed == [True, True]
 
 
 async def test_a_session_that_cannot_be_set_up_is_not_ours(tmp_path: Path) -> None:
