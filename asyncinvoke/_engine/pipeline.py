@@ -141,7 +141,8 @@ class Pipeline:
 
     def leave(self) -> None:
         """Yield no more outcomes, and cancel all work in progress."""
-        self._is_complete = self.is_over and not self.buffer.ready and self._error is None
+        if not self.is_left:
+            self._is_complete = self.is_over and not self.buffer.ready and self._error is None
         self.is_left = True
         self.buffer.cut()
         self.workers.leave()
@@ -149,6 +150,13 @@ class Pipeline:
             self._batcher.leave()
         self.source.stop()
         self._consumer.wake()
+
+    def abandon(self) -> None:
+        """Yield no more outcomes and start nothing more, but cancel nothing."""
+        self.is_left = True
+        self.buffer.cut()
+        self.stop()
+        self.workers.dismiss()
 
     def forget(self) -> BaseException | None:
         """Return and drop an error that must still be raised, once all tasks have ended."""
