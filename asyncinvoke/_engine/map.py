@@ -182,7 +182,9 @@ class MapRun(Generic[Out]):
         buffer = self._buffer
         if buffer.is_paused:
             return "`resume`: it is paused"
-        if not buffer.has_room():
+        # In batches, the reader waits until there is room for a whole one.
+        is_idle = self._source.is_waiting and not buffer.unfinished and not buffer.held
+        if is_idle or not buffer.has_room():
             if buffer.ready:
                 return f"the consumer: {len(buffer.ready)} outcomes are there to be taken"
             if len(buffer):
