@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 from aiobotocore.session import AioSession
 from anyio import wait_all_tasks_blocked
@@ -17,6 +19,7 @@ from tenacity import RetryCallState, stop_never
 
 from asyncinvoke import (
     Backoff,
+    ConfigurationError,
     FixedLimit,
     FunctionError,
     InvalidRequestError,
@@ -384,6 +387,31 @@ class AlternatingTransport(ScriptedTransport):
         if len(self.sent) % 2:
             return Failure(status_code=404, code="ResourceNotFoundException", message="none")
         return Failure(status_code=403, code="AccessDeniedException", message="no")
+
+
+# Controlled from elsewhere
+
+
+async def test_a_map_takes_controls_of_another_thread_only_through_its_event_loop() -> None:
+    shared: list[Callable[[MapRun], object]] = [
+        MapRun.pause,
+        MapRun.resume,
+        lambda run: run.set_concurrency(3),
+        lambda run: run.note("name", 1),
+        MapRun.stop,  # last: half of it would make leaving the block wait forever
+    ]
+    async with (
+        Invoker(transport=FakeLambda()) as invoker,
+        invoker.map("resize", silent(), concurrency=2) as run,
+    ):
+        await wait_all_tasks_blocked()
+        for control in shared:
+            with pytest.raises(ConfigurationError, match="in its own event loop"):
+                await anyio.to_thread.run_sync(control, run)
+        now = run.statistics()
+        assert (now.stopped, now.paused, now.concurrency) == (False, False, 2)
+        await anyio.to_thread.run_sync(anyio.from_thread.run_sync, run.stop)
+        assert await collected(run) == []
 
 
 # Nothing is admitted
