@@ -89,12 +89,14 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
             ConfigurationError: It is left in another task than it was entered in.
         """
         if current_task() not in (self._task, None):
-            self._pipeline.abandon()
-            raise ConfigurationError(
-                "a map is left in the task that entered it: one inside an async generator that may "
-                "not be read to its end needs `async with contextlib.aclosing(...)` around the "
-                "generator; no more is started, and calls in flight end"
-            )
+            try:
+                await self._pipeline.abandon()
+            finally:  # trio closes such a generator in a cancelled task
+                raise ConfigurationError(
+                    "a map is left in the task that entered it: one inside an async generator that "
+                    "may not be read to its end needs `async with contextlib.aclosing(...)` around "
+                    "the generator; no more is started, and calls in flight end"
+                ) from None
         self._pipeline.leave()
         cancelled = anyio.get_cancelled_exc_class()
         try:

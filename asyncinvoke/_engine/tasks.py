@@ -146,9 +146,8 @@ class Workers(Generic[T]):
         return dropped
 
     def dismiss(self) -> None:
-        """Let each worker end after its current item, and drop the other items."""
+        """Let each worker end after its current item."""
         self._concurrency = 0
-        self._items.clear()
         idle, self._idle = self._idle, []
         for called in idle:
             called.set()

@@ -19,7 +19,7 @@ from asyncinvoke import ConfigurationError, InvalidRequestError, Outcome
 from asyncinvoke._engine.buffer import READ_AHEAD
 from asyncinvoke._engine.map import MapRun
 
-from .map_doubles import Gate, outcome, run_of, tasks, trickle, values
+from .map_doubles import SOON, Gate, outcome, run_of, tasks, trickle, values
 
 
 class CountingInput:
@@ -252,9 +252,9 @@ async def test_a_block_left_in_another_task_is_an_error_there_and_starts_nothing
 
     async with anyio.create_task_group() as group:
         group.start_soon(leave)
-    await anyio.lowlevel.checkpoint()  # it is not cancelled
-    assert gate.started == [0, 1, 2, 3]
-    gate.open_all()
+        await wait_all_tasks_blocked()  # it is not cancelled
+        assert gate.started == [0, 1, 2, 3]
+        gate.open_all()
     await wait_all_tasks_blocked()
     assert (gate.started, tasks()) == ([0, 1, 2, 3], before)
     with pytest.raises(ConfigurationError, match="the block of this map was left"):
@@ -275,9 +275,10 @@ def test_the_reader_of_a_generator_is_not_cancelled_when_it_drops_it_with_a_map_
         )
         async for _ in outcomes():
             break
-        for _ in range(9):
-            gc.collect()
-            await asyncio.sleep(0)
+        with anyio.fail_after(SOON):
+            while not errors:
+                gc.collect()
+                await asyncio.sleep(0)
         return errors
 
     # On trio nothing can go on after this.

@@ -6,6 +6,7 @@ import gc
 import socket
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -412,6 +413,29 @@ async def test_a_map_takes_controls_of_another_thread_only_through_its_event_loo
         assert (now.stopped, now.paused, now.concurrency) == (False, False, 2)
         await anyio.to_thread.run_sync(anyio.from_thread.run_sync, run.stop)
         assert await collected(run) == []
+
+
+async def test_a_map_that_another_task_leaves_frees_its_journal(tmp_path: Path) -> None:
+    fake = FakeLambda()
+    fake.function("resize", echo)
+    async with Invoker(transport=fake) as invoker:
+
+        def resizing() -> Any:
+            return invoker.map("resize", range(9), journal=tmp_path / "resize.run", concurrency=2)
+
+        async def leave() -> None:
+            with pytest.raises(ConfigurationError, match="in the task that entered it"):
+                await block.__aexit__(None, None, None)
+
+        block = resizing()
+        run = await block.__aenter__()
+        await anext(run)
+        async with anyio.create_task_group() as group:
+            group.start_soon(leave)
+        async with resizing() as run:
+            assert len(await collected(run)) == 9
+        await block.__aexit__(None, None, None)
+    assert invoker.statistics().attempts == 9
 
 
 # Nothing is admitted
