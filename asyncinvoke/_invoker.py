@@ -257,7 +257,8 @@ class Invoker:
             function_name: As for `invoke`.
             payloads: Any iterable or async iterable, including an infinite one. It is read lazily:
                 at most `concurrency` plus 16 items ahead of the outcomes consumed, or, with
-                `batch`, `concurrency` plus two batches. An item is a payload, or a `Request` that
+                `batch`, `concurrency` plus two batches; a `journal` adds what the next commits
+                record, up to 8,192 items. An item is a payload, or a `Request` that
                 overrides options for that item. Items are encoded some time after they are read, so
                 a generator must yield a new object each time. An async generator is closed when the
                 block is left.

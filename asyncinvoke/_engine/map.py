@@ -42,6 +42,9 @@ class MapRun(Generic[Out]):
     `KeyboardInterrupt`, are raised immediately. After its block was left, a run raises
     `ConfigurationError` unless all outcomes had been consumed. The same applies once its block is
     cancelled, even for a consumer in a shielded scope.
+
+    `stop`, `pause`, `resume`, `set_concurrency` and `note` wake tasks of the run, and so raise
+    `ConfigurationError` anywhere but in its event loop. `statistics` may be called in any thread.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class MapRun(Generic[Out]):
         Raises:
             InvalidRequestError: The value is not a whole number of at least 1.
         """
+        self._check_control()
         self._buffer.size(concurrency)
         self._pipeline.workers.set_concurrency(concurrency)
         if self._buffer.should_read_on():
@@ -133,12 +137,14 @@ class MapRun(Generic[Out]):
         permit leave the queue, so they do not block other calls. Time spent paused before an item's
         first attempt does not count towards its `timeout`.
         """
+        self._check_control()
         self._buffer.is_paused = True
         if self._brake is not None:
             self._brake.pause()
 
     def resume(self) -> None:
         """Continue after `pause`."""
+        self._check_control()
         self._buffer.is_paused = False
         if self._brake is not None:
             self._brake.resume()
@@ -151,6 +157,7 @@ class MapRun(Generic[Out]):
         An item without an outcome was not sent, or was refused and was waiting for a retry. An
         async input that is being awaited is interrupted. A paused run ends as well.
         """
+        self._check_control()
         self._pipeline.stop()
 
     def note(self, name: str, value: object) -> None:
@@ -164,6 +171,7 @@ class MapRun(Generic[Out]):
             ConfigurationError: The map has no journal.
             InvalidRequestError: The value is not JSON-serializable.
         """
+        self._check_control()
         if self._recorder is None:
             raise ConfigurationError("only a map with a journal keeps notes")
         check_note(name, value)
@@ -176,13 +184,27 @@ class MapRun(Generic[Out]):
             f"{now.working} working, concurrency {now.concurrency}>"
         )
 
+    def _check_control(self) -> None:
+        """Check that a control is used where it can wake the tasks of the run."""
+        if self._check_loop is None or self._pipeline.is_left:
+            return
+        try:
+            self._check_loop()
+        except ConfigurationError:
+            raise ConfigurationError(
+                "a map is controlled in its own event loop: in another thread, write "
+                "`loop.call_soon_threadsafe(run.stop)`, or trio's `token.run_sync_soon(run.stop)`"
+            ) from None
+
     def _waiting_for(self) -> str | None:
         if self._pipeline.is_left or self._pipeline.is_over:
             return None
         buffer = self._buffer
         if buffer.is_paused:
             return "`resume`: it is paused"
-        if not buffer.has_room():
+        # In batches, the reader waits until there is room for a whole one.
+        is_idle = self._source.is_waiting and not buffer.unfinished and not buffer.held
+        if is_idle or not buffer.has_room():
             if buffer.ready:
                 return f"the consumer: {len(buffer.ready)} outcomes are there to be taken"
             if len(buffer):

@@ -19,7 +19,7 @@ from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.run_events import RunEvents
 from asyncinvoke._engine.shard import ShardFilter
 from asyncinvoke._engine.source import length_of
-from asyncinvoke._engine.tasks import Work
+from asyncinvoke._engine.tasks import Work, current_task
 from asyncinvoke._engine.tolerance import StopCondition
 from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.response import Out
@@ -44,6 +44,7 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         self._check_loop = check_loop
         self._events = events
         self._is_entered = False
+        self._task: int | None = None
         self._reading: TaskGroup | None = None
         self._working: TaskGroup | None = None
 
@@ -53,6 +54,7 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         if self._check_loop is not None:
             self._check_loop()
         self._is_entered = True
+        self._task = current_task()
         await self._pipeline.open()
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
@@ -78,7 +80,23 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         workers are cancelled. The reader gets time to clean up, unless the caller is cancelled. If
         the block itself raised, neither a cancellation nor an error of the clean-up replaces that
         error.
+
+        A block that another task leaves, as when an async generator is left to the garbage
+        collector, cannot cancel its work: the scopes around it are those of the task that entered
+        it, and that task would be cancelled too, at each of its waits.
+
+        Raises:
+            ConfigurationError: It is left in another task than it was entered in.
         """
+        if current_task() not in (self._task, None):
+            try:
+                await self._pipeline.abandon()
+            finally:  # trio closes such a generator in a cancelled task
+                raise ConfigurationError(
+                    "a map is left in the task that entered it: one inside an async generator that "
+                    "may not be read to its end needs `async with contextlib.aclosing(...)` around "
+                    "the generator; no more is started, and calls in flight end"
+                ) from None
         self._pipeline.leave()
         cancelled = anyio.get_cancelled_exc_class()
         try:

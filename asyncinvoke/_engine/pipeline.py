@@ -3,6 +3,7 @@
 `recorded_map.py` has that of a map with a journal, which leads through the recorder twice.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -99,6 +100,7 @@ class Pipeline:
         self._brake = brake
         self.tally: MapTally = MapTally()
         self._consumer = Wakeup()
+        self._helpers: list[anyio.TaskHandle[None]] = []
         self._error: BaseException | None = None
         self._is_told = False
         self.is_stopped: bool = False
@@ -136,12 +138,13 @@ class Pipeline:
         """Start reading in one group, and working in the other."""
         self.workers.start(working)
         if self._batcher is not None:
-            working.start_soon(self._batcher.watch)
+            self._helpers.append(working.start_soon(self._batcher.watch))
         reading.start_soon(self.source.read)
 
     def leave(self) -> None:
         """Yield no more outcomes, and cancel all work in progress."""
-        self._is_complete = self.is_over and not self.buffer.ready and self._error is None
+        if not self.is_left:
+            self._is_complete = self.is_over and not self.buffer.ready and self._error is None
         self.is_left = True
         self.buffer.cut()
         self.workers.leave()
@@ -149,6 +152,20 @@ class Pipeline:
             self._batcher.leave()
         self.source.stop()
         self._consumer.wake()
+
+    async def abandon(self) -> None:
+        """End everything without cancelling the block: calls in flight end, unseen."""
+        self.is_left = True
+        self.buffer.cut()
+        self.stop()
+        while not self.is_over:
+            await self.wait()
+        self.workers.dismiss()
+        for helper in self._helpers:
+            helper.cancel()
+            with contextlib.suppress(anyio.TaskCancelled):
+                await helper
+        await self.close()
 
     def forget(self) -> BaseException | None:
         """Return and drop an error that must still be raised, once all tasks have ended."""

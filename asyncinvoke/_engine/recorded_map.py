@@ -67,6 +67,7 @@ class RecordedPipeline(Pipeline):
         self._recorder = recorder
         self._recorded = recorded
         self._unrecorded: AsyncInvokeError | None = None
+        self._is_closed = False
 
     # What the block calls.
 
@@ -101,11 +102,14 @@ class RecordedPipeline(Pipeline):
 
     def start(self, reading: TaskGroup, working: TaskGroup) -> None:
         """Start reading in one group; work and record in the other."""
-        working.start_soon(self._recorder.write)
+        self._helpers.append(working.start_soon(self._recorder.write))
         super().start(reading, working)
 
     async def close(self) -> None:
         """Write the remaining records and close the journal, once all tasks have ended; shielded."""
+        if self._is_closed:  # by another task that left the block
+            return
+        self._is_closed = True
         failed = await self._recorder.close()
         if failed is not None and self._error is None and not self._is_told:
             self._unrecorded = failed

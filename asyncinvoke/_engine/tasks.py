@@ -145,6 +145,13 @@ class Workers(Generic[T]):
         self._items.clear()
         return dropped
 
+    def dismiss(self) -> None:
+        """Let each worker end after its current item."""
+        self._concurrency = 0
+        idle, self._idle = self._idle, []
+        for called in idle:
+            called.set()
+
     def leave(self) -> None:
         """Cancel the items in progress, and drop the others."""
         self._items.clear()

@@ -334,6 +334,18 @@ async def test_a_slow_consumer_makes_no_small_batches() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_run_that_has_no_room_for_a_whole_batch_says_that_it_waits_for_the_consumer() -> (
+    None
+):
+    async with batched(Function(), count(), Batch(5), concurrency=1) as run:
+        for _ in range(3):
+            await anext(run)
+        await wait_all_tasks_blocked()
+        message = run.statistics().waiting_for
+    assert message == "the consumer: 12 outcomes are there to be taken"
+
+
+@pytest.mark.anyio
 async def test_stopping_lets_what_is_in_flight_end_and_sends_no_other_batch() -> None:
     function = Function()
     function.gate = anyio.Event()

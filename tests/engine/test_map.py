@@ -1,6 +1,7 @@
 """A running map: order, one outcome each, bounded reading, and nothing left behind."""
 
 import asyncio
+import gc
 from collections import ChainMap, UserDict, UserString
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
@@ -14,11 +15,11 @@ from anyio import wait_all_tasks_blocked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncinvoke import InvalidRequestError, Outcome
+from asyncinvoke import ConfigurationError, InvalidRequestError, Outcome
 from asyncinvoke._engine.buffer import READ_AHEAD
 from asyncinvoke._engine.map import MapRun
 
-from .map_doubles import Gate, outcome, run_of, tasks, trickle, values
+from .map_doubles import SOON, Gate, outcome, run_of, tasks, trickle, values
 
 
 class CountingInput:
@@ -235,6 +236,55 @@ async def test_being_cancelled_in_the_block_leaves_nothing_behind() -> None:
         assert gate.working == 4
         group.cancel_scope.cancel()
     assert (tasks(), gate.working) == (before, 0)
+
+
+@pytest.mark.anyio
+async def test_a_block_left_in_another_task_is_an_error_there_and_starts_nothing_more() -> None:
+    gate = Gate()
+    before = tasks()
+    block = run_of(AsyncCountingInput(), gate)
+    run = await block.__aenter__()
+    await wait_all_tasks_blocked()
+
+    async def leave() -> None:
+        with pytest.raises(ConfigurationError, match="in the task that entered it"):
+            await block.__aexit__(None, None, None)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(leave)
+        await wait_all_tasks_blocked()  # it is not cancelled
+        assert gate.started == [0, 1, 2, 3]
+        gate.open_all()
+    await wait_all_tasks_blocked()
+    assert (gate.started, tasks()) == ([0, 1, 2, 3], before)
+    with pytest.raises(ConfigurationError, match="the block of this map was left"):
+        await anext(run)
+    await block.__aexit__(None, None, None)
+
+
+def test_the_reader_of_a_generator_is_not_cancelled_when_it_drops_it_with_a_map_inside() -> None:
+    async def outcomes() -> AsyncIterator[Outcome]:
+        async with run_of(count()) as run:
+            async for each in run:
+                yield each
+
+    async def main() -> list[object]:
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: errors.append(context["exception"])
+        )
+        async for _ in outcomes():
+            break
+        with anyio.fail_after(SOON):
+            while not errors:
+                gc.collect()
+                await asyncio.sleep(0)
+        return errors
+
+    # On trio nothing can go on after this.
+    (error,) = asyncio.run(main())
+    assert isinstance(error, ConfigurationError)
+    assert "aclosing" in str(error)
 
 
 @pytest.mark.anyio

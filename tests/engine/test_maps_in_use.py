@@ -6,10 +6,13 @@ import gc
 import socket
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 from aiobotocore.session import AioSession
 from anyio import wait_all_tasks_blocked
@@ -17,6 +20,7 @@ from tenacity import RetryCallState, stop_never
 
 from asyncinvoke import (
     Backoff,
+    ConfigurationError,
     FixedLimit,
     FunctionError,
     InvalidRequestError,
@@ -384,6 +388,54 @@ class AlternatingTransport(ScriptedTransport):
         if len(self.sent) % 2:
             return Failure(status_code=404, code="ResourceNotFoundException", message="none")
         return Failure(status_code=403, code="AccessDeniedException", message="no")
+
+
+# Controlled from elsewhere
+
+
+async def test_a_map_takes_controls_of_another_thread_only_through_its_event_loop() -> None:
+    shared: list[Callable[[MapRun], object]] = [
+        MapRun.pause,
+        MapRun.resume,
+        lambda run: run.set_concurrency(3),
+        lambda run: run.note("name", 1),
+        MapRun.stop,  # last: half of it would make leaving the block wait forever
+    ]
+    async with (
+        Invoker(transport=FakeLambda()) as invoker,
+        invoker.map("resize", silent(), concurrency=2) as run,
+    ):
+        await wait_all_tasks_blocked()
+        for control in shared:
+            with pytest.raises(ConfigurationError, match="in its own event loop"):
+                await anyio.to_thread.run_sync(control, run)
+        now = run.statistics()
+        assert (now.stopped, now.paused, now.concurrency) == (False, False, 2)
+        await anyio.to_thread.run_sync(anyio.from_thread.run_sync, run.stop)
+        assert await collected(run) == []
+
+
+async def test_a_map_that_another_task_leaves_frees_its_journal(tmp_path: Path) -> None:
+    fake = FakeLambda()
+    fake.function("resize", echo)
+    async with Invoker(transport=fake) as invoker:
+
+        def resizing() -> Any:
+            return invoker.map("resize", range(9), journal=tmp_path / "resize.run", concurrency=2)
+
+        async def leave() -> None:
+            with pytest.raises(ConfigurationError, match="in the task that entered it"):
+                await block.__aexit__(None, None, None)
+
+        block = resizing()
+        run = await block.__aenter__()
+        await anext(run)
+        async with anyio.create_task_group() as group:
+            group.start_soon(leave)
+        async with resizing() as run:
+            assert len(await collected(run)) == 9
+        await block.__aexit__(None, None, None)
+    assert invoker.statistics().attempts == 9
 
 
 # Nothing is admitted

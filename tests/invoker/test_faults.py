@@ -317,7 +317,7 @@ def test_asyncio_and_trio_and_both_transports_behave_alike() -> None:
             # Stalls are tested alone, because a busy machine may be silent, too.
             for stalls in (False, True):
                 options: dict[str, Any] = {
-                    "silence": SHORT if stalls else 60,
+                    "read_timeout": SHORT if stalls else 60,
                     "transport": transport,
                     # With an adaptive limit, throttled calls would slow down the others.
                     "limit": FixedLimit(100),
