@@ -126,13 +126,11 @@ class ContinuedWriter:
 
     async def _write_behind(self, until: int | None) -> None:
         """Write the outcomes that earlier sessions recorded for items before this one."""
-        while True:
-            outcome = self._next_behind or next(self._behind, None)
-            self._next_behind = outcome
-            if outcome is None or (until is not None and outcome.index >= until):
+        while (outcome := self._next_behind) is not None:
+            if until is not None and outcome.index >= until:
                 return
             await self._write(outcome)
-            self._next_behind = None
+            self._next_behind = next(self._behind, None)
             if self._ordered:
                 self._has_written(outcome)
 
@@ -153,7 +151,8 @@ class ContinuedWriter:
 
         An outcome arrives once its end is recorded, and in the order of the input. So those that had
         ended at the last check were among the items read by then, and this one comes after these.
-        A redrive may also have recorded items as lost that it has not read yet.
+        What earlier sessions recorded is written only once nothing of it is left. A redrive may
+        also have recorded items as lost that it has not read yet.
         """
         if self._next_behind is None and not self._redriven:
             self._ends, self._lost = self._checked_ends, self._since_check

@@ -316,6 +316,31 @@ async def test_an_ordered_output_with_keys_reads_back_only_its_last_lines(tmp_pa
 
 
 @pytest.mark.anyio
+async def test_an_ordered_output_with_new_keys_is_written_anew_though_a_session_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continued_module, "CHECKED_EVERY", 3)
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    new = [10, 20, 30]  # among items that have ended, of which only so many are read ahead
+    journal.ended = [outcome(index, keyed=True) for index in range(40) if index not in new]
+    for ran in (new[:2], new[2:]):
+        output, writer = continued(
+            path, journal, ordered=True, keyed=True, position=lambda: journal.ended[-1].index
+        )
+        await writer.catch_up()
+        for index in ran:
+            journal.ended.append(outcome(index, keyed=True))
+            await writer.add(journal.ended[-1], is_stopped=False)
+        if ran == new[2:]:
+            await writer.finish()
+        journal.commit()  # and the process is killed
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(40))
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("is_stopped", [False, True])
 async def test_what_runs_again_is_in_an_ordered_output_that_a_kill_has_left_behind_its_journal(
     is_stopped: bool, tmp_path: Path
