@@ -79,6 +79,8 @@ class ContinuedWriter:
             and (outcome.key if keyed else outcome.index, outcome.take) not in written
         )
         self._next_behind: Outcome | None = None
+        # The keys of items that have run again since, while some of these outcomes are not written.
+        self._again: set[str | None] = set()
 
     async def catch_up(self) -> None:
         """Write the outcomes that earlier sessions did not write, except those whose turn is later."""
@@ -106,7 +108,10 @@ class ContinuedWriter:
             # An item that runs again may be among written ones, such as a line that was repaired.
             if is_stopped and outcome.index >= self._following:
                 return False
-            await self._write_behind(outcome.index)
+            # An earlier take of an item that runs again comes before this one.
+            await self._write_behind(outcome.index + (outcome.take > 1))
+            if outcome.take > 1 and self._next_behind is not None:
+                self._again.add(outcome.key)
         await self._write(outcome)
         if not is_named:
             self._unnamed = outcome.index
@@ -129,9 +134,12 @@ class ContinuedWriter:
         while (outcome := self._next_behind) is not None:
             if until is not None and outcome.index >= until:
                 return
-            await self._write(outcome)
+            # If the order of the keys has changed, a later take of it may be in the output already.
+            is_late = self._keyed and outcome.key in self._again
+            if not is_late:
+                await self._write(outcome)
             self._next_behind = next(self._behind, None)
-            if self._ordered:
+            if self._ordered and not is_late:
                 self._has_written(outcome)
 
     def _has_written(self, outcome: Outcome) -> None:

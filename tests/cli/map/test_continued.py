@@ -364,6 +364,35 @@ async def test_what_runs_again_is_in_an_ordered_output_that_a_kill_has_left_behi
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("keyed", "position", "takes"),
+    [(False, 2, [1, 2]), (True, 2, [1, 2]), (True, 1, [2])],
+    ids=["by position", "by key", "by key, in another order"],
+)
+async def test_an_earlier_take_does_not_come_after_a_later_one_though_kills_left_both_unwritten(
+    keyed: bool, position: int, takes: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    first = [outcome(index, keyed=keyed) for index in range(4)]
+    again = replace(outcome(2, take=2, keyed=keyed), index=position)
+    for ended in (first, [again]):
+        output, writer = continued(path, journal, ordered=True, keyed=keyed)
+        await writer.catch_up()
+        journal.ended += ended
+        await writer.add(ended[0], is_stopped=False)
+        if again in ended:
+            await writer.finish()
+        journal.commit()  # the first session is killed after one line
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    name = "key" if keyed else "index"
+    of_that = [line.get("take", 1) for line in lines if line[name] == ("key-2" if keyed else 2)]
+    assert of_that == takes
+    assert len(lines) == 3 + len(takes)
+
+
+@pytest.mark.anyio
 async def test_an_ordered_output_has_each_line_once_though_one_redrive_after_the_other_is_killed(
     tmp_path: Path,
 ) -> None:
