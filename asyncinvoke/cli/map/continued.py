@@ -13,7 +13,7 @@ from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import RecordedRun
 
 CHECKED_EVERY = 1000
-"""How many lines of an ordered output with keys are written, at least, between two checks of which
+"""How many lines of an ordered output are written, at least, between two checks of which
 ends they are. The next session reads back no more than these and those that were on their way."""
 
 
@@ -85,8 +85,7 @@ class ContinuedWriter:
     async def catch_up(self) -> None:
         """Write the outcomes that earlier sessions did not write, except those whose turn is later."""
         self._next_behind = next(self._behind, None)
-        # A redrive is not in input order.
-        if not self._ordered or (self._place.lost and not self._keyed):
+        if not self._ordered:
             await self._write_behind(None)
         if self._next_behind is None:
             self._ends, self._following, self._lost = self._before, 0, self._redriven
@@ -105,8 +104,7 @@ class ContinuedWriter:
         if not is_named and outcome.index <= self._unnamed:
             return False  # an earlier session has written it
         if self._ordered:
-            # An item that runs again may be among written ones, such as a line that was repaired.
-            if is_stopped and outcome.index >= self._following:
+            if is_stopped:
                 return False
             # An earlier take of an item that runs again comes before this one.
             await self._write_behind(outcome.index + (outcome.take > 1))
@@ -144,15 +142,12 @@ class ContinuedWriter:
 
     def _has_written(self, outcome: Outcome) -> None:
         """Count an outcome that was written to an ordered output."""
-        # A journal with keys does not have the order of the input: the last lines of the output show
-        # which of its ends are written.
-        if self._keyed:
-            self._lost += 1
-            self._since_check += 1
-            if self._since_check >= CHECKED_EVERY and outcome.index > self._checked_position:
-                self._check_ends()
-        else:
-            self._following = max(self._following, outcome.index + 1)
+        # A journal has another order than the output, and an item may run again: the last lines of
+        # the output show which of the journal's ends are written.
+        self._lost += 1
+        self._since_check += 1
+        if self._since_check >= CHECKED_EVERY and outcome.index > self._checked_position:
+            self._check_ends()
 
     def _check_ends(self) -> None:
         """Note that all ends of the last check are written, and check again.
@@ -163,7 +158,8 @@ class ContinuedWriter:
         also have recorded items as lost that it has not read yet.
         """
         if self._next_behind is None and not self._redriven:
-            self._ends, self._lost = self._checked_ends, self._since_check
+            self._ends, self._following = self._checked_ends, 0
+            self._lost = self._since_check
         self._checked_ends, self._checked_position = self._run.ends(), self._position()
         self._since_check = 0
 
