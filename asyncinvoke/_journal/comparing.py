@@ -7,6 +7,7 @@ from typing import Any
 
 from asyncinvoke._engine.journal import Changed, Journal
 from asyncinvoke._engine.recording import Prepare, Prepared
+from asyncinvoke._journal.deciding import SeenRows
 from asyncinvoke._journal.identity import SHOWN, changed_items, digest_of
 from asyncinvoke._journal.store import Store
 from asyncinvoke._request.parameters import InvokeParameters
@@ -60,11 +61,12 @@ class Comparison:
         store = self._store
         differing: list[int | str] = []
         count = read = 0
+        seen = SeenRows() if store.keyed else None
         most = None if store.keyed else store.left.known
         async with contextlib.aclosing(groups(payloads, prepare, most=most)) as compared:
             async for reached, group in compared:
                 read = reached
-                names = await in_thread(differing_items, store, group, self._shared)
+                names = await in_thread(differing_items, store, group, self._shared, seen)
                 count += len(names)
                 differing += names[: SHOWN - len(differing)]
         found = changed_items(differing, of=count) if count else ()
@@ -158,21 +160,35 @@ def digest(reads: list[Prepared], shared: InvokeParameters) -> None:
 
 
 def differing_items(
-    store: Store, reads: list[Prepared], shared: InvokeParameters
+    store: Store, reads: list[Prepared], shared: InvokeParameters, seen: SeenRows | None
 ) -> list[int | str]:
-    """Return the positions or keys of the items that differ from their records."""
+    """Return the positions or keys of the items that differ from their records.
+
+    Args:
+        store: The journal.
+        reads: The items.
+        shared: The request parameters of items without a request of their own.
+        seen: The rows of the items before these, in a run with keys: another item with the key of
+            one of them has no record of its own.
+    """
     digest(reads, shared)
     if reads and _are_all_the_same(store, reads):
+        if seen is not None:
+            seen.add_all(reads[0].index, len(reads))
         return []
     found, fresh = store.lookups.look_up(reads)
-    names = [
-        _name(each.prepared)
-        for each in found
-        if each.digest is not None and each.digest != each.prepared.digest
-    ]
+    recorded = [(each.prepared, each.prepared.row, each.digest) for each in found]
     for prepared in fresh:
         lost = store.left.lost.get(_name(prepared) if store.keyed else prepared.index)
-        if lost is not None and lost.digest != prepared.digest:
+        if lost is not None:
+            recorded.append((prepared, lost.row, lost.digest))
+    names = []
+    for prepared, row, was in recorded:
+        if seen is not None:
+            if row in seen:
+                continue
+            seen.add(row)
+        if was is not None and was != prepared.digest:
             names.append(_name(prepared))
     return names
 

@@ -30,6 +30,7 @@ from asyncinvoke._journal.deciding import SeenRows
 from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import open_run
+from tests.journal.crashes import crash
 from tests.journal.fake_service import FakeService, indexes, streamed
 
 pytestmark = pytest.mark.anyio
@@ -275,6 +276,28 @@ async def test_a_key_that_comes_twice_is_one_failed_outcome(path: Path, sessions
     assert all(isinstance(error, InvalidRequestError) for error in failed.values())
     assert str(failed[2]) == "key '1' is that of item 0"
     assert str(failed[43]) == "key '2' is that of item 1"
+
+
+@pytest.mark.parametrize("group", [1, 2, 1000])
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_another_payload_with_the_key_of_an_item_before_it_is_no_change_of_that_item(
+    path: Path, is_killed: bool, group: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncinvoke._journal.comparing.GROUP", group)
+    service = FakeService()
+    items = [0, 1, 1.0, 2, 1.00001]
+    await service.map(path, items, key=lambda item: str(int(item)))
+    if is_killed:
+        crash(path, sent=[1])
+    items += [3]
+    outcomes = await service.map(path, items, key=lambda item: str(int(item)))
+    assert service.sent == [3]
+    failed = {each.index: str(each.error) for each in outcomes if not each.ok}
+    twice = "key '1' is that of item 1"
+    assert [failed[2], failed[4]] == [twice, twice]
+    assert set(failed) == ({1, 2, 4} if is_killed else {2, 4})
+    with pytest.raises(JournalMismatchError, match="item '1' is not what it was"):
+        await service.map(path, [0, 1.0, 1, 2, 3], key=lambda item: str(int(item)))
 
 
 @pytest.mark.parametrize("batch", [None, 2])

@@ -13,7 +13,7 @@ from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import RecordedRun
 
 CHECKED_EVERY = 1000
-"""How many lines of an ordered output with keys are written, at least, between two checks of which
+"""How many lines of an ordered output are written, at least, between two checks of which
 ends they are. The next session reads back no more than these and those that were on their way."""
 
 
@@ -79,12 +79,13 @@ class ContinuedWriter:
             and (outcome.key if keyed else outcome.index, outcome.take) not in written
         )
         self._next_behind: Outcome | None = None
+        # The keys of items that have run again since, while some of these outcomes are not written.
+        self._again: set[str | None] = set()
 
     async def catch_up(self) -> None:
         """Write the outcomes that earlier sessions did not write, except those whose turn is later."""
         self._next_behind = next(self._behind, None)
-        # A redrive is not in input order.
-        if not self._ordered or (self._place.lost and not self._keyed):
+        if not self._ordered:
             await self._write_behind(None)
         if self._next_behind is None:
             self._ends, self._following, self._lost = self._before, 0, self._redriven
@@ -103,10 +104,12 @@ class ContinuedWriter:
         if not is_named and outcome.index <= self._unnamed:
             return False  # an earlier session has written it
         if self._ordered:
-            # An item that runs again may be among written ones, such as a line that was repaired.
-            if is_stopped and outcome.index >= self._following:
+            if is_stopped:
                 return False
-            await self._write_behind(outcome.index)
+            # An earlier take of an item that runs again comes before this one.
+            await self._write_behind(outcome.index + (outcome.take > 1))
+            if outcome.take > 1 and self._next_behind is not None:
+                self._again.add(outcome.key)
         await self._write(outcome)
         if not is_named:
             self._unnamed = outcome.index
@@ -126,37 +129,37 @@ class ContinuedWriter:
 
     async def _write_behind(self, until: int | None) -> None:
         """Write the outcomes that earlier sessions recorded for items before this one."""
-        while True:
-            outcome = self._next_behind or next(self._behind, None)
-            self._next_behind = outcome
-            if outcome is None or (until is not None and outcome.index >= until):
+        while (outcome := self._next_behind) is not None:
+            if until is not None and outcome.index >= until:
                 return
-            await self._write(outcome)
-            self._next_behind = None
-            if self._ordered:
+            # If the order of the keys has changed, a later take of it may be in the output already.
+            is_late = self._keyed and outcome.key in self._again
+            if not is_late:
+                await self._write(outcome)
+            self._next_behind = next(self._behind, None)
+            if self._ordered and not is_late:
                 self._has_written(outcome)
 
     def _has_written(self, outcome: Outcome) -> None:
         """Count an outcome that was written to an ordered output."""
-        # A journal with keys does not have the order of the input: the last lines of the output show
-        # which of its ends are written.
-        if self._keyed:
-            self._lost += 1
-            self._since_check += 1
-            if self._since_check >= CHECKED_EVERY and outcome.index > self._checked_position:
-                self._check_ends()
-        else:
-            self._following = max(self._following, outcome.index + 1)
+        # A journal has another order than the output, and an item may run again: the last lines of
+        # the output show which of the journal's ends are written.
+        self._lost += 1
+        self._since_check += 1
+        if self._since_check >= CHECKED_EVERY and outcome.index > self._checked_position:
+            self._check_ends()
 
     def _check_ends(self) -> None:
         """Note that all ends of the last check are written, and check again.
 
         An outcome arrives once its end is recorded, and in the order of the input. So those that had
         ended at the last check were among the items read by then, and this one comes after these.
-        A redrive may also have recorded items as lost that it has not read yet.
+        What earlier sessions recorded is written only once nothing of it is left. A redrive may
+        also have recorded items as lost that it has not read yet.
         """
         if self._next_behind is None and not self._redriven:
-            self._ends, self._lost = self._checked_ends, self._since_check
+            self._ends, self._following = self._checked_ends, 0
+            self._lost = self._since_check
         self._checked_ends, self._checked_position = self._run.ends(), self._position()
         self._since_check = 0
 

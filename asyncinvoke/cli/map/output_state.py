@@ -21,8 +21,8 @@ NOTE = "output"
 class OutputState:
     """How much of an output is written, according to the journal.
 
-    The output has the first `ends` ends of the run, and of the later ones those of items before
-    `following`, which is how an ordered output grows if items are identified by position.
+    The output has the first `ends` ends of the run, and of the later ones those that its last `lost`
+    lines show.
     """
 
     path: str
@@ -35,7 +35,7 @@ class OutputState:
     """The number of ends, from the first of the run, that are in it."""
 
     following: int = 0
-    """Later ends of items before this position are in it as well."""
+    """Later ends of items before this position are in it as well, according to an older version."""
 
     unnamed: int = -1
     """The last item in it that is not in the journal, because its key is missing or a duplicate. Such
@@ -45,8 +45,7 @@ class OutputState:
     """How many of the ends after `ends` may be in it, as its last lines.
 
     A redrive records an item that was in progress at a kill as lost, and then runs it: the first of
-    these two ends has no line. And if items are identified by keys, an ordered output has another
-    order than the journal.
+    these two ends has no line. And an ordered output has another order than the journal.
     """
 
     is_known: bool = False

@@ -316,6 +316,31 @@ async def test_an_ordered_output_with_keys_reads_back_only_its_last_lines(tmp_pa
 
 
 @pytest.mark.anyio
+async def test_an_ordered_output_with_new_keys_is_written_anew_though_a_session_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continued_module, "CHECKED_EVERY", 3)
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    new = [10, 20, 30]  # among items that have ended, of which only so many are read ahead
+    journal.ended = [outcome(index, keyed=True) for index in range(40) if index not in new]
+    for ran in (new[:2], new[2:]):
+        output, writer = continued(
+            path, journal, ordered=True, keyed=True, position=lambda: journal.ended[-1].index
+        )
+        await writer.catch_up()
+        for index in ran:
+            journal.ended.append(outcome(index, keyed=True))
+            await writer.add(journal.ended[-1], is_stopped=False)
+        if ran == new[2:]:
+            await writer.finish()
+        journal.commit()  # and the process is killed
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(40))
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("is_stopped", [False, True])
 async def test_what_runs_again_is_in_an_ordered_output_that_a_kill_has_left_behind_its_journal(
     is_stopped: bool, tmp_path: Path
@@ -336,6 +361,83 @@ async def test_what_runs_again_is_in_an_ordered_output_that_a_kill_has_left_behi
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     takes = [(line["index"], line.get("take", 1)) for line in lines]
     assert takes == [(0, 1), (1, 1), (1, 2), (2, 1), (3, 1)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("is_redrive", [False, True])
+async def test_what_ran_again_is_in_an_ordered_output_though_a_kill_left_it_unwritten(
+    is_redrive: bool, keyed: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    first = [outcome(index, keyed=keyed) for index in range(4)]
+    again = outcome(1, take=2, keyed=keyed)  # of an item whose first line is written
+    for ended, written in ((first, first[:3]), ([again], []), ([], [])):
+        ordered = not (is_redrive and again in ended)
+        output, writer = continued(path, journal, ordered=ordered, keyed=keyed)
+        if ordered:  # the redrive is killed while it catches up
+            await writer.catch_up()
+        journal.ended += ended
+        for each in written:
+            await writer.add(each, is_stopped=False)
+        if not ended:
+            await writer.finish()
+        journal.commit()
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    takes = [(line["index"], line.get("take", 1)) for line in lines]
+    assert takes == [(0, 1), (1, 1), (2, 1), (1, 2), (3, 1)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("keyed", "position", "takes"),
+    [(False, 2, [1, 2]), (True, 2, [1, 2]), (True, 1, [2])],
+    ids=["by position", "by key", "by key, in another order"],
+)
+async def test_an_earlier_take_does_not_come_after_a_later_one_though_kills_left_both_unwritten(
+    keyed: bool, position: int, takes: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    first = [outcome(index, keyed=keyed) for index in range(4)]
+    again = replace(outcome(2, take=2, keyed=keyed), index=position)
+    for ended in (first, [again]):
+        output, writer = continued(path, journal, ordered=True, keyed=keyed)
+        await writer.catch_up()
+        journal.ended += ended
+        await writer.add(ended[0], is_stopped=False)
+        if again in ended:
+            await writer.finish()
+        journal.commit()  # the first session is killed after one line
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    name = "key" if keyed else "index"
+    of_that = [line.get("take", 1) for line in lines if line[name] == ("key-2" if keyed else 2)]
+    assert of_that == takes
+    assert len(lines) == 3 + len(takes)
+
+
+@pytest.mark.anyio
+async def test_an_ordered_output_is_continued_where_an_older_version_left_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    journal.ended = [outcome(index) for index in (3, 1, 0, 2)]
+    path.write_bytes(b"".join(as_line(outcome(index), None) for index in (0, 1)))
+    state = OutputState(path=str(path), offset=path.stat().st_size, following=2)
+    journal.notes[NOTE] = state.as_note(LineNumbers())
+    for last in (5, 6):
+        output, writer = continued(path, journal, ordered=True)
+        await writer.catch_up()
+        journal.ended.append(outcome(last))
+        await writer.add(journal.ended[-1], is_stopped=False)
+        journal.commit()  # and the process is killed
+        os.close(output.descriptor)
+    lines = [json.loads(line)["index"] for line in path.read_text().splitlines()]
+    assert lines == [0, 1, 2, 3, 5, 6]
 
 
 @pytest.mark.anyio
@@ -365,7 +467,7 @@ async def test_an_ordered_output_has_each_line_once_though_one_redrive_after_the
         os.close(output.descriptor)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     takes = [(line["index"], line.get("take", 1)) for line in lines]
-    assert takes == [*((index, 1) for index in range(6)), (1, 3), (4, 2), (0, 2)]
+    assert takes == [*((index, 1) for index in range(6)), (1, 3), (0, 2), (4, 2)]
 
 
 @pytest.mark.anyio
