@@ -55,8 +55,9 @@ STATE_OF = {
 
 # An item takes about 60 bytes: times are whole milliseconds since the start of the session, durations
 # are whole microseconds, request IDs have 16 bytes, and words are numbers. `earlier` has the takes that
-# were replaced by a redrive, or by a person who settled an item. In a run with keys, `idx` is not a
-# position but the order in which the keys were first read: a later session may read another order.
+# were replaced by a redrive, or by a person who settled an item. In a run with keys, `idx` is the
+# position at which the key was first read, or behind all others if another key had that before: a
+# later session may read another order.
 TABLES = """
 CREATE TABLE run (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE session (

@@ -18,6 +18,7 @@ from asyncinvoke._journal.marks import NO_MARK, Marks, mark_of
 from asyncinvoke._journal.opening import FAILED, explained, remove_new, writing
 from asyncinvoke._journal.paths import OpenFiles, resolved
 from asyncinvoke._journal.pending import CommitBatch
+from asyncinvoke._journal.placing import Placement
 from asyncinvoke._journal.session import Session, lock
 from asyncinvoke._journal.statements import Statements
 
@@ -55,7 +56,7 @@ class Store:
         self._numbering: Numbering | None = None
         self._files: OpenFiles | None = None
         self._mark = NO_MARK
-        self._next_row = 0
+        self._placement: Placement | None = None
         self._is_new = False
         self._has_begun = False
 
@@ -85,7 +86,7 @@ class Store:
             with damage_told(self.path):
                 self._session.look(identity)
             self._files = OpenFiles(self.path, self._real)
-            self._next_row = self._session.left.known
+            self._placement = Placement(sql.named, self._session.left, keyed=self.keyed)
             self._lookups = Lookups(
                 self.path,
                 sql,
@@ -193,12 +194,13 @@ class Store:
         self._check_in_place()
         session, numbering, sql = self._begun, self._numbering, self._sql
         assert numbering is not None  # noqa: S101  # it is open
-        self._place(batch.reads)
+        assert self._placement is not None  # noqa: S101  # it is open
         before, was_proven = numbering.copy(), session.is_proven
         commit = Commit(
             sql, numbering, session=session.number, started=session.started, results=self._results
         )
         try:
+            self._placement.place(batch.reads, are_first=not session.is_proven)
             with sql.transaction():
                 if batch.is_refused:
                     session.refuse()
@@ -250,20 +252,6 @@ class Store:
         batch.ended = [
             prepared for prepared in batch.ended if takes.get(prepared.row) != prepared.outcome.take
         ]
-
-    def _place(self, reads: list[Prepared]) -> None:
-        """Assign rows to new items."""
-        takes, rows = self.left.takes, self.left.rows
-        for prepared in reads:
-            # A new key gets an unused row: that of its position, if it is still unused.
-            prepared.row = prepared.index
-            if self.keyed and prepared.key in rows:
-                prepared.row = rows[prepared.key]
-            elif self.keyed:
-                prepared.row = max(prepared.index, self._next_row)
-                self._next_row = prepared.row + 1
-            if takes:
-                prepared.take = takes.get(prepared.row, 0) + 1
 
     @property
     def _begun(self) -> Session:

@@ -242,6 +242,39 @@ async def test_by_key_the_order_may_change_and_items_may_come_and_go(path: Path)
     assert service.sent == []
 
 
+async def test_keys_that_a_stopped_run_has_left_out_get_the_rows_of_their_positions(
+    path: Path,
+) -> None:
+    await FakeService().map(path, range(20), key=str)
+    with closing(sqlite3.connect(path)) as connection:  # as if it had been stopped before these
+        for table in ("item", "result"):
+            connection.execute(f"DELETE FROM {table} WHERE idx IN (3, 4, 12)")
+        connection.commit()
+    service = FakeService()
+    await service.map(path, range(25), key=str)
+    assert sorted(service.sent) == [3, 4, 12, *range(20, 25)]
+    with open_run(path) as recorded:
+        assert [(each.key, each.index) for each in recorded.outcomes()] == [
+            (str(number), number) for number in range(25)
+        ]
+
+
+@pytest.mark.parametrize("concurrency", [1, 100])
+async def test_new_keys_at_the_positions_of_others_get_rows_behind_all_others(
+    path: Path, concurrency: int
+) -> None:
+    await FakeService().map(path, range(10), key=str)
+    crash(path, unsent=[40])  # an intent whose row is free again
+    service = FakeService()
+    new = range(100, 150)
+    await service.map(path, [*new, *range(10)], key=str, concurrency=concurrency)
+    assert sorted(service.sent) == [*new]
+    with open_run(path) as recorded:
+        rows = {each.key: each.index for each in recorded.outcomes()}
+    assert len(rows) == len(set(rows.values())) == 60
+    assert [rows[str(number)] for number in range(10)] == [*range(10)]
+
+
 async def test_by_key_an_item_that_has_changed_is_refused_kept_or_run_again(path: Path) -> None:
     service = FakeService()
     await service.map(path, orders(1, 2), key=name)
