@@ -1,6 +1,7 @@
 """`async with invoker.map(...)`: entering the block starts a run, and leaving it ends the run."""
 
 import logging
+import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -89,14 +90,7 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
             ConfigurationError: It is left in another task than it was entered in.
         """
         if current_task() not in (self._task, None):
-            try:
-                await self._pipeline.abandon()
-            finally:  # trio closes such a generator in a cancelled task
-                raise ConfigurationError(
-                    "a map is left in the task that entered it: one inside an async generator that "
-                    "may not be read to its end needs `async with contextlib.aclosing(...)` around "
-                    "the generator; no more is started, and calls in flight end"
-                ) from None
+            await self._leave_to_itself()
         self._pipeline.leave()
         cancelled = anyio.get_cancelled_exc_class()
         try:
@@ -120,6 +114,21 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
                 raise left
             finally:
                 del left  # avoids a reference cycle between the error and this frame
+
+    async def _leave_to_itself(self) -> NoReturn:
+        """Let the calls in flight end, and raise."""
+        # trio closes a generator that nobody reads in a task that is cancelled already.
+        was_cancelled = anyio.current_effective_deadline() == -math.inf
+        try:
+            await self._pipeline.abandon()
+        except anyio.get_cancelled_exc_class():
+            if not was_cancelled:
+                raise
+        raise ConfigurationError(
+            "a map is left in the task that entered it: one inside an async generator that may not "
+            "be read to its end needs `async with contextlib.aclosing(...)` around the generator; no "
+            "more is started, and calls in flight end"
+        ) from None
 
     async def _end_tasks(self) -> None:
         # Not an `AsyncExitStack`, which links the contexts of two cancellations into a cycle.

@@ -262,6 +262,32 @@ async def test_a_block_left_in_another_task_is_an_error_there_and_starts_nothing
     await block.__aexit__(None, None, None)
 
 
+@pytest.mark.anyio
+async def test_a_task_that_is_cancelled_while_it_leaves_a_block_of_another_task_stays_cancelled() -> (
+    None
+):
+    gate = Gate()
+    block = run_of(AsyncCountingInput(), gate)
+    await block.__aenter__()
+    await wait_all_tasks_blocked()
+    ended: list[type[BaseException]] = []
+
+    async def leave() -> None:
+        try:
+            await block.__aexit__(None, None, None)
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(leave)
+        await wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert ended == [anyio.get_cancelled_exc_class()]
+    gate.open_all()
+    await block.__aexit__(None, None, None)
+
+
 def test_the_reader_of_a_generator_is_not_cancelled_when_it_drops_it_with_a_map_inside() -> None:
     async def outcomes() -> AsyncIterator[Outcome]:
         async with run_of(count()) as run:
