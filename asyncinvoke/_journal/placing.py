@@ -64,9 +64,9 @@ class Placement:
             return set()
         used = {
             row
-            for table in ("item", "flight", "earlier")
+            for table in ("item", "flight")
             for (row,) in self._select(f"SELECT idx FROM {table} WHERE idx IN", wanted)
         }
         if are_first:
             used.difference_update(self._left.not_sent)
-        return used | set(self._left.rows.values())
+        return used | self._left.takes.keys()

@@ -29,7 +29,7 @@ from asyncinvoke._engine.causes import LONGEST_NAME
 from asyncinvoke._journal.deciding import SeenRows
 from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._model.response import Reply
-from asyncinvoke.runs import open_run
+from asyncinvoke.runs import open_run, settle
 from tests.journal.crashes import crash
 from tests.journal.fake_service import FakeService, indexes, streamed
 
@@ -273,6 +273,23 @@ async def test_new_keys_at_the_positions_of_others_get_rows_behind_all_others(
         rows = {each.key: each.index for each in recorded.outcomes()}
     assert len(rows) == len(set(rows.values())) == 60
     assert [rows[str(number)] for number in range(10)] == [*range(10)]
+
+
+async def test_no_new_key_gets_the_row_of_an_item_that_was_settled_as_not_run(path: Path) -> None:
+    await FakeService(lost=[2]).map(path, range(5), key=str)
+    settle(path, key="2", ran=False)
+    service = FakeService()
+    await service.map(path, [0, 1, 100, 3, 4, 2], key=str)
+    assert sorted(service.sent) == [2, 100]
+    with open_run(path) as recorded:
+        assert {each.key: (each.index, each.take) for each in recorded.outcomes()} == {
+            "0": (0, 1),
+            "1": (1, 1),
+            "2": (2, 2),
+            "3": (3, 1),
+            "4": (4, 1),
+            "100": (5, 1),
+        }
 
 
 async def test_by_key_an_item_that_has_changed_is_refused_kept_or_run_again(path: Path) -> None:

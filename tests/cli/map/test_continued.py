@@ -340,6 +340,12 @@ async def test_an_ordered_output_with_new_keys_is_written_anew_though_a_session_
     assert [line["index"] for line in lines] == list(range(40))
 
 
+def takes_in(path: Path) -> list[tuple[int, int]]:
+    """Return the item and the take of each line of an output."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(line["index"], line.get("take", 1)) for line in lines]
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("is_stopped", [False, True])
 async def test_what_runs_again_is_in_an_ordered_output_that_a_kill_has_left_behind_its_journal(
@@ -358,9 +364,7 @@ async def test_what_runs_again_is_in_an_ordered_output_that_a_kill_has_left_behi
             await writer.finish()
         journal.commit()
         os.close(output.descriptor)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    takes = [(line["index"], line.get("take", 1)) for line in lines]
-    assert takes == [(0, 1), (1, 1), (1, 2), (2, 1), (3, 1)]
+    assert takes_in(path) == [(0, 1), (1, 1), (1, 2), (2, 1), (3, 1)]
 
 
 @pytest.mark.anyio
@@ -385,9 +389,7 @@ async def test_what_ran_again_is_in_an_ordered_output_though_a_kill_left_it_unwr
             await writer.finish()
         journal.commit()
         os.close(output.descriptor)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    takes = [(line["index"], line.get("take", 1)) for line in lines]
-    assert takes == [(0, 1), (1, 1), (2, 1), (1, 2), (3, 1)]
+    assert takes_in(path) == [(0, 1), (1, 1), (2, 1), (1, 2), (3, 1)]
 
 
 @pytest.mark.anyio
@@ -465,9 +467,7 @@ async def test_an_ordered_output_has_each_line_once_though_one_redrive_after_the
         if not ended:
             await writer.finish()
         os.close(output.descriptor)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    takes = [(line["index"], line.get("take", 1)) for line in lines]
-    assert takes == [*((index, 1) for index in range(6)), (1, 3), (0, 2), (4, 2)]
+    assert takes_in(path) == [*((index, 1) for index in range(6)), (1, 3), (0, 2), (4, 2)]
 
 
 @pytest.mark.anyio
