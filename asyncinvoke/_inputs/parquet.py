@@ -93,11 +93,35 @@ class Parquet:
         await to_thread.run_sync(self._close)
 
     def _all_batches(self) -> Iterator[Any]:
-        size, groups = self._batch_size(), list(range(self._file.num_row_groups))
+        for groups in self._readings():
+            rows = sum(self._file.metadata.row_group(number).num_rows for number in groups)
+            missing = rows
+            batches = self._file.iter_batches(
+                self._batch_size(), row_groups=groups, use_threads=False
+            )
+            for batch in batches:
+                missing -= batch.num_rows
+                yield batch
+            if missing:
+                # Arrow does so with some lists, without an error.
+                raise InputError(
+                    f"{self._name} cannot be read: pyarrow leaves out {missing} of {rows} rows"
+                )
+
+    def _readings(self) -> Iterator[list[int]]:
+        """Return the numbers of the row groups that are read together: small ones, if possible."""
         # Each row group has dictionaries of its own, and Arrow cannot join those of inner columns.
         is_split = any(_holds_dictionary(field.type) for field in self._file.schema_arrow)
-        for read in [[each] for each in groups] if is_split else [groups]:
-            yield from self._file.iter_batches(size, row_groups=read, use_threads=False)
+        groups: list[int] = []
+        rows = 0
+        for number in range(self._file.num_row_groups):
+            groups.append(number)
+            rows += self._file.metadata.row_group(number).num_rows
+            if is_split or rows >= MOST_ROWS:
+                yield groups
+                groups, rows = [], 0
+        if groups:
+            yield groups
 
     def _batch_size(self) -> int:
         metadata = self._file.metadata
@@ -116,6 +140,8 @@ class Parquet:
                 column = batch.column(number).cast(kind)
                 batch = batch.set_column(number, self._names[number], column)
             rows = rows_of(batch, self._names)
+        except InputError:
+            raise
         except Exception as error:  # noqa: BLE001  # each file system has its own
             what = f"{self._name} is damaged"
             raise _why_failed(error, self._source, self._name, what) from None
@@ -233,6 +259,8 @@ def _why_failed(error: Exception, source: Watched, name: str, what: str) -> Exce
 
     if source.error is not None:
         return files.cannot_read(name, source.error)
+    if isinstance(error, pa.ArrowNotImplementedError):
+        return InputError(f"{name} cannot be read: {_first(error)}")
     if isinstance(error, pa.ArrowException | OSError | ValueError):
         return InputError(f"{what}: {_first(error)}")
     return error

@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -349,6 +349,42 @@ async def test_the_total_is_known_and_row_groups_are_read_in_their_order(tmp_pat
     keys = [item.key async for item in source]
     assert keys == [str(n) for n in range(50_000)]
     assert (source.total, [item.position async for item in source][-1]) == (50_000, 49_999)
+
+
+async def test_rows_that_pyarrow_leaves_out_are_an_error_where_they_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "in.parquet", {"n": list(range(60_000))}, row_group_size=10_000)
+    read_batches = pq.ParquetFile.iter_batches
+
+    def some(file: Any, *values: Any, row_groups: list[int], **options: Any) -> Iterator[Any]:
+        for batch in read_batches(file, *values, row_groups=row_groups, **options):
+            yield batch.slice(3) if 2 in row_groups else batch
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", some)
+    seen = []
+
+    async def see() -> None:
+        async for item in read(path):
+            seen.append(json.loads(item.payload)["n"])
+
+    with pytest.raises(InputError, match=r"in.parquet cannot be read: pyarrow leaves out \d of"):
+        await see()
+    assert seen[:20_000] == list(range(20_000))
+    assert len(seen) < 40_000
+
+
+async def test_a_layout_that_pyarrow_cannot_read_is_not_called_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "in.parquet", {"n": [1]})
+
+    def never(*values: Any, **options: Any) -> Iterator[Any]:
+        raise pa.ArrowNotImplementedError("Nested data conversions not implemented")
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", never)
+    with pytest.raises(InputError, match=r"in.parquet cannot be read: Nested data"):
+        await values(read(path))
 
 
 CATEGORIES = pa.dictionary(pa.int32(), pa.string())
