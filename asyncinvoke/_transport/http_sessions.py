@@ -18,15 +18,24 @@ _IDLE = 60
 _INTERVAL = 30
 _PROBES = 5
 
+_UNACKNOWLEDGED = _IDLE + _PROBES * _INTERVAL
+"""How long what was sent may remain unacknowledged, in seconds. Keep-alive probes are sent only when
+nothing is outstanding, so without this a request into a network that has gone would be repeated by
+the kernel for some 15 minutes. Probes find a peer gone after the same time."""
+
 
 def keepalive_options() -> list[tuple[int, int, int]]:
-    """Return the socket options for TCP keep-alive on this platform, as arguments of `setsockopt`."""
+    """Return the socket options that notice a dead peer, as arguments of `setsockopt`.
+
+    They are those that this platform has.
+    """
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in (
         # macOS uses a different name.
         ("TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE", _IDLE),
         ("TCP_KEEPINTVL", _INTERVAL),
         ("TCP_KEEPCNT", _PROBES),
+        ("TCP_USER_TIMEOUT", _UNACKNOWLEDGED * 1000),
     ):
         if hasattr(socket, name):
             options.append((socket.IPPROTO_TCP, getattr(socket, name), value))

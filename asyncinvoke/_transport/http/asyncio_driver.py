@@ -3,7 +3,6 @@
 import asyncio
 import math
 import ssl
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +26,7 @@ from asyncinvoke._transport.http.connection import (
     look_at,
     note_head,
     said_farewell,
+    uptime,
 )
 from asyncinvoke._transport.http.errors import ended
 from asyncinvoke._transport.http.reader import AnswerReader
@@ -42,7 +42,7 @@ class AsyncioConnection(asyncio.Protocol):
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        self.born = time.monotonic()
+        self.born = uptime()
         self.on_end: Callable[[Connection], object] | None = None
         self.reused = False
         self.reusable = False

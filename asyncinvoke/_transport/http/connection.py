@@ -30,6 +30,16 @@ reused.
 """
 
 
+uptime: Callable[[], float] = time.monotonic
+"""Returns seconds of a clock that goes on while the machine is suspended, where there is one.
+
+A peer has closed its connections to a laptop that was asleep for an hour. On Linux `time.monotonic`
+stands still meanwhile, so they would seem to have been idle for a moment.
+"""
+if hasattr(time, "CLOCK_BOOTTIME"):
+    uptime = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of an exchange."""
@@ -58,7 +68,7 @@ class Connection(Protocol):
     """
 
     born: float
-    """When it was opened, as `time.monotonic()`."""
+    """When it was opened, as `uptime()`."""
 
     reused: bool
     """Whether it has carried an exchange before; set by the pool."""

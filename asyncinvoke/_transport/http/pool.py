@@ -8,7 +8,7 @@ import anyio
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.answer import Answer, Headers
-from asyncinvoke._transport.http.connection import CONNECTED, Connection, Limits, Opener
+from asyncinvoke._transport.http.connection import CONNECTED, Connection, Limits, Opener, uptime
 from asyncinvoke._transport.http.errors import TOO_EARLY, NotOursError, WireError, opening_error
 
 
@@ -190,9 +190,9 @@ class Connections:
 
     def _take(self, progress: Progress) -> Connection | None:
         """Return the most recently used connection that is still usable, or `None`."""
-        now = time.monotonic()
-        if self._is_closed or now >= progress.deadline:
+        if self._is_closed or time.monotonic() >= progress.deadline:
             raise self._refusal(progress.phase)
+        now = uptime()
         while self._idle:
             connection, since = self._idle.popitem()
             if (
@@ -248,7 +248,7 @@ class Connections:
             connection.abort()
             return
         connection.reused = True
-        self._idle[connection] = time.monotonic()
+        self._idle[connection] = uptime()
         if self._call_off_sweep is None:
             self._call_off_sweep = connection.call_later(self._most_idle, self._sweep)
 
@@ -279,7 +279,7 @@ class Connections:
     def _sweep(self) -> None:
         """Close connections that were idle too long; reschedule for the next one to expire."""
         self._call_off_sweep = None
-        now = time.monotonic()
+        now = uptime()
         while self._idle:
             connection, since = next(iter(self._idle.items()))
             left = since + self._most_idle - now

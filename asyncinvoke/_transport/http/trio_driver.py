@@ -2,7 +2,6 @@
 
 import math
 import ssl
-import time
 from collections.abc import Callable
 
 import trio
@@ -20,6 +19,7 @@ from asyncinvoke._transport.http.connection import (
     ExchangeClock,
     Limits,
     note_head,
+    uptime,
 )
 from asyncinvoke._transport.http.errors import WireError, ended
 from asyncinvoke._transport.http.reader import AnswerReader
@@ -38,7 +38,7 @@ class TrioConnection:
     """
 
     def __init__(self, stream: TrioStream) -> None:
-        self.born = time.monotonic()
+        self.born = uptime()
         self.on_end: Callable[[Connection], object] | None = None
         self.reused = False
         self.reusable = False

@@ -16,7 +16,8 @@ from anyio import to_thread
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http.connection import Connection
+from asyncinvoke._transport.http import pool
+from asyncinvoke._transport.http.connection import Connection, uptime
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.pool import Connections
 from tests.transport.http.conftest import (
@@ -156,6 +157,25 @@ async def test_an_old_connection_is_not_used_again(network: Network) -> None:
         await connections.exchange(*request(), Progress())
         assert connections.open == 1
     assert peer.connections == 2
+
+
+async def test_a_connection_that_was_idle_while_the_machine_was_suspended_is_not_used_again(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = network.peer(answering(OK))
+    async with network.connections(peer) as connections:
+        await connections.exchange(*request(), Progress())
+        # Timers and `time.monotonic` have stood still meanwhile.
+        monkeypatch.setattr(pool, "uptime", lambda: uptime() + 3600)
+        await connections.exchange(*request(), Progress())
+        assert (connections.open, connections.idle) == (1, 1)
+    assert peer.connections == 2
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="the system has no such clock")
+def test_the_time_that_connections_are_idle_includes_suspension() -> None:
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= uptime() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def test_a_connection_that_ends_between_the_check_and_the_write_is_replaced_silently(
