@@ -80,6 +80,15 @@ class Decided:
     outcomes: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
     """The recorded outcomes of the items in `replayed` and `asked`."""
 
+    @property
+    def size(self) -> int:
+        """The size of the results in `outcomes`, in bytes."""
+        responses = (
+            outcome.response or getattr(outcome.error, "response", None)
+            for _, outcome in self.outcomes
+        )
+        return sum(len(each.payload) for each in responses if each is not None)
+
     def drop_all_but_differing(self, reads: list[Prepared]) -> None:
         """Drop the other items of the group: the input is not that of the run."""
         kept = {id(prepared) for prepared, _ in self.unnamed}

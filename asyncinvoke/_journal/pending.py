@@ -161,7 +161,9 @@ class Pending:
         )
 
 
-def group_size(size: int, *, read: int, fresh: int, ended: int, was_hungry: bool) -> int:
+def group_size(
+    size: int, *, read: int, fresh: int, ended: int, was_hungry: bool, replayed: int = 0
+) -> int:
     """Return the size of the groups in which items are read ahead.
 
     In a steady state, a group is as large as what is taken during one commit. It grows while
@@ -173,8 +175,14 @@ def group_size(size: int, *, read: int, fresh: int, ended: int, was_hungry: bool
         fresh: How many of them were new.
         ended: The number of items that ended in the last batch.
         was_hungry: Whether a worker waited for an item when the group was committed.
+        replayed: The size of the recorded results of the last group, in bytes. They are in memory
+            at once, so a group of large ones is small.
     """
     wanted = max(LEAST_GROUP, ended)
+    if replayed > MOST_BYTES:
+        return max(wanted, size * MOST_BYTES // replayed)
+    if 2 * replayed > MOST_BYTES:
+        return max(wanted, size)
     if read >= size and (was_hungry or 2 * fresh < read):
         wanted = max(wanted, 2 * size)
     wanted = min(wanted, MOST_GROUP)

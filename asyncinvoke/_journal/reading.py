@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,6 +43,9 @@ from asyncinvoke.errors import JournalError
 PAGE = 1000
 """Rows read at once. A single long read transaction would keep SQLite from checkpointing the WAL,
 so each page is a transaction of its own, and the run may commit between pages."""
+
+PAGE_BYTES = 8 << 20
+"""The size of the results after which a page ends, in bytes: a thousand may take gigabytes."""
 
 
 class RecordedRun:
@@ -138,9 +141,8 @@ class RecordedRun:
         causes: dict[int, tuple[CauseKey, str | None]] = {}
         query = f"{ITEM_ROWS} WHERE {' AND '.join(wanted)} ORDER BY item.idx LIMIT {PAGE}"
         last = -1
-        while rows := self._all(query, last):
-            for fields in rows:
-                row = ItemRow(*fields)
+        while rows := self._page(query, last):
+            for row in rows:
                 last = row.idx
                 yield self._outcome(row, causes)
 
@@ -287,11 +289,27 @@ class RecordedRun:
         finally:
             self._all("COMMIT")
 
+    def _page(self, query: str, *values: object) -> list[ItemRow]:
+        """Return the first rows with results of up to `PAGE_BYTES`, at least one if there is any."""
+        page, size = [], 0
+        with contextlib.closing(self._each(query, *values)) as rows:
+            for fields in rows:
+                row = ItemRow(*fields)
+                page.append(row)
+                size += len(row.body or b"")
+                if size >= PAGE_BYTES:
+                    break
+        return page
+
     def _all(self, query: str, *values: object) -> list[Any]:
+        return list(self._each(query, *values))
+
+    def _each(self, query: str, *values: object) -> Generator[Any, None, None]:
         if self._connection is None:
             raise JournalError(f"{self._path}: it is closed")
         try:
-            return self._connection.execute(query, values).fetchall()
+            with contextlib.closing(self._connection.execute(query, values)) as cursor:
+                yield from cursor
         except sqlite3.Error as error:
             raise explained(self._path, error) from None
 

@@ -153,6 +153,7 @@ class Writer:
                 fresh=len(done[0].fresh),
                 ended=len(batch.ended),
                 was_hungry=was_hungry,
+                replayed=done[0].size,
             )
             self._look_ahead(group)
 

@@ -1,15 +1,17 @@
 """Writes outcomes as Parquet, one row each, with fixed columns; uses pyarrow."""
 
 import json
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from asyncinvoke._inputs.formats import missing
 from asyncinvoke._outputs.files import File
 
 ROWS = 10_000
-"""The number of rows that are buffered, and written as one row group."""
+"""The maximum number of rows that are buffered, and written as one row group."""
+
+BYTES = 32 << 20
+"""The size of the lines after which a row group is written sooner, in bytes."""
 
 _TEXTS = ("key", "error", "error_type", "code", "message", "delivery", "gave_up", "request_id")
 COLUMNS = ("index", "key", "ok", "status_code", "request_id", "attempts", "take", "began", "elapsed",
@@ -27,13 +29,25 @@ def write(lines: Iterable[bytes], file: File) -> int:
     pa, pq = library()
     schema = _schema(pa)
     count = 0
-    rows = iter(lines)
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        while group := [_row(line) for line in islice(rows, ROWS)]:
+        for group in _groups(lines):
             columns = {name: [row.get(name) for row in group] for name in COLUMNS}
             writer.write_table(pa.Table.from_pydict(columns, schema=schema))
             count += len(group)
     return count
+
+
+def _groups(lines: Iterable[bytes]) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    size = 0
+    for line in lines:
+        group.append(_row(line))
+        size += len(line)
+        if len(group) == ROWS or size >= BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def library() -> tuple[Any, Any]:

@@ -20,7 +20,23 @@ from asyncinvoke._journal.pending import LEAST_GROUP, MOST_BYTES, MOST_GROUP, Pe
         (64, {"read": 64, "fresh": 64, "ended": 60, "was_hungry": True}, 128),
         (64, {"read": 64, "fresh": 31, "ended": 0, "was_hungry": False}, 128),
         (64, {"read": 64, "fresh": 32, "ended": 64, "was_hungry": False}, 64),
-        # But not if there was not even one group to read.
+        # But not if their results are large: in memory are those of one group.
+        (
+            64,
+            {"read": 64, "fresh": 0, "ended": 0, "was_hungry": False, "replayed": MOST_BYTES},
+            64,
+        ),
+        (
+            64,
+            {"read": 64, "fresh": 0, "ended": 0, "was_hungry": False, "replayed": 2 * MOST_BYTES},
+            32,
+        ),
+        (
+            64,
+            {"read": 64, "fresh": 0, "ended": 0, "was_hungry": True, "replayed": 99 * MOST_BYTES},
+            LEAST_GROUP,
+        ),
+        # Nor if there was not even one group to read.
         (64, {"read": 63, "fresh": 0, "ended": 60, "was_hungry": True}, 64),
         (MOST_GROUP, {"read": MOST_GROUP, "fresh": 0, "ended": 0, "was_hungry": True}, MOST_GROUP),
     ],

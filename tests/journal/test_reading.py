@@ -1,6 +1,7 @@
 """Reading recorded runs: while they are in progress, and by later versions."""
 
 import dataclasses
+import gc
 import json
 import pickle
 import re
@@ -8,7 +9,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -34,8 +36,10 @@ from asyncinvoke import (
 )
 from asyncinvoke._journal.rows import packed_id, unpacked_id
 from asyncinvoke._journal.schema import APPLICATION_ID
+from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
+from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.runs import RecordedRun, merge, open_run, settle
 from tests.journal.crashes import crash
 from tests.journal.fake_service import FakeService, indexes
@@ -53,6 +57,49 @@ def format_1(path: Path) -> Iterator[RecordedRun]:
     shutil.copy(FORMAT_1, path)
     with open_run(path) as recorded:
         yield recorded
+
+
+class LargeAnswers(FakeService):
+    """A transport whose answers have 256 KiB each."""
+
+    async def send(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Reply | Failure:
+        await anyio.lowlevel.checkpoint()
+        return Reply(200, b'"' + b"x" * (256 << 10) + b'"')
+
+
+def peak_of(function: Callable[[], object]) -> int:
+    """Return the most memory that was allocated at once by a function, in bytes."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_large_results_are_read_and_replayed_a_few_at_a_time(path: Path) -> None:
+    items = 600  # 150 MiB
+
+    async def run() -> int:
+        journal = Journal(path, results=True, replay=True)
+        async with (
+            Invoker(transport=LargeAnswers()) as invoker,
+            invoker.map("work", range(items), concurrency=4, journal=journal) as run,
+        ):
+            return [outcome.ok async for outcome in run].count(True)
+
+    def read() -> None:
+        with open_run(path) as recorded:
+            assert sum(len(each.unwrap().payload) for each in recorded.outcomes()) > items * (
+                256 << 10
+            )
+
+    assert anyio.run(run) == items
+    assert peak_of(read) < 24 << 20
+    assert peak_of(lambda: anyio.run(run)) < 40 << 20
 
 
 def recorded_map(path: Path, service: FakeService, items: int = 8) -> None:

@@ -190,6 +190,19 @@ def test_what_is_not_json_is_base64_and_row_groups_are_as_long_as_is_held(tmp_pa
     found.close()
 
 
+def test_a_row_group_of_large_payloads_is_written_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f'{{"index": {n}, "ok": true, "payload": 1}}\n'.encode() for n in range(7)]
+    monkeypatch.setattr(parquet, "BYTES", 3 * len(lines[0]))
+    with files.written(str(tmp_path / "x"), {}, None) as file:
+        assert parquet.write(lines, file) == 7
+    found = pq.ParquetFile(tmp_path / "x")
+    groups = [found.read_row_group(n)["index"].to_pylist() for n in range(found.num_row_groups)]
+    assert groups == [[0, 1, 2], [3, 4, 5], [6]]
+    found.close()
+
+
 def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     target = tmp_path / "out.gz"
     target.write_bytes(b"before")
