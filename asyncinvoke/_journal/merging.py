@@ -13,7 +13,8 @@ from asyncinvoke._engine.journal import check_note
 from asyncinvoke._journal.copying import Copies
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
-from asyncinvoke._journal.marks import LockedError, Marks
+from asyncinvoke._journal.locked_file import LockedError
+from asyncinvoke._journal.marks import Marks
 from asyncinvoke._journal.opening import remove_log
 from asyncinvoke._journal.paths import check_path
 from asyncinvoke._journal.reading import RecordedRun
