@@ -67,6 +67,7 @@ DECIDES = [
     "asyncinvoke._journal.in_doubt",
     "asyncinvoke._journal.pending",
     "asyncinvoke._journal.recorded",
+    "asyncinvoke._journal.restoring",
     "asyncinvoke._journal.rows",
     "asyncinvoke._journal.schema",
     "asyncinvoke._journal.shards",

@@ -28,7 +28,8 @@ from asyncinvoke._journal.recorded import (
     summary_of,
     take_of,
 )
-from asyncinvoke._journal.rows import ITEM_ROWS, CauseKey, ItemRow, outcome_of
+from asyncinvoke._journal.restoring import ITEM_ROWS, ItemRow, outcome_of
+from asyncinvoke._journal.rows import CauseKey
 from asyncinvoke._journal.schema import State
 from asyncinvoke._journal.values import (
     RecordedCause,
