@@ -26,10 +26,10 @@ from asyncinvoke.cli.map.ending import closing_lines, exit_status
 from asyncinvoke.cli.map.output_state import OutputState, check_output
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.map.source import MOST, LineNumbers
+from asyncinvoke.cli.runs.choice import Choice
 from asyncinvoke.cli.runs.control_file import control_path, read_request
 from asyncinvoke.cli.runs.control_loop import ANSWER
 from asyncinvoke.cli.runs.exporting import split
-from asyncinvoke.cli.runs.redrive import Choice
 from asyncinvoke.cli.runs.view import summary_lines
 from asyncinvoke.runs import RecordedCause, RunSummary, merge, open_run
 from asyncinvoke.testing import FakeLambda
