@@ -57,6 +57,7 @@ DECIDES = [
     "asyncinvoke._engine.causes",
     "asyncinvoke._engine.history",
     "asyncinvoke._engine.hopeless",
+    "asyncinvoke._engine.payloads",
     "asyncinvoke._engine.shard",
     "asyncinvoke._engine.tolerance",
     "asyncinvoke._inputs.beginning",
