@@ -14,7 +14,6 @@ from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map import ending, summary
 from asyncinvoke.cli.map.ending import closing_lines, exit_status, incomplete_lines
-from asyncinvoke.cli.map.job import choose_display
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_checks import (
     check_new_output,
@@ -24,6 +23,7 @@ from asyncinvoke.cli.map.output_checks import (
 from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output, is_stream
 from asyncinvoke.cli.map.outputs import awaited_output, opened_output, write_lines
 from asyncinvoke.cli.map.progress import as_json
+from asyncinvoke.cli.map.reporter import choose_display
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.processes.children import Children, report_failed_starts
