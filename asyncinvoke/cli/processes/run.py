@@ -21,11 +21,12 @@ from asyncinvoke.cli.map.output_checks import (
     check_not_the_journal,
 )
 from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output, is_stream
-from asyncinvoke.cli.map.outputs import awaited_output, opened_output, write_lines
+from asyncinvoke.cli.map.outputs import awaited_output, opened_output
 from asyncinvoke.cli.map.progress import as_json
 from asyncinvoke.cli.map.reporter import choose_display
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.map.source import LineNumbers
+from asyncinvoke.cli.map.whole_output import write_lines
 from asyncinvoke.cli.processes.children import Children, report_failed_starts
 from asyncinvoke.cli.processes.dividing import check, divided, worst
 from asyncinvoke.cli.running import Interrupt, run

@@ -100,7 +100,7 @@ def redrive(
     outcomes are appended to the output, with a "take" of 2 or more.
     """
     from asyncinvoke.cli.map.bulk_run import run_bulk
-    from asyncinvoke.cli.map.outputs import run_with_output
+    from asyncinvoke.cli.map.whole_output import run_with_output
 
     choice = Choice(**filters)
     check_whole(path)

@@ -17,7 +17,7 @@ import pytest
 
 from asyncinvoke import Invoker, Journal, Redrive, Shard
 from asyncinvoke.cli.app import run
-from asyncinvoke.cli.map.outputs import run_with_output
+from asyncinvoke.cli.map.whole_output import run_with_output
 from asyncinvoke.cli.runs import control
 from asyncinvoke.cli.runs import parts as module
 from asyncinvoke.cli.runs.control_file import control_path, read_request
