@@ -9,9 +9,10 @@ from typing import Any, Self
 
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._journal.damage import explains_damage, problems
+from asyncinvoke._journal.explaining import explained
 from asyncinvoke._journal.flights import Flight, read_flights
 from asyncinvoke._journal.marks import ReadMarks
-from asyncinvoke._journal.opening import explained, read_only
+from asyncinvoke._journal.opening import read_only
 from asyncinvoke._journal.recorded import (
     CAUSES,
     ITEMS,
