@@ -151,7 +151,7 @@ class RunReporter:
             return
         said = summary.as_text(self.count(), self._tally, None, verb=self._verb, is_recorded=True)
         if whole is not None:
-            said += ending.closing_lines(whole, verb=self._verb, is_whole=whole.complete)
+            said += ending.closing_lines(whole, verb=self._verb)
         click.echo("\n".join(said), err=True)
 
 

@@ -103,9 +103,7 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], children: Children) -
         for line in incomplete_lines(whole, bulk.output):
             click.echo(line, err=True)
     told = [line for line in report_lines(merged)[1:] if merged.ran_twice]
-    _summarise(
-        bulk, children, whole, [*closing_lines(whole, verb=bulk.verb, is_whole=is_whole), *told]
-    )
+    _summarise(bulk, children, whole, [*closing_lines(whole, verb=bulk.verb), *told])
     if not is_whole and bulk.output is not None and bulk.output != "-":
         click.echo(f"{bulk.output} will be written when the run is complete", err=True)
     is_stopped = STOPPED in children.statuses.values()
