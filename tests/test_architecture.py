@@ -66,6 +66,7 @@ DECIDES = [
     "asyncinvoke._journal.deciding",
     "asyncinvoke._journal.identity",
     "asyncinvoke._journal.in_doubt",
+    "asyncinvoke._journal.merged",
     "asyncinvoke._journal.pending",
     "asyncinvoke._journal.recorded",
     "asyncinvoke._journal.restoring",
