@@ -71,7 +71,8 @@ def _request(url: str) -> bytes:
 async def _ours(url: str, context: ssl.SSLContext) -> AsyncIterator[Call]:
     from aiobotocore.httpsession import AIOHTTPSession
 
-    from asyncinvoke._transport.http.opening import open_aiohttp, open_anyio
+    from asyncinvoke._transport.http.asyncio_opening import open_aiohttp
+    from asyncinvoke._transport.http.trio_opening import open_anyio
 
     head = _request(url)
     async with contextlib.AsyncExitStack() as stack:

@@ -15,8 +15,8 @@ from anyio.from_thread import BlockingPortal
 from asyncinvoke._dask.plan import Control, Plan, read_control
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
+from asyncinvoke._engine.payloads import is_keyed
 from asyncinvoke._engine.shard import Shard
-from asyncinvoke._engine.source import is_keyed
 from asyncinvoke._invoker import Invoker
 from asyncinvoke._report.standing import UNRECORDED, is_recorded
 from asyncinvoke.inputs import read

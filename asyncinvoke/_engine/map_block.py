@@ -13,13 +13,13 @@ from anyio.abc import TaskGroup
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.map import Describe, MapRun
+from asyncinvoke._engine.payloads import length_of
 from asyncinvoke._engine.pipeline import Pipeline
 from asyncinvoke._engine.recorded_map import RecordedPipeline
 from asyncinvoke._engine.recorded_work import RecordedWork
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.run_events import RunEvents
 from asyncinvoke._engine.shard import ShardFilter
-from asyncinvoke._engine.source import length_of
 from asyncinvoke._engine.tasks import Work, current_task
 from asyncinvoke._engine.tolerance import StopCondition
 from asyncinvoke._engine.waits import Brake

@@ -14,11 +14,11 @@ from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._engine.options import InvokeOptions, MapOptions
+from asyncinvoke._engine.payloads import is_keyed
 from asyncinvoke._engine.recorded_work import RecordedWork
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.run_events import events_of_run
 from asyncinvoke._engine.shard import Shard, ShardFilter, checked_shard
-from asyncinvoke._engine.source import is_keyed
 from asyncinvoke._engine.tolerance import checked_tolerance
 from asyncinvoke._request.parameters import InvokeParameters, check_flag
 from asyncinvoke._request.payload import Encode

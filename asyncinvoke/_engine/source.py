@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-from collections import UserString
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -11,16 +10,14 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
-    Mapping,
-    Sized,
 )
 from typing import Any, TypeAlias
 
 import anyio
 
 from asyncinvoke._clock import Clock
+from asyncinvoke._engine.payloads import checked
 from asyncinvoke._engine.tasks import Wakeup, current_task, is_abandoned, is_cancellation
-from asyncinvoke.errors import InvalidRequestError
 
 CLEAN_UP_TIME = 5.0
 """The time limit for the clean-up of an async generator, in seconds. Most have a file or a
@@ -37,14 +34,6 @@ _logger = logging.getLogger("asyncinvoke")
 
 Skim: TypeAlias = Callable[[Iterator[object]], Awaitable[Iterator[object]]]
 """Consumes the beginning of an input, and returns the rest."""
-
-
-def is_keyed(payloads: object, key: object) -> bool:
-    """Return whether the items of a map have keys: from its option `key`, or of their own.
-
-    An input that `inputs.read` has opened with `key=` has items with keys of their own.
-    """
-    return key is not None or getattr(payloads, "has_keys", False) is True
 
 
 class Source:
@@ -269,34 +258,3 @@ def _without_our_exit(error: BaseException) -> BaseException | None:
     if isinstance(error, BaseExceptionGroup):
         return error.split(GeneratorExit)[1]
     return error
-
-
-def checked(payloads: object) -> AsyncIterable[object] | Iterable[object]:
-    """Validate the input of a map.
-
-    Raises:
-        InvalidRequestError: The input is not iterable, or is itself a single payload.
-    """
-    if isinstance(payloads, str | bytes | bytearray | memoryview | Mapping | UserString):
-        raise InvalidRequestError(
-            f"payloads must be an iterable of payloads, not one {type(payloads).__name__}"
-        )
-    if isinstance(payloads, AsyncIterable | Iterable):
-        return payloads
-    raise InvalidRequestError(
-        f"payloads must be an iterable or an async iterable, not {type(payloads).__name__}"
-    )
-
-
-def length_of(payloads: object) -> int | None:
-    """Return the number of payloads, if it is known before reading them.
-
-    An object with `__len__` need not have a length: a progress bar around a generator or a loader
-    of a stream may raise, and a range may be too long for `len`.
-    """
-    if not isinstance(payloads, Sized):
-        return None
-    try:
-        return len(payloads)
-    except Exception:  # noqa: BLE001  # foreign code may raise anything; the length is optional
-        return None

@@ -11,7 +11,8 @@ from asyncinvoke._journal.opening import read_only_uris
 from asyncinvoke._journal.reading import PAGE, RecordedRun
 from asyncinvoke._journal.renumbering import TABLES as RENUMBERED
 from asyncinvoke._journal.renumbering import PartStatements, Renumbering
-from asyncinvoke._journal.rows import ITEM_ROWS, ItemRow, cause_of, outcome_of
+from asyncinvoke._journal.restoring import ITEM_ROWS, ItemRow, outcome_of
+from asyncinvoke._journal.rows import cause_of
 from asyncinvoke._journal.schema import (
     APPLICATION_ID,
     COUNTS,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from asyncinvoke._journal.opening import explained
+from asyncinvoke._journal.explaining import explained
 from asyncinvoke._journal.schema import KEYED, STATES, TABLES, VIEW, State
 from asyncinvoke.errors import AsyncInvokeError, JournalError
 

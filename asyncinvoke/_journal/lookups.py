@@ -5,11 +5,12 @@ from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
-from asyncinvoke._journal import rows
 from asyncinvoke._journal.damage import explains_damage
 from asyncinvoke._journal.deciding import Found
 from asyncinvoke._journal.flights import Unfinished
 from asyncinvoke._journal.identity import cut
+from asyncinvoke._journal.restoring import ITEM_ROWS, ItemRow, outcome_of
+from asyncinvoke._journal.rows import CauseKey
 from asyncinvoke._journal.schema import DIGEST, State
 from asyncinvoke._journal.statements import Statements
 
@@ -101,7 +102,7 @@ class Lookups:
 
     @explains_damage
     def outcomes(
-        self, wanted: list[Found], causes: dict[rows.CauseKey, int]
+        self, wanted: list[Found], causes: dict[CauseKey, int]
     ) -> list[tuple[Prepared, Outcome[Any]]]:
         """Return the recorded outcomes of items, each with the codec of its call.
 
@@ -113,9 +114,7 @@ class Lookups:
         given = []
         for each in wanted:
             prepared = each.prepared
-            row = rows.ItemRow(
-                *self._sql.all(f"{rows.ITEM_ROWS} WHERE item.idx = ?", prepared.row)[0]
-            )
+            row = ItemRow(*self._sql.all(f"{ITEM_ROWS} WHERE item.idx = ?", prepared.row)[0])
             cause = example = None
             if row.cause is not None:
                 cause = keys[row.cause]
@@ -123,6 +122,6 @@ class Lookups:
             codec: dict[str, Any] = (
                 {} if prepared.call is None else {"decode": prepared.call.decode}
             )
-            outcome = rows.outcome_of(row, cause, index=prepared.index, example=example, **codec)
+            outcome = outcome_of(row, cause, index=prepared.index, example=example, **codec)
             given.append((prepared, outcome))
         return given

@@ -1,15 +1,14 @@
-"""Marks: one byte for each item, set just before its first request; and the lock of the run."""
+"""Marks: one byte for each item, set just before its first request; and who has the run locked."""
 
 import contextlib
 import os
-import sys
-import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from asyncinvoke._journal.host import host_name
+from asyncinvoke._journal.locked_file import open_locked, read_at, try_lock, unlock, write_at
 from asyncinvoke.errors import JournalError
 
 HEADER = 64
@@ -17,15 +16,6 @@ HEADER = 64
 
 _HOLDER = 32
 """Offset of the lock holder in the header: the process ID, and a prefix of its host name."""
-
-LOCK_PATIENCE = 0.2
-"""How long to retry locking, in seconds: readers hold the lock briefly to see if it is free."""
-
-_NEW = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-
-
-class LockedError(Exception):
-    """Another process has the lock."""
 
 
 class _MarksFile:
@@ -44,7 +34,7 @@ class _MarksFile:
 
     def belong_to(self, run_id: str) -> bool:
         """Return whether the marks belong to this run."""
-        return self._descriptor >= 0 and self._run_id() == run_id
+        return self._descriptor >= 0 and self.run_id() == run_id
 
     def rows(self) -> int:
         """Return the number of rows that the file is long enough for."""
@@ -55,12 +45,13 @@ class _MarksFile:
         """Return the mark of a row, or `NO_MARK`."""
         return self._read(1, HEADER + row) or NO_MARK
 
-    def _run_id(self) -> str | None:
+    def run_id(self) -> str | None:
+        """Return the ID of the run that the marks belong to; `None` if they are new."""
         return self._read(_HOLDER, 0).rstrip(b"\0").decode("ascii", "replace") or None
 
     def _read(self, size: int, offset: int) -> bytes:
         with self._explained():
-            return _read(self._descriptor, size, offset)
+            return read_at(self._descriptor, size, offset)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -104,20 +95,11 @@ class Marks(_MarksFile):
             JournalError: The file cannot be opened or locked.
         """
         path = path_of(journal)
-        while True:
-            descriptor, is_new = _opened_and_locked(path)
-            if _is_at(path, descriptor):
-                break
-            # The process that held the lock has removed the file. Another one may be in its place.
-            os.close(descriptor)
+        descriptor, is_new = open_locked(path)
         marks = cls(descriptor, path, is_new=is_new)
         with contextlib.suppress(JournalError):  # the holder's name is optional
             marks._write(_holder_of(os.getpid(), host_name()), _HOLDER)
         return marks
-
-    def run_id(self) -> str | None:
-        """Return the ID of the run that the marks belong to; `None` if they are new."""
-        return self._run_id()
 
     def begin(self, run_id: str) -> None:
         """Record which run the marks belong to.
@@ -153,7 +135,7 @@ class Marks(_MarksFile):
 
     def _write(self, data: bytes, offset: int) -> None:
         try:
-            written = _write(self._descriptor, data, offset)
+            written = write_at(self._descriptor, data, offset)
         except OSError as error:
             raise JournalError(f"{self._path}: it cannot be written: {error.strerror}") from None
         if written != len(data):
@@ -171,45 +153,6 @@ def _close_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_in_child)
-
-
-def _opened_and_locked(path: Path) -> tuple[int, bool]:
-    """Return the file, locked, and whether this created it."""
-    try:
-        descriptor, is_new = _opened(path)
-    except OSError as error:
-        raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
-    try:
-        patience = time.monotonic() + LOCK_PATIENCE
-        while not _try_lock(descriptor):
-            if time.monotonic() > patience:
-                raise LockedError  # noqa: TRY301  # an inner function would close no sooner
-            time.sleep(0.02)
-    except OSError as error:
-        os.close(descriptor)
-        if is_new:
-            with contextlib.suppress(OSError):
-                path.unlink()
-        raise JournalError(f"{path}: it cannot be locked: {error.strerror}") from None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor, is_new
-
-
-def _opened(path: Path) -> tuple[int, bool]:
-    try:
-        return os.open(path, _NEW | os.O_EXCL, 0o600), True
-    except FileExistsError:
-        return os.open(path, _NEW, 0o600), False
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Return whether a path still names the file that is open."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except OSError:
-        return False
 
 
 NO_MARK = b"\0"
@@ -250,9 +193,9 @@ class ReadMarks(_MarksFile):
         if self._descriptor < 0:
             return False
         try:
-            if not _try_lock(self._descriptor, shared=True):
+            if not try_lock(self._descriptor, shared=True):
                 return True
-            _unlock(self._descriptor)
+            unlock(self._descriptor)
         except OSError:  # there are no locks here, so no process can hold one
             return False
         return False
@@ -276,45 +219,3 @@ class ReadMarks(_MarksFile):
 def _holder_of(pid: int, host: str) -> bytes:
     room = HEADER - _HOLDER
     return f"{pid}@{host}".encode()[:room].ljust(room, b"\0")
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    _LOCKED_BYTE = 1 << 62
-
-    def _read(descriptor: int, size: int, offset: int) -> bytes:
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        return os.read(descriptor, size)
-
-    def _write(descriptor: int, data: bytes, offset: int) -> int:
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        return os.write(descriptor, data)
-
-    def _try_lock(descriptor: int, *, shared: bool = False) -> bool:  # noqa: ARG001  # as below
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    _read = os.pread
-    _write = os.pwrite
-
-    def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,32 +1,25 @@
 """Merges the journals of shards into one, as if one process had run all of them."""
 
 import contextlib
-import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from asyncinvoke._engine.journal import check_note
 from asyncinvoke._journal.copying import Copies
 from asyncinvoke._journal.damage import damage_told
-from asyncinvoke._journal.identity import differences
-from asyncinvoke._journal.marks import LockedError, Marks
+from asyncinvoke._journal.locked_file import LockedError
+from asyncinvoke._journal.marks import Marks
+from asyncinvoke._journal.merged import Part, about, check_parts, missing_of
 from asyncinvoke._journal.opening import remove_log
 from asyncinvoke._journal.paths import check_path
 from asyncinvoke._journal.reading import RecordedRun
-from asyncinvoke._journal.shards import (
-    PARTS,
-    are_apart,
-    common_notes,
-    comparable,
-    missing_shards,
-    total_of_parts,
-)
+from asyncinvoke._journal.shards import are_apart
 from asyncinvoke._outputs.parts import new_part, remove_abandoned
-from asyncinvoke.errors import JournalError, JournalMismatchError
+from asyncinvoke.errors import JournalError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +102,7 @@ class Merging:
         self._made: Path | None = None
         self._lock = contextlib.ExitStack()
         self._copies: Copies | None = None
-        self._parts: list[_Part] = []
+        self._parts: list[Part] = []
 
     def __enter__(self) -> Self:
         return self
@@ -130,8 +123,11 @@ class Merging:
         """
         with self._explained(), contextlib.ExitStack() as stack:
             runs = [stack.enter_context(RecordedRun(path)) for path in paths]
-            parts = [_Part(path, run) for path, run in zip(paths, runs, strict=True)]
-            _check_identities([*self._parts[:1], *parts])
+            parts = [
+                Part(path=str(path), summary=run.summary())
+                for path, run in zip(paths, runs, strict=True)
+            ]
+            check_parts([*self._parts[:1], *parts])
             if self._copies is None:
                 self._copies = self._begun(keyed=bool(parts[0].identity["key"]))
             shards = [part.shard for part in (*self._parts, *parts)]
@@ -148,12 +144,11 @@ class Merging:
         copies, made = self._copies, self._made
         if copies is None or made is None:
             raise JournalError("nothing to merge: name at least one journal")
-        missing = missing_shards(
-            shard for part in self._parts for shard in part.summary.shards or (None,)
-        )
         with self._explained():
             items = copies.finish(
-                lambda items: _about(self._parts, missing, notes or {}, items=items)
+                lambda items: about(
+                    self._parts, run_id=uuid.uuid4().hex, items=items, notes=notes or {}
+                )
             )
             copies.close()
             _sync(made)
@@ -172,7 +167,7 @@ class Merging:
             items=items,
             ran_twice=copies.conflicts.ran_twice,
             twice=tuple(copies.conflicts.named),
-            missing=missing,
+            missing=missing_of(self._parts),
         )
 
     def _begun(self, *, keyed: bool) -> Copies:
@@ -209,64 +204,6 @@ def _check_paths(target: Path, paths: list[Path], *, replace: bool) -> None:
         if (found.st_dev, found.st_ino) in seen:
             raise JournalError(f"{path}: it is given twice")
         seen[found.st_dev, found.st_ino] = path
-
-
-class _Part:
-    """One of the journals to merge."""
-
-    def __init__(self, path: Path, run: RecordedRun) -> None:
-        self.path = path
-        self.summary = run.summary()
-        if self.summary.running:
-            raise JournalError(
-                f"{path}: another process is using it; merge it when that process has ended"
-            )
-        self.identity: Mapping[str, Any] = dict(self.summary.identity)
-        self.shard: str | None = self.identity.get("shard")
-
-
-def _check_identities(parts: list[_Part]) -> None:
-    first, *others = parts
-    found = [
-        f"{part.path}: {difference}"
-        for part in others
-        for difference in differences(comparable(first.identity), comparable(part.identity))
-    ]
-    if found:
-        raise JournalMismatchError(
-            f"these are journals of different runs, compared with {first.path}: {'; '.join(found)}",
-            differences=tuple(found),
-        )
-
-
-def _about(
-    parts: list[_Part], missing: tuple[str, ...], more: Mapping[str, object], *, items: int
-) -> dict[str, Any]:
-    """Return the metadata of the merged journal, which has so many items."""
-    notes = common_notes([dict(part.summary.notes) for part in parts])
-    notes[PARTS] = [
-        {
-            "path": str(part.path),
-            "shard": part.shard,
-            "shards": list(part.summary.shards),
-            "id": part.summary.id,
-            "sessions": len(part.summary.sessions),
-            "complete": part.summary.complete,
-        }
-        for part in parts
-    ]
-    about: dict[str, Any] = {
-        "id": uuid.uuid4().hex,
-        "identity": json.dumps(comparable(parts[0].identity)),
-    }
-    total = total_of_parts(
-        [(part.summary.shards, part.summary.total) for part in parts],
-        keyed=bool(parts[0].identity["key"]),
-        shared=sum(part.summary.ended for part in parts) - items,
-    )
-    if not missing and total is not None:
-        about["total"] = total
-    return about | {f"note:{name}": json.dumps(each) for name, each in {**notes, **more}.items()}
 
 
 @contextlib.contextmanager

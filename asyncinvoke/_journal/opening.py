@@ -1,4 +1,4 @@
-"""Opens journals for reading or writing, and explains SQLite's errors in one sentence."""
+"""Opens journals for reading or writing, and says whether a file is one."""
 
 import contextlib
 import os
@@ -7,54 +7,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from asyncinvoke._journal.explaining import FAILED, explained
 from asyncinvoke._journal.paths import SIDES, check_path
 from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT
 from asyncinvoke.errors import JournalError
 
 BUSY_TIMEOUT = 10.0
 """How long a commit waits for another program's lock, such as a SQLite shell's, in seconds."""
-
-_WHY = {
-    "SQLITE_FULL": "the disk is full",
-    "SQLITE_READONLY": "it cannot be written: the file or its folder is read-only",
-    "SQLITE_CANTOPEN": "it cannot be opened: the folder is missing, or cannot be written",
-    "SQLITE_PERM": "it may not be opened",
-    "SQLITE_BUSY": "another program has it locked",
-    "SQLITE_LOCKED": "another program has it locked",
-    "SQLITE_NOTADB": "it is not a journal",
-    "SQLITE_CORRUPT": "it is damaged",
-    "SQLITE_IOERR": "it could not be read or written: the disk is full, or broken",
-}
-
-
-_NO_TEXT = "Could not decode to UTF-8"
-
-FAILED = (sqlite3.Error, UnicodeDecodeError, OSError)
-"""What a statement, or a look at the files of a journal, may raise: SQLite's message for a damaged file
-may not be valid UTF-8."""
-
-
-def explained(path: Path, error: Exception) -> JournalError:
-    """Return the `JournalError` for an error of SQLite or of the system."""
-    if isinstance(error, OSError):
-        return JournalError(f"{path}: it could not be read or written: {error.strerror}")
-    # Python's error for invalid UTF-8 quotes the text, which may be what a function returned.
-    if isinstance(error, UnicodeDecodeError) or str(error).startswith(_NO_TEXT):
-        return JournalError(f"{path}: {_WHY['SQLITE_CORRUPT']}")
-    name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
-    family = "_".join(name.split("_")[:2])
-    if family == "SQLITE_CANTOPEN" and (why := _why_nothing_opens()):
-        return JournalError(f"{path}: it cannot be opened: {why}")
-    return JournalError(f"{path}: {_WHY.get(family, str(error))}")
-
-
-def _why_nothing_opens() -> str | None:
-    """Return why this process can open no file at all, as with too many open ones: SQLite hides it."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.strerror
-    return None
 
 
 def is_journal(path: str | os.PathLike[str]) -> bool:

@@ -9,9 +9,10 @@ from typing import Any, Self
 
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._journal.damage import explains_damage, problems
+from asyncinvoke._journal.explaining import explained
 from asyncinvoke._journal.flights import Flight, read_flights
 from asyncinvoke._journal.marks import ReadMarks
-from asyncinvoke._journal.opening import explained, read_only
+from asyncinvoke._journal.opening import read_only
 from asyncinvoke._journal.recorded import (
     CAUSES,
     ITEMS,
@@ -28,7 +29,8 @@ from asyncinvoke._journal.recorded import (
     summary_of,
     take_of,
 )
-from asyncinvoke._journal.rows import ITEM_ROWS, CauseKey, ItemRow, outcome_of
+from asyncinvoke._journal.restoring import ITEM_ROWS, ItemRow, outcome_of
+from asyncinvoke._journal.rows import CauseKey
 from asyncinvoke._journal.schema import State
 from asyncinvoke._journal.values import (
     RecordedCause,

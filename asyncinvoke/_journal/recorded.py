@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.identity import cut
-from asyncinvoke._journal.rows import unpacked_id
+from asyncinvoke._journal.restoring import unpacked_id
 from asyncinvoke._journal.schema import STATES, State
 from asyncinvoke._journal.values import (
     RecordedCause,

@@ -14,7 +14,8 @@ from asyncinvoke._journal.committing import keep_notes
 from asyncinvoke._journal.flights import Query, Unfinished, read_unfinished
 from asyncinvoke._journal.host import NETWORK, boot_id, host_name
 from asyncinvoke._journal.identity import differences
-from asyncinvoke._journal.marks import LockedError, Marks, ReadMarks, mark_of
+from asyncinvoke._journal.locked_file import LockedError
+from asyncinvoke._journal.marks import Marks, ReadMarks, mark_of
 from asyncinvoke._journal.opening import read_only
 from asyncinvoke._journal.paths import check_path, identity_of_file
 from asyncinvoke._journal.schema import (

@@ -9,7 +9,8 @@ from asyncinvoke._journal.committing import copy_to_earlier, keep_notes, move_to
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.flights import Flight, read_flights
 from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
-from asyncinvoke._journal.marks import LockedError, Marks
+from asyncinvoke._journal.locked_file import LockedError
+from asyncinvoke._journal.marks import Marks
 from asyncinvoke._journal.opening import read_only, writing
 from asyncinvoke._journal.recorded import column_of
 from asyncinvoke._journal.schema import COMPLETE, ROW, STATES, State

@@ -17,8 +17,8 @@ import anyio.lowlevel
 
 from asyncinvoke._engine.journal import Journal, Redrive
 from asyncinvoke._engine.recording import Write, Written
+from asyncinvoke._journal.explaining import explained
 from asyncinvoke._journal.identity import digest_of
-from asyncinvoke._journal.opening import explained
 from asyncinvoke._journal.schema import DIGEST
 from asyncinvoke._journal.store import Store
 from asyncinvoke._request.parameters import InvokeParameters

@@ -11,11 +11,12 @@ from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal.committing import Commit, Numbering
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.deciding import Found
+from asyncinvoke._journal.explaining import FAILED, explained
 from asyncinvoke._journal.flights import Unfinished
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._journal.marks import NO_MARK, Marks, mark_of
-from asyncinvoke._journal.opening import FAILED, explained, remove_new, writing
+from asyncinvoke._journal.opening import remove_new, writing
 from asyncinvoke._journal.paths import OpenFiles, resolved
 from asyncinvoke._journal.pending import CommitBatch
 from asyncinvoke._journal.placing import Placement

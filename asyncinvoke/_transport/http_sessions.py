@@ -11,7 +11,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
 from aiohttp import ClientSession
 
-from asyncinvoke._transport.http.opening import note_socket
+from asyncinvoke._transport.http.asyncio_opening import note_socket
 
 # In seconds; AWS's NAT gateways and load balancers drop connections that are idle for 350 s.
 _IDLE = 60

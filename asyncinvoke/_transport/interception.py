@@ -3,10 +3,6 @@
 Tracers and tests intercept calls to aiobotocore: they wrap methods of a class or an instance, or
 register event handlers, and may do so at any time. Code that sends without `client.invoke` has to
 check here first.
-
-Only a plain function whose globals are those of an SDK module counts as the SDK's own. Weaker
-checks fail: botocore itself has functions with `__wrapped__`, wrapt's proxies deceive `isinstance`
-and `==`, and `functools.wraps` copies a function's name and module.
 """
 
 import functools
@@ -18,6 +14,8 @@ from aiobotocore.client import AioBaseClient
 from aiobotocore.endpoint import AioEndpoint
 from aiobotocore.signers import AioRequestSigner
 from botocore.history import get_global_history_recorder
+
+from asyncinvoke._transport.sdk_code import defined, foreign_link, is_own, line_about, name_of
 
 _Step: TypeAlias = tuple[str, str]
 
@@ -98,15 +96,6 @@ _EMITS = ("emit", "emit_until_response", "_emit")
 # Tells its handlers of every request and answer, once it is enabled.
 _RECORDER = get_global_history_recorder()
 
-_OWN = frozenset({"botocore", "aiobotocore", "asyncinvoke"})
-# Part of the SDK too, but stubs replace the service in tests.
-_STUBS = frozenset({"botocore.stub", "aiobotocore.stub"})
-
-# How to disable an integration that is often enabled by default.
-_ADVICE = {
-    "sentry_sdk": "; sentry_sdk.init(disabled_integrations=[Boto3Integration()]) keeps it away",
-}
-
 
 class Interception:
     """Detects third-party code that intercepts the Invoke calls of one aiobotocore client.
@@ -179,7 +168,7 @@ class Interception:
         values |= {f"dict_of_{name}": each for name, each in self._attributes.items()}
         values |= {f"{holder}_{name}": part for (holder, name), part in self._parts.items()}
         for owner, name in self._steps:
-            values[f"{owner}_{name}"] = _defined(self._classes[owner], name)[1]
+            values[f"{owner}_{name}"] = defined(self._classes[owner], name)[1]
         # The objects' attributes are counted in total: the SDK's own are never removed.
         values["count"] = sum(
             len(each) for name, each in self._attributes.items() if name in _WITH_METHODS
@@ -191,11 +180,13 @@ class Interception:
         for (holder, name), first in self._parts.items():
             there = self._attributes[holder].get(name)
             if there is not first:
-                return _line(there, f"is in place of the client's first {_PARTS[holder, name][0]}")
+                return line_about(
+                    there, f"is in place of the client's first {_PARTS[holder, name][0]}"
+                )
         for emitter in (self._owners["events"], self._emitter):
             for name in _EMITS:
                 if name in vars(emitter):
-                    return _line(
+                    return line_about(
                         vars(emitter)[name], f"stands before {type(emitter).__name__}.{name}"
                     )
         return None
@@ -203,13 +194,13 @@ class Interception:
     def _find_wrapper(self) -> str | None:
         for owner, name in self._steps:
             kind = self._classes[owner]
-            if owner == "session" and not _is_own(kind.__module__):
+            if owner == "session" and not is_own(kind.__module__):
                 continue  # a session class of the caller, whose `send` is not an interception
-            holder, value = _defined(kind, name)
+            holder, value = defined(kind, name)
             value = self._attributes[owner].get(name, value)
-            link = _foreign_link(value)
+            link = foreign_link(value)
             if link is not None:
-                return _line(link, f"stands before {holder.__name__}.{name}")
+                return line_about(link, f"stands before {holder.__name__}.{name}")
         return None
 
 
@@ -234,36 +225,15 @@ def _comparing(names: tuple[str, ...], steps: tuple[_Step, ...]) -> Callable[...
     return eval(source)  # type: ignore[no-any-return]  # noqa: S307  # of constants of this file
 
 
-def sdk_function(kind: type, name: str) -> FunctionType | None:
-    """Return the SDK's own function for a method, even if it is wrapped or replaced.
-
-    Wrappers are followed through `__wrapped__` (wrapt, `functools.wraps`). For a plain replacement,
-    the function present when this module was imported is returned, or `None` if unknown.
-
-    Args:
-        kind: The class of a client, an endpoint or a signer.
-        name: The method's name.
-    """
-    for base in kind.__mro__:
-        if (base, name) in _ORIGINALS:
-            return _ORIGINALS[base, name]
-        if name in vars(base):
-            original = _below(vars(base)[name])
-            # A subclass of the caller is skipped; the search ends at the SDK's classes.
-            if original is not None or _is_own(base.__module__):
-                return original
-    return None
-
-
 def _find_stranger(kinds: dict[str, type], steps: tuple[_Step, ...]) -> str | None:
     """Return which object is not the SDK's own, so that its methods cannot be checked."""
     for owner, expected in _EXPECTED.items():
-        looks_up = _defined(kinds[owner], "__getattribute__")[0]
+        looks_up = defined(kinds[owner], "__getattribute__")[0]
         if expected not in kinds[owner].__mro__ or looks_up is not object:
-            return f"{_name(kinds[owner])} is in place of {expected.__name__}"
+            return f"{name_of(kinds[owner])} is in place of {expected.__name__}"
     for owner, name in steps:
         if not hasattr(kinds[owner], name):
-            return f"{_name(kinds[owner])} has no {name}"
+            return f"{name_of(kinds[owner])} has no {name}"
     return None
 
 
@@ -276,66 +246,7 @@ def _find_listener(emitter: Any) -> str | None:
         ]
         for handler in heard:
             plain = type(handler) in (FunctionType, MethodType)
-            link = _foreign_link(handler if plain else _defined(type(handler), "__call__")[1])
+            link = foreign_link(handler if plain else defined(type(handler), "__call__")[1])
             if link is not None:
-                return _line(link if plain else handler, f"listens to {event}")
+                return line_about(link if plain else handler, f"listens to {event}")
     return None
-
-
-def _defined(kind: type, name: str) -> tuple[type, object]:
-    """Return the class that defines a name, and the value there, which is not bound."""
-    return next((base, vars(base)[name]) for base in kind.__mro__ if name in vars(base))
-
-
-def _is_own(module: object) -> bool:
-    return str(module).partition(".")[0] in _OWN and module not in _STUBS
-
-
-def _foreign_link(value: Any) -> object | None:
-    """Return the first wrapper in a chain that is not the SDK's; `None` if all are."""
-    value = _unbound(value)
-    while type(value) is FunctionType and _is_own(value.__globals__.get("__name__")):
-        # A decorator of the SDK may wrap a third-party function.
-        value = vars(value).get("__wrapped__")
-    return value  # type: ignore[no-any-return]  # it can be anything
-
-
-def _below(value: Any) -> FunctionType | None:
-    """Return the first function in a chain of wrappers below which everything is the SDK's."""
-    for _ in range(100):  # the chain may be a cycle
-        if _foreign_link(value) is None:
-            return value  # type: ignore[no-any-return]  # a plain function, or it were foreign
-        value = getattr(value, "__wrapped__", None)
-    return None
-
-
-def _line(value: Any, what: str) -> str:
-    """Describe an interceptor by its real module and name, not those copied by wrapt and `wraps`."""
-    wrapper = getattr(value, "_self_wrapper", None)  # wrapt's only attribute that is not proxied
-    if type(wrapper) in (FunctionType, MethodType):
-        value = wrapper
-    value = _unbound(value)
-    if type(value) is FunctionType:
-        module = value.__globals__.get("__name__", "<unnamed>")
-        name = f"{module}.{value.__code__.co_qualname}"
-    else:
-        name = _name(type(value))
-    return f"{name} {what}{_ADVICE.get(name.partition('.')[0], '')}"
-
-
-def _unbound(value: Any) -> Any:
-    return value.__func__ if type(value) is MethodType else value
-
-
-def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-_ORIGINALS = {
-    (kind, name): original
-    for owner, kind in _EXPECTED.items()
-    for step, name in _STEPS
-    if step == owner
-    and hasattr(kind, name)
-    and (original := _below(_defined(kind, name)[1])) is not None
-}

@@ -22,7 +22,7 @@ from botocore.awsrequest import AWSRequest
 
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.request import LogType
-from asyncinvoke._transport.interception import sdk_function
+from asyncinvoke._transport.sdk_code import api_call_of
 from asyncinvoke._transport.sigv4 import (
     ALGORITHM,
     DATE,
@@ -90,7 +90,7 @@ async def capture_request(
         NotCapturedError: aiobotocore did not produce a request.
         Exception: Any error of aiobotocore while building or signing it.
     """
-    call: Any = sdk_function(type(client), "_make_api_call")
+    call: Any = api_call_of(type(client))
     if call is None:
         raise NotCapturedError("aiobotocore's own way to make a call is not to be found")
     capturing = _CapturingClient(client, credentials)

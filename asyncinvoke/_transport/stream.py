@@ -18,7 +18,7 @@ from asyncinvoke._model.response import StreamEnd, StreamHead
 from asyncinvoke._transport.event_stream import FrameReader
 from asyncinvoke._transport.exceptions import failure_from
 from asyncinvoke._transport.http.errors import WireError
-from asyncinvoke._transport.http.pool import StreamedAnswer
+from asyncinvoke._transport.http.streamed_answer import StreamedAnswer
 
 MOST = 6_291_556 + 65_536
 """The maximum size of a body that is read as a whole, in bytes: Lambda's limit, and a margin."""

@@ -10,10 +10,11 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.answers import decides
 from asyncinvoke._transport.exceptions import failure_from, not_connected
+from asyncinvoke._transport.http.asyncio_opening import open_aiohttp
 from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.errors import NotOursError
-from asyncinvoke._transport.http.opening import open_aiohttp, open_httpx
 from asyncinvoke._transport.http.pool import Connections
+from asyncinvoke._transport.http.trio_opening import open_httpx
 from asyncinvoke._transport.http_sessions import (
     OF_AIOHTTP,
     OF_HTTPX,

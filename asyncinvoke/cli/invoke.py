@@ -108,21 +108,9 @@ def invoke(
     check_output(output)
     given = positional if payload is None else payload
     body = None if given is None else read_payload(given)
-    options = invoke_options(shared)
-    if stream:
-        if invocation_type != "RequestResponse":
-            raise CommandError(
-                f"--stream and --invocation-type {invocation_type} exclude each other"
-            )
-        if durable_execution_name is not None:
-            raise CommandError("--stream and --durable-execution-name exclude each other")
-        options["log_type"] = log_type
-    else:
-        options |= {
-            "invocation_type": invocation_type,
-            "log_type": log_type,
-            "durable_execution_name": durable_execution_name,
-        }
+    options = invoke_options(shared) | _options_of(
+        invocation_type, log_type, durable_execution_name, stream=stream
+    )
     open_files.raise_open_files()
 
     check_new_output(output, force=True)
@@ -140,25 +128,46 @@ def invoke(
                 return at_once or stack.enter_context(opened_output(output, status=FAILED))
 
             async def work(invoker: "Invoker", progress: "Progress") -> int:
+                error = None
                 try:
                     if stream:
                         await _stream(invoker, function_name, body, options, writes)
                         return 0
                     response = await invoker.invoke(function_name, body, **options)
-                except FunctionError as error:
-                    progress.is_answered = True
-                    _write_log(error.response)
-                    await _write(error.response, writes(), raw=raw)
-                    return complain(error)
+                except FunctionError as failed:
+                    error, response = failed, failed.response
                 progress.is_answered = True
                 _write_log(response)
                 await _write(response, writes(), raw=raw)
+                if error is not None:
+                    return complain(error)
                 click.echo(_facts(response), err=True)
                 return 0
 
             return await interruptible(shared, work, interrupt)
 
     return run(main)
+
+
+def _options_of(
+    invocation_type: str, log_type: str, durable_execution_name: str | None, *, stream: bool
+) -> dict[str, Any]:
+    """Return the options of an invocation, or those of a stream, which has fewer.
+
+    Raises:
+        CommandError: An option does not go with a stream.
+    """
+    if not stream:
+        return {
+            "invocation_type": invocation_type,
+            "log_type": log_type,
+            "durable_execution_name": durable_execution_name,
+        }
+    if invocation_type != "RequestResponse":
+        raise CommandError(f"--stream and --invocation-type {invocation_type} exclude each other")
+    if durable_execution_name is not None:
+        raise CommandError("--stream and --durable-execution-name exclude each other")
+    return {"log_type": log_type}
 
 
 async def _stream(

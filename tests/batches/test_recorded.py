@@ -28,7 +28,7 @@ from asyncinvoke import (
     Shard,
     TransportError,
 )
-from asyncinvoke._journal import marks
+from asyncinvoke._journal import locked_file, marks
 from asyncinvoke.inputs import read
 from asyncinvoke.runs import open_run
 from tests.doubles.counting_server import CountingServer
@@ -319,7 +319,12 @@ def test_a_full_disk_ends_a_run_in_batches_and_no_item_of_it_is_lost(tmp_path: P
 async def test_a_batch_that_cannot_be_marked_whole_is_not_sent_and_not_in_doubt(
     failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    function, journal, write, written = Function(doubled), tmp_path / "a.run", marks._write, 0
+    function, journal, write, written = (
+        Function(doubled),
+        tmp_path / "a.run",
+        locked_file.write_at,
+        0,
+    )
 
     def full(descriptor: int, data: bytes, offset: int) -> int:
         nonlocal written
@@ -327,7 +332,7 @@ async def test_a_batch_that_cannot_be_marked_whole_is_not_sent_and_not_in_doubt(
         return 0 if written == failing else write(descriptor, data, offset)
 
     with monkeypatch.context() as patch:
-        patch.setattr(marks, "_write", full)
+        patch.setattr(marks, "write_at", full)
         with pytest.raises(JournalError, match="the disk is full"):
             await run(function, range(100), journal, batch=5)
     sent = items_of(function)

@@ -34,7 +34,8 @@ from asyncinvoke import (
     ThrottleScope,
     TransportError,
 )
-from asyncinvoke._journal.rows import packed_id, unpacked_id
+from asyncinvoke._journal.restoring import unpacked_id
+from asyncinvoke._journal.rows import packed_id
 from asyncinvoke._journal.schema import APPLICATION_ID
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure

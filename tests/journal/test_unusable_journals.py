@@ -30,10 +30,11 @@ from asyncinvoke import (
     Outcome,
     ToleranceExceededError,
 )
-from asyncinvoke._journal import marks, paths, session
+from asyncinvoke._journal import locked_file, marks, paths, session
 from asyncinvoke._journal.committing import Commit
 from asyncinvoke._journal.host import file_system
-from asyncinvoke._journal.marks import LockedError, Marks
+from asyncinvoke._journal.locked_file import LockedError
+from asyncinvoke._journal.marks import Marks
 from asyncinvoke._journal.opening import writing
 from asyncinvoke._journal.paths import SIDES
 from asyncinvoke._journal.pending import CommitBatch
@@ -281,7 +282,7 @@ async def test_marks_that_cannot_be_read_are_named_and_nothing_is_in_doubt_for_i
         with pytest.raises(JournalError, match=r"run-marks: .* Too many open files"):
             open_run(path)
     with monkeypatch.context() as patched, open_run(path) as recorded:
-        patched.setattr(marks, "_read", reads_nothing)
+        patched.setattr(marks, "read_at", reads_nothing)
         why = "orders.run-marks: it cannot be read: Input/output error"
         for reads in (recorded.summary, recorded.causes, recorded.lost):
             with pytest.raises(JournalError, match=why):
@@ -544,7 +545,7 @@ async def test_a_lock_on_a_removed_file_does_not_count(
         first.remove()
         first.close()
 
-    monkeypatch.setattr(marks, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=wait))
+    monkeypatch.setattr(locked_file, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=wait))
     with closing(Marks.locked(path)):
         monkeypatch.undo()
         with pytest.raises(LockedError):
@@ -630,7 +631,7 @@ async def test_a_journal_that_is_given_up_twice_is_not_removed_from_under_anothe
 async def test_what_cannot_be_marked_is_not_sent_and_not_in_doubt(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service, write, written = FakeService(), marks._write, 0
+    service, write, written = FakeService(), locked_file.write_at, 0
 
     def full(descriptor: int, data: bytes, offset: int) -> int:
         nonlocal written
@@ -639,7 +640,7 @@ async def test_what_cannot_be_marked_is_not_sent_and_not_in_doubt(
 
     seen: list[Outcome] = []
     with monkeypatch.context() as patch:
-        patch.setattr(marks, "_write", full)
+        patch.setattr(marks, "write_at", full)
         with pytest.raises(
             JournalError, match=r"run-marks: it cannot be written: the disk is full"
         ):

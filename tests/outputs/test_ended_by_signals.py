@@ -18,7 +18,7 @@ from tests.journal.killing import ROOT
 PROGRAM = """
 import os, signal, sys
 from asyncinvoke.cli import main
-from asyncinvoke.cli.map import outputs
+from asyncinvoke.cli.map import whole_output
 from asyncinvoke.cli.runs import export
 
 def lines(run):

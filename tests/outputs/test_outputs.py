@@ -25,7 +25,7 @@ from asyncinvoke._outputs import files, locks, parquet, parts
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.outputs import write_lines
+from asyncinvoke.cli.map.whole_output import write_lines
 from asyncinvoke.cli.runs import exporting
 from asyncinvoke.cli.runs.exporting import MANIFEST, NAMES
 from asyncinvoke.testing import FakeLambda

@@ -10,8 +10,8 @@ import click
 from asyncinvoke import Invoker
 from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.map.job import choose_display
 from asyncinvoke.cli.map.progress import Display
+from asyncinvoke.cli.map.reporter import choose_display
 from asyncinvoke.cli.map.sampling import Sampled
 from asyncinvoke.cli.map.settings import Bulk, retry_policy
 from asyncinvoke.cli.map.source import ItemSource, Paced, batch_of, is_of, shard_of

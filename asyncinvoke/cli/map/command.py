@@ -216,8 +216,8 @@ def map_(
         check_sampling(journal=journal, batch=batch, has_log=not (event or dry_run))
     check_sharing(batch=batch, shape=shape)
     from asyncinvoke.cli.map.bulk_run import run_bulk
-    from asyncinvoke.cli.map.outputs import run_with_output
     from asyncinvoke.cli.map.settings import Bulk
+    from asyncinvoke.cli.map.whole_output import run_with_output
     from asyncinvoke.cli.processes.run import run_processes
 
     bulk = Bulk(

@@ -37,13 +37,12 @@ def as_json(summary: RunSummary) -> dict[str, object]:
     }
 
 
-def closing_lines(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str]:
+def closing_lines(summary: RunSummary, *, verb: str) -> list[str]:
     """Return the lines about the whole run, which follow those about the session.
 
     Args:
         summary: The summary of the run after the session.
         verb: The word for items that did not fail.
-        is_whole: Whether every item of the input has ended.
     """
     parts = [f"{summary.succeeded:,} {verb}", f"{summary.failed:,} failed"]
     if summary.may_have_run:
@@ -51,12 +50,12 @@ def closing_lines(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str
     if summary.settled:
         parts.append(f"{summary.settled:,} settled")
     pending = pending_of(summary)
-    if not is_whole and pending is not None:
+    if not summary.complete and pending is not None:
         parts.append(f"{pending:,} not started")
     sessions = counted(len(summary.sessions), "session")
     path = summary.path
     said = [f"{path}: {', '.join(parts)}, in {sessions} (asyncinvoke runs show {path})"]
-    if not is_whole:
+    if not summary.complete:
         said.append("unfinished: the same command continues it")
     if summary.failed:
         said.append(f"to run failed items again: asyncinvoke runs redrive {summary.path}")

@@ -1,8 +1,5 @@
-"""One run of `asyncinvoke map`: outcomes to the output, progress, and the closing message."""
+"""One run of `asyncinvoke map`: its input read, its outcomes written, its exit status."""
 
-import json
-import os
-import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,36 +12,23 @@ from asyncinvoke import (
     ConfigurationError,
     Invoker,
     MapRun,
-    MapStatistics,
     Outcome,
     Shard,
     ToleranceExceededError,
 )
-from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
-from asyncinvoke.cli.map import pace, summary
+from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError
+from asyncinvoke.cli.map import summary
 from asyncinvoke.cli.map.outcomes import OutcomeWriter
-from asyncinvoke.cli.map.pace import HeldBack, Pace
-from asyncinvoke.cli.map.progress import (
-    PAUSED,
-    Counts,
-    Display,
-    JsonLines,
-    Silent,
-    TextLines,
-    as_json,
-    show_progress,
-)
+from asyncinvoke.cli.map.progress import Display
+from asyncinvoke.cli.map.reporter import RunReporter
 from asyncinvoke.cli.map.source import ItemSource, is_of
 from asyncinvoke.cli.map.summary import OutcomeCounts
 from asyncinvoke.cli.running import Interrupt, beside
-from asyncinvoke.cli.streams import STDERR, Output
+from asyncinvoke.cli.streams import Output
 from asyncinvoke.inputs import InputError, Item
 
 AHEAD = 16
 """The number of outcomes, beyond the concurrency, that may wait for an earlier one."""
-
-WITHOUT_TERMINAL = 60.0
-"""Seconds between two lines of progress when it is not shown on a terminal."""
 
 LAST_WRITES = 5.0
 """Seconds that an interrupted run waits for a slow reader to take finished outcomes."""
@@ -88,27 +72,29 @@ class MapJob:
     ) -> None:
         self._batch = batch
         self._shard = shard
-        self._is_keyed = is_keyed
         self._invoker = invoker
         self._source = source
         self._window = anyio.Semaphore((concurrency + AHEAD) * batch) if ordered else None
         self._ordered = ordered
-        self._verb = verb
         self._idempotent = idempotent
-        self._progress = progress
         self._display = display
-        self._began = time.monotonic()
-        self._pace = Pace()
-        self._held_back = HeldBack()
         self._read = 0
         self.position: int = -1
         """The position of the last item that was read."""
         self._last_line = 0
         self._lines: dict[int, int] = {}
         self._due: deque[int] = deque()
-        self._total: int | None = None
-        self._earlier = 0
         self._tally = OutcomeCounts()
+        self._reporter = RunReporter(
+            invoker,
+            self._tally,
+            source=source,
+            shard=shard,
+            is_keyed=is_keyed,
+            verb=verb,
+            display=display,
+            progress=progress,
+        )
         self._writer: OutcomeWriter
 
     async def read(self) -> AsyncGenerator[Item, None]:
@@ -141,10 +127,11 @@ class MapJob:
         """
         due = self._due if self._ordered else None
         self._writer = OutcomeWriter(output, self._tally, due=due)
-        is_over = False
+        reporter, is_over = self._reporter, False
         try:
-            show = partial(show_progress, self._display, partial(self._count, run))
-            async with beside(show, partial(self._watch, run), self._find_total):
+            async with beside(
+                partial(reporter.show, run), partial(reporter.watch, run), reporter.find_total
+            ):
                 with interrupt.block():
                     await self._write_all(run)
                     is_over = True
@@ -154,25 +141,25 @@ class MapJob:
             raise
         except ToleranceExceededError:
             await self._write_the_rest(run)
-            self._summarise(self._left(run))
+            reporter.summarise(self._left(run))
             raise
         except ConfigurationError as error:
             if not self._tally.done:
                 raise
-            self._summarise(self._left(run))
+            reporter.summarise(self._left(run))
             # Status 2 would say that nothing was sent.
             raise CommandError(str(error), status=FAILED) from error
         except Exception:
-            self._summarise(self._left(run))
+            reporter.summarise(self._left(run))
             raise
-        self._summarise(None if is_over else self._left(run))
+        reporter.summarise(None if is_over else self._left(run))
         if self._tally.in_doubt:
             return IN_DOUBT
         return FAILED if self._tally.failed else 0
 
     def nothing_was_read(self) -> None:
         """Print the summary of a run that a signal ended before its first line."""
-        self._summarise(summary.Remaining(without_outcome=0, may_have_run=0, last_line=0))
+        self._reporter.summarise(summary.Remaining(without_outcome=0, may_have_run=0, last_line=0))
 
     async def _write_all(self, run: MapRun) -> None:
         async for outcome in run:
@@ -223,83 +210,3 @@ class MapJob:
     def _in_flight(self) -> int:
         """Return the maximum number of items whose attempts are in flight."""
         return self._invoker.statistics().in_flight * self._batch
-
-    async def _watch(self, run: MapRun) -> None:
-        watch = pace.Watch()
-        while True:
-            standing = run.statistics()
-            moment = pace.RunState(
-                elapsed=time.monotonic() - self._began,
-                working=standing.working,
-                done=self._tally.done,
-                statistics=self._invoker.statistics(),
-                recorded=standing.recorded,
-                waiting_for=standing.waiting_for,
-            )
-            said = watch.check(moment)
-            if said is not None and not standing.paused:
-                self._display.note(one_line(said))
-            await anyio.sleep(pace.INTERVAL)
-
-    async def _find_total(self) -> None:
-        total = await self._source.count()
-        # How many keys belong to the shard is not known before they are read.
-        if total is not None and self._shard is not None:
-            total = None if self._is_keyed else self._shard.count(total)
-        self._total = total
-
-    def _count(self, run: MapRun | None = None) -> Counts:
-        elapsed = time.monotonic() - self._began
-        statistics, tally = self._invoker.statistics(), self._tally
-        moment = None if run is None else run.statistics()
-        allowed = min(scope.limit for scope in statistics.scopes)
-        if moment is not None:
-            allowed = min(allowed, moment.concurrency)
-        rate, pace = self._pace.at(elapsed, tally.done, allowed)
-        return Counts(
-            elapsed=elapsed,
-            succeeded=tally.succeeded,
-            failed=tally.failed,
-            in_flight=statistics.in_flight,
-            throttles=sum(statistics.throttles.values()),
-            total=self._total,
-            earlier=self._earlier,
-            rate=rate,
-            pace=pace,
-            held_back=None if moment is None else self._held_by(elapsed, moment),
-        )
-
-    def _held_by(self, elapsed: float, moment: MapStatistics) -> str | None:
-        held = self._held_back.at(elapsed, moment.waiting_for)
-        return PAUSED if moment.paused else held
-
-    def _summarise(self, left: summary.Remaining | None) -> None:
-        if self._progress == "none":
-            return
-        counts, tally = self._count(), self._tally
-        if self._progress == "json":
-            said = [json.dumps(summary.as_json(as_json(counts), tally, left))]
-        else:
-            said = summary.as_text(counts, tally, left, verb=self._verb)
-        click.echo("\n".join(said), err=True)
-
-
-def choose_display(progress: str, *, writes_to: int | None) -> Display:
-    """Return the display of the progress.
-
-    Args:
-        progress: `auto`, `bar`, `json` or `none`.
-        writes_to: The descriptor that outcomes are written to, unless it is a file that this
-            command opened. A bar would disturb outcomes that scroll through the same terminal.
-    """
-    if progress == "json":
-        return JsonLines()
-    if progress == "none":
-        return Silent()
-    if progress == "auto" and not os.isatty(STDERR):
-        return TextLines(WITHOUT_TERMINAL)
-    if progress == "auto" and writes_to is not None and os.isatty(writes_to):
-        return Silent()
-    from asyncinvoke.cli.map.live import Screen, bar_or_lines
-
-    return bar_or_lines(Screen(stderr=True))

@@ -1,22 +1,19 @@
 """One session of a recorded run: continued, controlled, drained, with each line written once."""
 
-import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import anyio
-import click
 
 from asyncinvoke import JournalError, MapRun, Outcome
 from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke._report.standing import TOTAL, UNRECORDED, is_recorded
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
-from asyncinvoke.cli.map import ending, summary
+from asyncinvoke.cli.map import ending
 from asyncinvoke.cli.map.continued import ContinuedWriter
 from asyncinvoke.cli.map.job import LAST_WRITES, MapJob
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.progress import as_json, show_progress
 from asyncinvoke.cli.map.sampling import ReportSums
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.running import Interrupt, beside
@@ -54,7 +51,7 @@ class RecordedJob(MapJob):
 
     def continues(self, earlier: int) -> None:
         """Set the number of items that have ended in earlier sessions."""
-        self._earlier = earlier
+        self._reporter.earlier = earlier
 
     def reads_logs(self, reports: ReportSums) -> None:
         """Collect the REPORT lines of sampled items, continuing these sums."""
@@ -78,10 +75,9 @@ class RecordedJob(MapJob):
             say=self._display.note,
         )
         control_loop.check()
-        show = partial(show_progress, self._display, partial(self._count, run))
         tasks = (
-            show,
-            partial(self._watch, run),
+            partial(self._reporter.show, run),
+            partial(self._reporter.watch, run),
             partial(self._keep_total, run),
             control_loop.watch,
         )
@@ -122,28 +118,15 @@ class RecordedJob(MapJob):
             with open_run(self._path) as recorded:
                 whole = recorded.summary()
         except JournalError as gone:
-            if self._progress not in ("json", "none"):
-                said = summary.as_text(
-                    self._count(), self._tally, None, verb=self._verb, is_recorded=True
-                )
-                click.echo("\n".join(said), err=True)
+            self._reporter.summarise_session(None)
             raise error or self._as_ended(gone) from gone
-        is_whole = whole.complete
-        if self._progress == "json":
-            counts = summary.as_json(as_json(self._count()), self._tally, None)
-            click.echo(json.dumps({**counts, "run": ending.as_json(whole)}), err=True)
-        elif self._progress != "none":
-            said = summary.as_text(
-                self._count(), self._tally, None, verb=self._verb, is_recorded=True
-            )
-            said += ending.closing_lines(whole, verb=self._verb, is_whole=is_whole)
-            click.echo("\n".join(said), err=True)
+        self._reporter.summarise_session(whole)
         if error is not None:
             raise error
         return ending.exit_status(
             whole,
             failed=self._tally.failed,
-            is_stopped=self._is_stopped_on_request and not is_whole,
+            is_stopped=self._is_stopped_on_request and not whole.complete,
         )
 
     def _keep_line(self, position: int, line: int) -> None:
@@ -205,6 +188,6 @@ class RecordedJob(MapJob):
             self._display.note(f"waiting for {in_flight:,} in flight, as requested")
 
     async def _keep_total(self, run: MapRun) -> None:
-        await self._find_total()
-        if self._total is not None:
-            run.note(TOTAL, self._total)
+        await self._reporter.find_total()
+        if self._reporter.total is not None:
+            run.note(TOTAL, self._reporter.total)

@@ -14,7 +14,6 @@ from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map import ending, summary
 from asyncinvoke.cli.map.ending import closing_lines, exit_status, incomplete_lines
-from asyncinvoke.cli.map.job import choose_display
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_checks import (
     check_new_output,
@@ -22,10 +21,12 @@ from asyncinvoke.cli.map.output_checks import (
     check_not_the_journal,
 )
 from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output, is_stream
-from asyncinvoke.cli.map.outputs import awaited_output, opened_output, write_lines
+from asyncinvoke.cli.map.outputs import awaited_output, opened_output
 from asyncinvoke.cli.map.progress import as_json
+from asyncinvoke.cli.map.reporter import choose_display
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.map.source import LineNumbers
+from asyncinvoke.cli.map.whole_output import write_lines
 from asyncinvoke.cli.processes.children import Children, report_failed_starts
 from asyncinvoke.cli.processes.dividing import check, divided, worst
 from asyncinvoke.cli.running import Interrupt, run
@@ -102,9 +103,7 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], children: Children) -
         for line in incomplete_lines(whole, bulk.output):
             click.echo(line, err=True)
     told = [line for line in report_lines(merged)[1:] if merged.ran_twice]
-    _summarise(
-        bulk, children, whole, [*closing_lines(whole, verb=bulk.verb, is_whole=is_whole), *told]
-    )
+    _summarise(bulk, children, whole, [*closing_lines(whole, verb=bulk.verb), *told])
     if not is_whole and bulk.output is not None and bulk.output != "-":
         click.echo(f"{bulk.output} will be written when the run is complete", err=True)
     is_stopped = STOPPED in children.statuses.values()

@@ -12,8 +12,9 @@ from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError, printable
 from asyncinvoke.cli.map.output_checks import check_not_the_journal
 from asyncinvoke.cli.map.output_state import is_stream
-from asyncinvoke.cli.map.outputs import check_whole, opened_output, write_lines
+from asyncinvoke.cli.map.outputs import opened_output
 from asyncinvoke.cli.map.progress import counted
+from asyncinvoke.cli.map.whole_output import check_whole, write_lines
 from asyncinvoke.cli.runs.exporting import may_have_run_line, outcome_lines, split
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.terminated import raised_signals

@@ -42,7 +42,8 @@ def report(path: str, output: str, force: bool, price_per_gb_s: float | None) ->
     from asyncinvoke._report.page import check_installed, render
     from asyncinvoke.cli.map.output_checks import check_not_the_journal
     from asyncinvoke.cli.map.output_state import is_stream
-    from asyncinvoke.cli.map.outputs import check_whole, opened_output, write_lines
+    from asyncinvoke.cli.map.outputs import opened_output
+    from asyncinvoke.cli.map.whole_output import check_whole, write_lines
     from asyncinvoke.runs import measured as measure
 
     check_not_the_journal(output, path)

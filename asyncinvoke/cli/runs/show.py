@@ -17,8 +17,8 @@ from asyncinvoke._report.standing import pending_of, total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import check_named, run_argument, runs
-from asyncinvoke.cli.runs.parts import ReadableRun, opened_whole
 from asyncinvoke.cli.runs.view import held_back, item_lines, summary_lines
+from asyncinvoke.cli.runs.whole import ReadableRun, opened_whole
 from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RecordedItem, RunSummary, Sample
 

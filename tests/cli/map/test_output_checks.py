@@ -18,8 +18,8 @@ from asyncinvoke import Invoker
 from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.map.outputs import run_with_output
 from asyncinvoke.cli.map.settings import Bulk
+from asyncinvoke.cli.map.whole_output import run_with_output
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.testing import FakeLambda
 from tests.cli.processes import Run

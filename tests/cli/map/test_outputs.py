@@ -14,8 +14,8 @@ import pytest
 import zstandard
 
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.map.outputs import run_with_output
 from asyncinvoke.cli.map.settings import Bulk
+from asyncinvoke.cli.map.whole_output import run_with_output
 from asyncinvoke.local import LocalLambda
 from tests.cli.processes import Run
 

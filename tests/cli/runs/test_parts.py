@@ -17,12 +17,11 @@ import pytest
 
 from asyncinvoke import Invoker, Journal, Redrive, Shard
 from asyncinvoke.cli.app import run
-from asyncinvoke.cli.map.outputs import run_with_output
+from asyncinvoke.cli.map.whole_output import run_with_output
 from asyncinvoke.cli.runs import control
 from asyncinvoke.cli.runs import parts as module
 from asyncinvoke.cli.runs.control_file import control_path, read_request
 from asyncinvoke.cli.runs.parts import (
-    Parts,
     all_parts,
     controlled_journals,
     even_shares,
@@ -30,6 +29,7 @@ from asyncinvoke.cli.runs.parts import (
     running_parts,
 )
 from asyncinvoke.cli.runs.view import summary_lines
+from asyncinvoke.cli.runs.whole import Parts
 from asyncinvoke.runs import RecordedRun, RunSummary, merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.cli.test_processes import bulk

@@ -19,10 +19,11 @@ from aiohttp import TCPConnector
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._transport.http import connection as timed
-from asyncinvoke._transport.http import opening
+from asyncinvoke._transport.http import trio_opening
+from asyncinvoke._transport.http.asyncio_opening import open_aiohttp
 from asyncinvoke._transport.http.connection import Opener
-from asyncinvoke._transport.http.opening import open_aiohttp, open_anyio
 from asyncinvoke._transport.http.pool import Connections
+from asyncinvoke._transport.http.trio_opening import open_anyio
 from tests.doubles.certificates import make_certificate
 from tests.transport.http.peers import Peer, Script
 
@@ -217,5 +218,5 @@ def stand_still_after_handshakes(
 
         return slowly
 
-    monkeypatch.setattr(opening, "_shake_hands", slowed(opening._shake_hands))
+    monkeypatch.setattr(trio_opening, "_shake_hands", slowed(trio_opening._shake_hands))
     monkeypatch.setattr(TCPConnector, "connect", slowed(TCPConnector.connect))

@@ -23,8 +23,8 @@ from aiohttp.client_proto import ResponseHandler
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
+from asyncinvoke._transport.http.asyncio_opening import note_socket, open_aiohttp, sockets_let_go
 from asyncinvoke._transport.http.errors import NotOursError, WireError
-from asyncinvoke._transport.http.opening import note_socket, open_aiohttp, sockets_let_go
 from asyncinvoke._transport.http.pool import Connections
 from asyncinvoke._transport.http_sessions import keepalive_socket
 from tests.doubles.waiting import until

@@ -16,8 +16,8 @@ from aiobotocore.httpxsession import HttpxSession
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import NotOursError, WireError
-from asyncinvoke._transport.http.opening import open_anyio, open_httpx
 from asyncinvoke._transport.http.pool import Connections
+from asyncinvoke._transport.http.trio_opening import open_anyio, open_httpx
 from tests.doubles.waiting import until
 from tests.transport.http.conftest import request
 from tests.transport.http.peers import OK, Peer, Wire, answering

@@ -13,7 +13,7 @@ from anyio import to_thread
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError
-from asyncinvoke._transport.http.pool import StreamedAnswer
+from asyncinvoke._transport.http.streamed_answer import StreamedAnswer
 from tests.transport.http.conftest import Clock, Network, RecordingProgress, request
 from tests.transport.http.peers import OK, Wire
 
