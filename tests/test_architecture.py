@@ -94,6 +94,7 @@ DECIDES = [
     "asyncinvoke.local.management.describe",
     "asyncinvoke.local.management.request",
     "asyncinvoke.local.management.attached_api",
+    "asyncinvoke.local.management.parameters",
     "asyncinvoke.local.management.returned",
     "asyncinvoke.local.management.settings",
     "asyncinvoke.local.management.shapes",

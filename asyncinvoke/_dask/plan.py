@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asyncinvoke._outputs.regular import open_regular
 from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import InvalidRequestError
@@ -126,6 +127,7 @@ def write_control(path: Path, control: Control) -> None:
 def read_control(path: Path) -> Control | None:
     """Return the contents of the file; `None` if it is missing or unreadable."""
     try:
-        return Control(**json.loads(path.read_text()))
+        with open(path, opener=open_regular) as file:
+            return Control(**json.load(file))
     except (OSError, ValueError, TypeError):
         return None

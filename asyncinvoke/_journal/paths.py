@@ -1,5 +1,6 @@
 """The files of a journal: whether a path can be one, and whether those of an open one are in place."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -34,13 +35,27 @@ def check_path(path: Path, *, may_be_missing: bool = False) -> None:
     mode = _mode_of(path, may_be_missing=may_be_missing)
     if mode is None:
         _check_name(path)
+        _check_beside(path)
         return
-    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
-    if kind is not None:
-        raise JournalError(f"{path}: it is {kind}")
+    _check_kind(path, mode)
+    _check_beside(path)
     ids = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
     if not os.access(path, os.R_OK, **ids):
         raise JournalError(f"{path}: it may not be read: {os.strerror(errno.EACCES)}")
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
+    if kind is not None:
+        raise JournalError(f"{path}: it is {kind}")
+
+
+def _check_beside(path: Path) -> None:
+    """Check what is at the names that this journal's other files have, or would have."""
+    real = resolved(path)
+    for beside in (path_of(real), *(Path(f"{real}{side}") for side in (*SIDES, _LONGEST))):
+        with contextlib.suppress(OSError):
+            _check_kind(beside, beside.stat().st_mode)
 
 
 def _mode_of(path: Path, *, may_be_missing: bool) -> int | None:

@@ -22,6 +22,12 @@ INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
 STREAMING_INVOCATION_TYPES = ("RequestResponse", "DryRun")
 LOG_TYPES = ("None", "Tail")
 
+TENANT_PATTERN = r"[a-zA-Z0-9\._:\/=+\-@ ]+"
+"""`TenantId` in botocore's `lambda/2015-03-31` model."""
+
+EXECUTION_PATTERN = "[a-zA-Z0-9-_]+"
+"""`DurableExecutionName` of the same model."""
+
 
 def check_invocation(
     request: ReceivedInvocation,
@@ -49,7 +55,7 @@ def check_invocation(
     Raises:
         Refusal: The request is refused.
     """
-    violations = enum_violations(request)
+    violations = header_violations(request)
     name = check_name(request.function_name, name, request.qualifier, violations)
     qualifier = one_qualifier(name, request.qualifier, region_name=region_name)
     check_size(request)
@@ -101,12 +107,15 @@ def one_qualifier(name: FunctionName, qualifier: str | None, *, region_name: str
     return name.qualifier or qualifier
 
 
-def enum_violations(request: ReceivedInvocation) -> list[str]:
-    """Return the violated constraints of the invocation type and the log type."""
+def header_violations(request: ReceivedInvocation) -> list[str]:
+    """Return the constraints that are violated by the parameters in headers."""
     types = STREAMING_INVOCATION_TYPES if request.streams else INVOCATION_TYPES
+    execution = None if request.streams else request.durable_execution_name  # not read for a stream
     return [
         *names.not_one_of(request.invocation_type, "invocationType", types),
         *names.not_one_of(request.log_type, "logType", LOG_TYPES),
+        *names.unfit(request.tenant_id, "tenantId", TENANT_PATTERN, 256),
+        *names.unfit(execution, "durableExecutionName", EXECUTION_PATTERN, 64),
     ]
 
 

@@ -305,6 +305,74 @@ async def test_the_summary_of_processes_is_printed_also_if_their_output_cannot_b
     assert ended.status == 1
 
 
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+
+
+@needs_full
+@pytest.mark.anyio
+async def test_a_full_disk_ends_all_processes_and_every_line_is_accounted_for(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(300)))
+    ended = await run(
+        *("map", "echo", "in.jsonl", "--processes", "2", "--output", "/dev/full"),
+        *("--progress", "json", "-u", endpoint.url),
+    )
+    assert ended.status == 1
+    *_, summary, error = ended.err.splitlines()
+    assert error == "asyncinvoke: error: cannot write /dev/full: No space left on device"
+    said = json.loads(summary)
+    assert said["done"] == said["left"]["not_written"] > 0
+    assert said["left"]["may_have_run"] <= said["left"]["without_outcome"]
+    assert said["left"]["without_outcome"] + said["done"] <= 300
+
+
+@needs_full
+@pytest.mark.anyio
+async def test_the_summary_of_a_recorded_run_is_printed_also_if_its_output_cannot_be_written(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    ended = await run(
+        *("map", "echo", "in.jsonl", "--processes", "2", "--output", "/dev/full"),
+        *("--journal", "o.run", "-u", endpoint.url),
+    )
+    assert ended.status == 1
+    counts, whole, error = ended.err.splitlines()
+    assert counts.startswith("2 outcomes in ")
+    assert whole.startswith("o.run: 2 succeeded, 0 failed, ")
+    assert error == "asyncinvoke: error: cannot write /dev/full: No space left on device"
+
+
+UNMERGED = """
+import sys
+from asyncinvoke import JournalError
+from asyncinvoke.cli import main
+from asyncinvoke.cli.processes import run
+
+def merge_on_a_full_disk(path, *_, **__):
+    raise JournalError(f"{path}: the disk is full")
+
+run.merge = merge_on_a_full_disk
+main()
+"""
+
+
+@pytest.mark.anyio
+async def test_the_summary_of_processes_is_printed_also_if_their_journals_cannot_be_merged(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    (tmp_path / "full.py").write_text(UNMERGED)
+    (tmp_path / "in.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    command = ("map", "echo", "in.jsonl", "--processes", "2", "--journal", "o.run")
+    with anyio.fail_after(60):
+        ended = await run_forked("full.py", *command, "-u", endpoint.url, cwd=tmp_path)
+    counts, error = ended.err.splitlines()
+    assert counts.startswith("2 outcomes in ")
+    assert error.startswith("asyncinvoke: error: o.run: the disk is full: the same command")
+    assert ended.status == 1
+
+
 @pytest.mark.anyio
 async def test_processes_import_what_their_parent_does_and_nothing_of_the_current_directory(
     endpoint: LocalLambda, tmp_path: Path

@@ -90,6 +90,9 @@ def test_what_is_requested_of_a_run_is_read_as_it_was_written(tmp_path: Path) ->
     assert read_control(path) == wished
     path.write_text("{")
     assert read_control(path) is None
+    path.unlink()
+    os.mkfifo(path)  # reading it would wait for a writer
+    assert read_control(path) is None
     assert [each.name for each in tmp_path.iterdir()] == ["control.json"]
 
 

@@ -192,6 +192,37 @@ def test_each_command_gives_the_reason_in_one_line_and_creates_nothing(
     assert sizes_of_files(tmp_path) == before
 
 
+@pytest.mark.parametrize("suffix", ["-marks", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("is_new", [False, True], ids=["there", "new"])
+def test_a_pipe_in_the_place_of_a_file_beside_a_journal_is_named_and_not_waited_for(
+    suffix: str, is_new: bool, tmp_path: Path
+) -> None:
+    path, service = tmp_path / "x", FakeService()
+    if not is_new:
+        anyio.run(service.map, path, range(3))
+        service.sent.clear()
+    beside = Path(f"{path}{suffix}")
+    beside.unlink(missing_ok=True)
+    os.mkfifo(beside)
+    other_end = os.open(beside, os.O_RDWR)  # so that whoever opens it fails later, not never
+    before = {each.name for each in tmp_path.iterdir()}
+    calls: list[Callable[[], Any]] = [lambda: anyio.run(service.map, path, range(3))]
+    if not is_new:
+        calls += [
+            lambda: open_run(path),
+            lambda: settle(path, position=1, ran=True),
+            lambda: measured(path),
+            lambda: merge(tmp_path / "out.run", [path]),
+        ]
+    for call in calls:
+        with pytest.raises(JournalError) as raised:
+            call()
+        assert str(raised.value) == f"{beside}: it is a pipe"
+    os.close(other_end)
+    assert service.sent == []
+    assert {each.name for each in tmp_path.iterdir()} == before
+
+
 def test_an_empty_file_becomes_a_journal_and_reads_as_empty_before(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.touch()

@@ -1,8 +1,12 @@
 """The checks of an Invoke request, without an endpoint: the first that fails decides."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
+
+import botocore.session
+import pytest
 
 from asyncinvoke.local import ReceivedInvocation, checks
 from asyncinvoke.local.functions import configuration
@@ -66,3 +70,27 @@ EVERYTHING_WRONG = ReceivedInvocation(
     payload=b"{",
     size=6_291_457,
 )
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(
+    "value", ["a", "a-_1", "a b", "a.b", "", "a!", "a" * 64, "a" * 65, "a" * 257]
+)
+def test_a_tenant_and_an_execution_are_named_as_the_model_allows(value: str, streams: bool) -> None:
+    spelled_in_model = {"tenant_id": "TenantId", "durable_execution_name": "DurableExecutionName"}
+    model = botocore.session.get_session().get_service_model("lambda")
+    members: Any = model.operation_model(
+        "InvokeWithResponseStream" if streams else "Invoke"
+    ).input_shape
+    right = replace(EVERYTHING_WRONG, invocation_type="RequestResponse", streams=streams)
+    for field, member in spelled_in_model.items():
+        shape = members.members.get(member)
+        is_wrong = shape is not None and (
+            re.fullmatch(shape.metadata["pattern"], value) is None
+            or len(value) > shape.metadata["max"]
+        )
+        change: dict[str, Any] = {field: value}
+        found = checks.header_violations(replace(right, **change))
+        assert bool(found) == is_wrong
+        spelled = member[0].lower() + member[1:]
+        assert all(f"Value '{value}' at '{spelled}' failed" in text for text in found)

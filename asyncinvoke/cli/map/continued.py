@@ -1,13 +1,19 @@
 """The output file of a recorded run: continued at the recorded offset, with each line in it once."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from asyncinvoke import Outcome
 from asyncinvoke._report.standing import is_recorded
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.output_state import NOTE, OutputState, last_written
+from asyncinvoke.cli.map.output_state import (
+    NOTE,
+    OutputState,
+    last_written,
+    unnamed_written,
+)
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import RecordedRun
@@ -71,6 +77,10 @@ class ContinuedWriter:
         self._checked_position = -1
         self._since_check = place.lost
         written = last_written(place, keyed=keyed) if place.lost else frozenset()
+        # The lines of earlier sessions that no item of this one has met yet.
+        self._unnamed_before = (
+            unnamed_written(place) if place.unnamed >= 0 else Counter[str | None]()
+        )
         # Outcomes that earlier sessions recorded, but did not write.
         self._behind: Iterator[Outcome] = (
             outcome
@@ -101,7 +111,8 @@ class ContinuedWriter:
                 ordered output then leaves this one to the session that runs those.
         """
         is_named = is_recorded(outcome, keyed=self._keyed)
-        if not is_named and outcome.index <= self._unnamed:
+        if not is_named and self._unnamed_before[outcome.key] > 0:
+            self._unnamed_before[outcome.key] -= 1
             return False  # an earlier session has written it
         if self._ordered:
             if is_stopped:

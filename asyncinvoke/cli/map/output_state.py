@@ -3,10 +3,11 @@
 import contextlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from asyncinvoke._outputs.files import real_name
 from asyncinvoke.cli.errors import FAILED, CommandError
@@ -38,8 +39,8 @@ class OutputState:
     """Later ends of items before this position are in it as well, according to an older version."""
 
     unnamed: int = -1
-    """The last item in it that is not in the journal, because its key is missing or a duplicate. Such
-    items are written in input order."""
+    """The last item in it that is not in the journal, because its key is missing or a duplicate; negative
+    if there is none."""
 
     lost: int = 0
     """How many of the ends after `ends` may be in it, as its last lines.
@@ -173,23 +174,57 @@ def last_written(place: OutputState, *, keyed: bool) -> frozenset[tuple[object, 
         CommandError: One of them is not a line of an outcome.
     """
     found: list[tuple[object, int]] = []
-    try:
-        with contextlib.suppress(OSError), open(place.path, "rb") as file:
-            for line in _lines_before(file, place.offset):
-                fields = json.loads(line)
-                name, take = fields.get("key") if keyed else fields["index"], fields.get("take", 1)
-                if name is None or take == 0:
-                    continue  # its key is missing or a duplicate, so it is not recorded
-                found.append((name, take))
-                if len(found) == place.lost:
-                    break
-    except (ValueError, TypeError, AttributeError, KeyError):
-        raise CommandError(
-            f"output {place.path} was changed by another program: a line is not an outcome: "
-            "restore it, or remove it to have it rewritten",
-            status=FAILED,
-        ) from None
+    for fields in _outcomes_in(place):
+        name, take = fields.get("key") if keyed else fields["index"], fields.get("take", 1)
+        if name is None or take == 0:
+            continue  # its key is missing or a duplicate, so it is not recorded
+        found.append((name, take))
+        if len(found) == place.lost:
+            break
     return frozenset(found)
+
+
+def unnamed_written(place: OutputState) -> Counter[str | None]:
+    """Return how many lines of each key, or of none, are of items that are not in the journal.
+
+    Such an item has only its position, which differs once the input of a run with keys has changed.
+
+    Raises:
+        CommandError: One of them is not a line of an outcome.
+    """
+    return Counter(
+        fields.get("key")
+        for fields in _outcomes_in(place, b'"error": "InvalidRequestError"')
+        if fields.get("key") is None or fields.get("take") == 0
+    )
+
+
+def _outcomes_in(place: OutputState, having: bytes = b"") -> Iterator[dict[str, Any]]:
+    """Yield the outcomes in an output, the last one first; nothing if it cannot be read.
+
+    Args:
+        place: The output.
+        having: What is in the lines of these outcomes.
+
+    Raises:
+        CommandError: There is a line that is not an outcome.
+    """
+    with contextlib.suppress(OSError), open(place.path, "rb") as file:
+        for line in _lines_before(file, place.offset):
+            if having in line:
+                yield _outcome_of(line, place.path)
+
+
+def _outcome_of(line: bytes, path: str) -> dict[str, Any]:
+    with contextlib.suppress(ValueError):
+        fields = json.loads(line)
+        if isinstance(fields, dict) and "index" in fields:
+            return fields
+    raise CommandError(
+        f"output {path} was changed by another program: a line is not an outcome: restore it, or "
+        "remove it to have it rewritten",
+        status=FAILED,
+    )
 
 
 def _lines_before(file: BinaryIO, end: int) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ import anyio
 import click
 from anyio.abc import ByteReceiveStream, Process
 
-from asyncinvoke.cli.errors import STOPPED, WRONG_USAGE
+from asyncinvoke.cli.errors import STOPPED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.interpreter import command_of
 from asyncinvoke.cli.map.progress import Counts, Display, show_progress
 from asyncinvoke.cli.map.settings import Bulk
@@ -67,6 +67,10 @@ class Children:
         """The last messages of the processes."""
         self.statuses: dict[int, int] = {}
         """The exit statuses of the processes that have ended; negative after a signal."""
+        self.failure: CommandError | None = None
+        """Why the output cannot be written, if that has ended the run."""
+        self.not_written: int = 0
+        """The number of outcomes that were dropped because of that."""
 
     async def run(self, interrupt: Interrupt, *, grace: float) -> None:
         """Run the processes until they end.
@@ -138,11 +142,27 @@ class Children:
             rest = after
             if newline:
                 async with self._writing:
-                    if self._output is None:
-                        self._output = self._open_output()
-                    await self._output.write(whole + newline)
+                    await self._write_lines(whole + newline)
             # Otherwise this process would wake up for each line, which costs as much as a call.
             await anyio.sleep(GATHER)
+
+    async def _write_lines(self, lines: bytes) -> None:
+        """Write lines; if that fails, stop all processes, and drop what they still write.
+
+        Their last messages say what the run has left open.
+        """
+        before = 0 if self._output is None else self._output.lines
+        if self.failure is None:
+            try:
+                if self._output is None:
+                    self._output = self._open_output()
+                await self._output.write(lines)
+            except CommandError as error:
+                self.failure = error
+                self._stop_all()
+        if self.failure is not None:
+            after = 0 if self._output is None else self._output.lines
+            self.not_written += lines.count(b"\n") - (after - before)
 
     async def _read_messages(self, number: int, stream: ByteReceiveStream) -> None:
         """Read the progress of a process; print its other messages once for all processes."""

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable
+from dataclasses import replace
 
 import click
 
@@ -26,6 +27,7 @@ from asyncinvoke.cli.map.progress import as_json
 from asyncinvoke.cli.map.reporter import choose_display
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.map.source import LineNumbers
+from asyncinvoke.cli.map.summary import Remaining
 from asyncinvoke.cli.map.whole_output import write_lines
 from asyncinvoke.cli.processes.children import Children, report_failed_starts
 from asyncinvoke.cli.processes.dividing import check, divided, worst
@@ -68,12 +70,15 @@ def run_processes(bulk: Bulk, processes: int) -> int:
             if bulk.journal is None:
                 # Before the output is closed, which may fail.
                 _summarise(bulk, children, None, [])
+                if children.failure is not None:
+                    raise children.failure
                 return worst(children.statuses.values())
         journals = [part.journal for part in divided(bulk, processes) if part.journal is not None]
         parts = [each for each in journals if is_begun(each)]
         try:
             return await _end(bulk, bulk.journal, parts, children)
         except JournalError as error:
+            _summarise(bulk, children, None, [])
             # Status 2 would mean that nothing was sent.
             raise CommandError(
                 f"{error}: the same command, or runs merge {bulk.journal} {' '.join(parts)}, "
@@ -98,12 +103,19 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], children: Children) -
     with open_run(journal) as recorded:
         whole = recorded.summary()
     is_whole = whole.complete
+    not_written: CommandError | None = None
     if is_whole and bulk.output is not None:
-        await _write(journal, bulk.output)
-        for line in incomplete_lines(whole, bulk.output):
-            click.echo(line, err=True)
+        try:
+            await _write(journal, bulk.output)
+        except CommandError as error:
+            not_written = error
+        else:
+            for line in incomplete_lines(whole, bulk.output):
+                click.echo(line, err=True)
     told = [line for line in report_lines(merged)[1:] if merged.ran_twice]
     _summarise(bulk, children, whole, [*closing_lines(whole, verb=bulk.verb), *told])
+    if not_written is not None:
+        raise not_written
     if not is_whole and bulk.output is not None and bulk.output != "-":
         click.echo(f"{bulk.output} will be written when the run is complete", err=True)
     is_stopped = STOPPED in children.statuses.values()
@@ -174,12 +186,15 @@ def _summarise(bulk: Bulk, children: Children, whole: RunSummary | None, last: l
     left = None
     if whole is None:
         left = children.said.left(processes=len(children.statuses), batch=bulk.batch or 1)
+        if children.not_written:
+            left = left or Remaining(without_outcome=0, may_have_run=0, last_line=None)
+            left = replace(left, not_written=left.not_written + children.not_written)
     if bulk.progress == "json":
         said = summary.as_json(as_json(counts), tally, left)
         if whole is not None:
             said["run"] = ending.as_json(whole)
         click.echo(json.dumps(said), err=True)
     elif bulk.progress != "none":
-        is_recorded = whole is not None
+        is_recorded = bulk.journal is not None
         lines = summary.as_text(counts, tally, left, verb=bulk.verb, is_recorded=is_recorded)
         click.echo("\n".join([*lines, *last]), err=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from asyncinvoke._outputs import locks
+from asyncinvoke._outputs.regular import open_regular
 from asyncinvoke.cli.map.settings import parse_tolerance
 
 STOPS = ("drain", "now")
@@ -81,7 +82,8 @@ def read_request(path: Path) -> ControlRequest:
         OSError: The file cannot be read.
     """
     try:
-        text = path.read_text("utf-8")
+        with open(path, encoding="utf-8", opener=open_regular) as file:
+            text = file.read()
     except FileNotFoundError:
         return ControlRequest()
     except UnicodeDecodeError:
@@ -127,7 +129,7 @@ def change_request(
 def _locked(path: Path) -> Iterator[TextIO]:
     """Open a file that becomes another one at the end of the block, alone among all processes."""
     while True:
-        with open(path, "a", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
+        with open(path, "a", encoding="utf-8", opener=partial(open_regular, mode=0o600)) as file:
             locks.wait(file)
             # The process that had the lock has moved the file, and what it wrote is in place.
             if _is_at(path, file):

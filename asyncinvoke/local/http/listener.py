@@ -145,7 +145,7 @@ class _Requests:
             reason = _refusal_of(request, self._allowed_hosts)
             if reason is None:
                 return await self._handler(request)
-            self._log_once(reason)
+            self.log_once(f"refused a request: {reason}")
             return _refused(reason)
         except (ConnectionError, ClientPayloadError):
             return web.Response(status=400)  # the client disconnected within its request
@@ -163,11 +163,11 @@ class _Requests:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _log_once(self, reason: str) -> None:
+    def log_once(self, text: str) -> None:
         # Only once: a client that sends many requests must not fill a terminal.
-        if reason not in self._logged:
-            self._logged.add(reason)
-            _logger.warning("refused a request: %s", reason)
+        if text not in self._logged:
+            self._logged.add(text)
+            _logger.warning("%s", text)
 
 
 @contextlib.asynccontextmanager
@@ -196,7 +196,13 @@ async def listen(
     most = limits.most_connections()
 
     def new_connection() -> asyncio.Protocol:
-        return server() if len(server.connections) < most else _OneTooMany()
+        if len(server.connections) < most:
+            return server()
+        why = (
+            "as many as it takes" if most == limits.connections else "the open-file limit less 100"
+        )
+        requests.log_once(f"closed a connection: {most:,} are open, {why}")
+        return _OneTooMany()
 
     loop = asyncio.get_running_loop()
     # What asyncio calls the backlog is also how often it tries to accept before it waits. Without a

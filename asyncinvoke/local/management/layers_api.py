@@ -139,7 +139,9 @@ class LayersApi:
     def list(self, query: Mapping[str, str]) -> dict[str, Any]:
         """`ListLayers`, or `GetLayerVersionByArn`, which shares its path."""
         if query.get("find") == "LayerVersion":
-            name, _, number = query.get("Arn", "").rpartition(":")
+            if "Arn" not in query:
+                raise refusals.violated(names.missing(arn=None))
+            name, _, number = query["Arn"].rpartition(":")
             return self.get(name, number)
         found = (
             (

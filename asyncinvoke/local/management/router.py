@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.functions.registry import FunctionRegistry
+from asyncinvoke.local.management import parameters
 from asyncinvoke.local.management.code import CodeStore
 from asyncinvoke.local.management.deploying import Deploying
 from asyncinvoke.local.management.invoking_api import no_event_config
@@ -115,6 +116,8 @@ class Management:
             match = path.fullmatch(request.path)
             if match is not None and method == request.method:
                 groups = [*map(unquote, match.groups())]
+                named = {name: unquote(text) for name, text in match.groupdict().items()}
+                parameters.check({**request.query, **named})
                 members = await self._perform(operation, request, groups)
                 return answers.of_json(request_id, status_code, members)
         raise refusals.unknown_operation(request.method, request.path)

@@ -34,7 +34,7 @@ from asyncinvoke.local.management.invoking_api import (
     put_event_config,
     update_event_config,
 )
-from asyncinvoke.local.management.request import NamedFunction, no_such_version
+from asyncinvoke.local.management.request import PAGE, NamedFunction, no_such_version, page
 from asyncinvoke.local.management.versions_api import (
     create_alias,
     delete_alias,
@@ -75,9 +75,6 @@ def runtime_management(function: NamedFunction) -> dict[str, Any]:
     return {"UpdateRuntimeOn": "Auto", "FunctionArn": function.arn}
 
 
-NO_FUNCTION_URLS: dict[str, Any] = {"FunctionUrlConfigs": []}
-NO_PROVISIONED: dict[str, Any] = {"ProvisionedConcurrencyConfigs": []}
-NO_MAPPINGS: dict[str, Any] = {"EventSourceMappings": []}
 NO_CODE_SIGNING: dict[str, Any] = {}
 RECURSION: dict[str, Any] = {"RecursiveLoop": "Terminate"}
 
@@ -86,11 +83,13 @@ _Members: TypeAlias = dict[str, Any] | None
 Operation: TypeAlias = Callable[..., _Members | Awaitable[_Members]]
 """Called with the router, the request, the function if the path has one, and the other path groups."""
 
+# Groups that have a name are checked as parameters of that name.
+
 _FUNCTIONS = "/2015-03-31/functions"
 _FUNCTION = f"{_FUNCTIONS}/([^/]+)"
-_ALIAS = f"{_FUNCTION}/aliases/([^/]+)"
+_ALIAS = f"{_FUNCTION}/aliases/(?P<Name>[^/]+)"
 _POLICY = f"{_FUNCTION}/policy"
-_TAGS = "/2017-03-31/tags/([^/]+)"
+_TAGS = "/2017-03-31/tags/(?P<Resource>[^/]+)"
 _CONCURRENCY = "/2017-10-31/functions/([^/]+)/concurrency"
 _EVENTS = "/2019-09-25/functions/([^/]+)/event-invoke-config"
 _SINCE_2019 = "/2019-09-30/functions/([^/]+)"
@@ -169,7 +168,7 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
     ),
     (
         "DELETE",
-        f"{_POLICY}/([^/]+)",
+        f"{_POLICY}/(?P<StatementId>[^/]+)",
         204,
         lambda _, asked, at, sid: remove_permission(
             at, sid, asked.query.get("RevisionId"), now=time.monotonic()
@@ -193,17 +192,24 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
         200,
         lambda _api, _, at: no_function_url(at),
     ),
-    ("GET", "/2021-10-31/functions/([^/]+)/urls", 200, lambda *_: NO_FUNCTION_URLS),
+    (
+        "GET",
+        "/2021-10-31/functions/([^/]+)/urls",
+        200,
+        lambda _api, asked, _: page("FunctionUrlConfigs", (), asked.query, limit=PAGE),
+    ),
     (
         "GET",
         f"{_SINCE_2019}/provisioned-concurrency",
         200,
         lambda _, asked, at: (
-            NO_PROVISIONED if "List" in asked.query else no_provisioned_concurrency(at)
+            page("ProvisionedConcurrencyConfigs", (), asked.query, limit=PAGE)
+            if "List" in asked.query
+            else no_provisioned_concurrency(at)
         ),
     ),
-    ("GET", f"{_MAPPINGS}/?", 200, lambda *_: NO_MAPPINGS),
-    ("GET", f"{_MAPPINGS}/[^/]+", 200, lambda *_: no_mapping()),
+    ("GET", f"{_MAPPINGS}/?", 200, lambda _, asked: page("EventSourceMappings", (), asked.query)),
+    ("GET", f"{_MAPPINGS}/(?P<UUID>[^/]+)", 200, lambda *_: no_mapping()),
     (
         "GET",
         "/2020-06-30/functions/([^/]+)/code-signing-config",

@@ -150,6 +150,15 @@ _ARN = (
     r"(\d{12})?:(.*)"
 )
 
+ARN = Text(pattern=_ARN)
+"""An ARN of any service."""
+
+ALIAS = Text(least=1, most=128, pattern="(?!^[0-9]+$)([a-zA-Z0-9-_]+)")
+"""The name of an alias."""
+
+VERSION = Text(least=1, most=1024, pattern=r"(\$LATEST(\.PUBLISHED)?|[0-9]+)")
+"""A version of a function."""
+
 MEMBERS: Mapping[str, Shape] = {
     "Action": Text(pattern="(lambda:[*]|lambda:[a-zA-Z]+|[*])"),
     "Code": Structure({"S3Bucket": _BUCKET, "S3Key": _OBJECT, "S3ObjectVersion": _OBJECT}),
@@ -173,7 +182,7 @@ MEMBERS: Mapping[str, Shape] = {
         most=1,
     ),
     "FunctionUrlAuthType": Text(choices=("NONE", "AWS_IAM")),
-    "FunctionVersion": Text(least=1, most=1024, pattern=r"(\$LATEST(\.PUBLISHED)?|[0-9]+)"),
+    "FunctionVersion": VERSION,
     "Handler": Text(most=128, pattern=r"[^\s]+"),
     "InvokedViaFunctionUrl": Flag(),
     "KMSKeyArn": _ARN_OR_NONE,
@@ -187,6 +196,7 @@ MEMBERS: Mapping[str, Shape] = {
             "LogGroup": Text(least=1, most=512, pattern=r"[\.\-_/#A-Za-z0-9]+"),
         }
     ),
+    "Name": ALIAS,
     "Principal": Text(most=2048, pattern=r"[^\s]+"),
     "PrincipalOrgID": Text(least=12, most=34, pattern="o-[a-z0-9]{10,32}"),
     "Publish": Flag(),
@@ -194,7 +204,7 @@ MEMBERS: Mapping[str, Shape] = {
     "S3Key": _OBJECT,
     "S3ObjectVersion": _OBJECT,
     "SourceAccount": Text(most=12, pattern=r"\d{12}"),
-    "SourceArn": Text(pattern=_ARN),
+    "SourceArn": ARN,
     "StatementId": Text(least=1, most=100, pattern="([a-zA-Z0-9-_]+)"),
     "Tags": Tags(),
     "VpcConfig": Structure(
@@ -208,15 +218,15 @@ MEMBERS: Mapping[str, Shape] = {
 """The members of all operations, by name; in the model, a name always has the same shape."""
 
 
-def check(values: Mapping[str, Any]) -> None:
-    """Check the members of a request against the model.
+def check(values: Mapping[str, Any], shapes: Mapping[str, Shape] = MEMBERS) -> None:
+    """Check the members of a request, or others that are given, against the model.
 
     Raises:
-        Refusal: A member is of another type, or violates a constraint.
+        Refusal: A value is of another type, or violates a constraint.
     """
     found = [
         text
-        for name, shape in MEMBERS.items()
+        for name, shape in shapes.items()
         if values.get(name) is not None
         for text in shape.violations(values[name], name, _spelled(name))
     ]

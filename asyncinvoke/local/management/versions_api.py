@@ -1,12 +1,11 @@
 """Versions and aliases: publish, create, get, list, update, delete."""
 
-import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from asyncinvoke.local.functions.versions import Alias
-from asyncinvoke.local.management import describe
+from asyncinvoke.local.management import describe, shapes
 from asyncinvoke.local.management.request import (
     Members,
     NamedFunction,
@@ -15,11 +14,6 @@ from asyncinvoke.local.management.request import (
     version_key,
 )
 from asyncinvoke.local.protocol import names, refusals
-
-ALIAS_PATTERN = "(?!^[0-9]+$)([a-zA-Z0-9-_]+)"
-"""The pattern of the name of an alias, from the service's model."""
-
-ALIAS = re.compile(ALIAS_PATTERN)
 
 
 def publish(function: NamedFunction, members: Members) -> dict[str, Any]:
@@ -56,8 +50,6 @@ def create_alias(function: NamedFunction, members: Members) -> dict[str, Any]:
     name, version = members.text("Name"), members.text("FunctionVersion")
     if name is None or version is None:
         raise refusals.violated(names.missing(name=name, functionVersion=version))
-    if ALIAS.fullmatch(name) is None:
-        raise refusals.violated(names.broken(name, "name", ALIAS_PATTERN))
     if name in function.versions.aliases:
         raise refusals.conflict(f"Alias already exists: {function.versions.latest.arn}:{name}")
     return _set_alias(function, name, version, members.text("Description") or "", members)
@@ -89,6 +81,7 @@ def get_alias(function: NamedFunction, name: str) -> dict[str, Any]:
 def list_aliases(function: NamedFunction, query: Mapping[str, str]) -> dict[str, Any]:
     """`ListAliases`, of all versions or of one."""
     arn, version = function.versions.latest.arn, query.get("FunctionVersion")
+    shapes.check(query, {"FunctionVersion": shapes.VERSION})
     found = (
         (name, describe.alias(arn, name, alias))
         for name, alias in function.versions.aliases.items()

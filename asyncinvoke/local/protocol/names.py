@@ -123,6 +123,14 @@ def broken(value: str, member: str, pattern: str) -> list[str]:
     return [_violation(value, member, _must_match(pattern))]
 
 
+def unfit(value: str | None, member: str, pattern: str, most: int) -> list[str]:
+    """Return the messages for a text that does not match a pattern, or is too long; none for None."""
+    if value is None:
+        return []
+    found = [] if re.fullmatch(pattern, value) else broken(value, member, pattern)
+    return found + ([] if len(value) <= most else breaks(value, member, _must_fit(most)))
+
+
 def breaks(value: str, member: str, rule: str) -> list[str]:
     """Return the message for a value that violates a rule."""
     return [_violation(value, member, rule)]

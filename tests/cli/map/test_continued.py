@@ -26,7 +26,13 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map import continued as continued_module
 from asyncinvoke.cli.map.continued import CHECKED_EVERY, ContinuedWriter
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.output_state import NOTE, OutputState, last_written, open_output
+from asyncinvoke.cli.map.output_state import (
+    NOTE,
+    OutputState,
+    last_written,
+    open_output,
+    unnamed_written,
+)
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.local import LocalLambda
@@ -474,17 +480,21 @@ async def test_an_ordered_output_has_each_line_once_though_one_redrive_after_the
 async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     journal = Journal()
-    for _ in range(3):
+    unnamed: list[tuple[str | None, int]] = [("a", 0), (None, 1), ("b", 0), (None, 1)]
+    more: list[tuple[str | None, int]] = [("c", 0), ("a", 0), (None, 1)]
+    for inserted, items in ((0, unnamed), (0, unnamed), (7, unnamed), (-3, [*more, *unnamed])):
         output, writer = continued(path, journal, keyed=True)
         await writer.catch_up()
         error = InvalidRequestError("key 'a' is that of item 0")
-        for index, key, take in ((3, "a", 0), (5, None, 1), (6, "b", 0), (8, None, 1)):
+        for index, (key, take) in enumerate(items, 3 + inserted):
             twice = Outcome(index=index, key=key, error=error, started=0, elapsed=0, take=take)
             await writer.add(twice, is_stopped=False)
         journal.commit()
         os.close(output.descriptor)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [line["index"] for line in lines] == [3, 5, 6, 8]
+    keys = [json.loads(line).get("key") for line in path.read_text().splitlines()]
+    assert keys[:4] == ["a", None, "b", None]
+    # Which of two items without a key of their own has run before, no one can tell.
+    assert Counter(keys[4:]) == Counter(["a", None, "c"])
 
 
 @pytest.mark.parametrize("piece", [1, 7, 300, 1 << 16])
@@ -513,6 +523,16 @@ def test_a_last_line_that_is_not_an_outcome_is_not_an_internal_error(
     path.write_bytes(line + b"\n")
     with pytest.raises(CommandError, match=r"out\.jsonl was changed by another program"):
         last_written(OutputState(path=str(path), offset=len(line) + 1, lost=1), keyed=False)
+
+
+def test_lines_of_items_with_keys_are_not_counted_as_those_without(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    tricky = {"index": 1, "key": "a", "payload": {"error": "InvalidRequestError", "take": 0}}
+    invalid = {"index": 2, "key": "b", "error": "InvalidRequestError"}
+    twice = {"index": 3, "key": "a", "error": "InvalidRequestError", "take": 0}
+    path.write_text("".join(json.dumps(line) + "\n" for line in (tricky, invalid, twice)))
+    place = OutputState(path=str(path), offset=path.stat().st_size)
+    assert unnamed_written(place) == {"a": 1}
 
 
 @pytest.mark.anyio

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -107,6 +108,23 @@ def test_a_request_that_cannot_be_written_leaves_the_one_before(path: Path) -> N
         change_request(path, fail)
     assert read_request(path) == ControlRequest(number=1)
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_control_file_that_is_a_pipe_is_not_waited_for(path: Path) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    for pipe in (path, beside):
+        os.mkfifo(pipe)
+        with pytest.raises(OSError, match="it is not a regular file"):
+            change_request(path, lambda _: ControlRequest(number=1))
+        assert stat.S_ISFIFO(pipe.lstat().st_mode)
+        pipe.unlink()
+    os.mkfifo(path)
+    printed: list[str] = []
+    loop = ControlLoop(
+        path, cast("MapRun", Run()), session=1, stop=lambda _: None, say=printed.append
+    )
+    loop.check()
+    assert printed == [f"{path}: it is not a regular file; ignored"]
 
 
 def test_a_link_to_a_run_has_the_control_file_of_the_run(tmp_path: Path) -> None:
