@@ -16,7 +16,7 @@ from asyncinvoke.cli.runs.control_file import (
     change_request,
     control_path,
 )
-from asyncinvoke.cli.runs.control_loop import ANSWER
+from asyncinvoke.cli.runs.control_loop import answered_number
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.runs.parts import controlled_journals, even_shares, is_running, running_parts
 from asyncinvoke.cli.values import WholeNumber
@@ -49,7 +49,10 @@ COMPARES = (
     help="Number or percentage of items that may fail, including those that already have.",
 )
 def set_(path: str, concurrency: int | None, tolerate: str | None) -> None:
-    """Change the settings of RUN while it is running, or for its next session."""
+    """Change the settings of RUN while it is running, or from its next session on.
+
+    They last until they are set again, or RUN is continued with another option than before.
+    """
     if concurrency is None and tolerate is None:
         raise CommandError("nothing to set: give --concurrency, --tolerate, or both")
     if tolerate is not None:
@@ -171,15 +174,9 @@ def _answered(path: str) -> int:
     """Return the number of the last request that the run replied to; 0 if there is none."""
     try:
         with open_run(path) as run:
-            return _number_of(run.summary())
+            return answered_number(run.summary().notes)
     except JournalError:  # a part that has not begun
         return 0
-
-
-def _number_of(summary: RunSummary) -> int:
-    answer = summary.notes.get(ANSWER)
-    number = answer.get("number") if isinstance(answer, dict) else None
-    return number if isinstance(number, int) else 0
 
 
 def _await_answers(sent: Mapping[str, ControlRequest], said: str) -> None:
@@ -199,7 +196,7 @@ def _await_answer(path: str, request: ControlRequest, until: float) -> bool:
         while True:
             summary = run.summary()
             # A reply to a later request, by another process, is one to this request as well.
-            if _number_of(summary) >= request.number or not summary.running:
+            if answered_number(summary.notes) >= request.number or not summary.running:
                 return True
             if time.monotonic() >= until:
                 break

@@ -15,6 +15,7 @@ from asyncinvoke._report.standing import NO_CAUSE, cause_among, causes_of_lost, 
 from asyncinvoke.cli.errors import CommandError, printable
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
+from asyncinvoke.cli.runs.control_file import control_path, drop_settings
 from asyncinvoke.cli.runs.group import check_named, opened_run, run_argument, runs
 from asyncinvoke.cli.runs.parts import check_whole, found_parts
 from asyncinvoke.cli.streams import STDIN
@@ -122,6 +123,8 @@ def redrive(
     _check_input(bulk, path)
     if choice.may_have_run and not yes:
         _ask(path, number)
+    if concurrency is not None:
+        drop_settings(control_path(path), concurrency=True, tolerate=False)
     # Includes items that have no outcome in the journal.
     is_simple = choice.is_all and choice.may_have_run
     return run_with_output(
