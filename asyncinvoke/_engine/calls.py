@@ -1,6 +1,5 @@
 """From options to a `Call`: checked once, and remembered by what was given."""
 
-import difflib
 import math
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
@@ -281,6 +280,8 @@ def refuse_unknown(options: Mapping[str, Any], known: Any) -> None:
     """
     unknown = [name for name in options if name not in known.__optional_keys__]
     if unknown:
+        import difflib  # imported late: only a mistake needs it
+
         name = unknown[0]
         # AWS writes InvocationType.
         likely = difflib.get_close_matches(name.lower(), known.__optional_keys__, 1, 0.8)
