@@ -9,7 +9,7 @@ import click
 
 from asyncinvoke import JournalError, Tolerance
 from asyncinvoke.cli.errors import FAILED, CommandError, one_line, printable
-from asyncinvoke.cli.map.settings import parse_tolerance
+from asyncinvoke.cli.map.settings import COMMAND, parse_tolerance
 from asyncinvoke.cli.runs.control_file import (
     ControlFileError,
     ControlRequest,
@@ -121,6 +121,7 @@ def _request_stop(path: str, how: str) -> ControlRequest | None:
     """Request that the running session ends; return `None` if there is none."""
     with opened_run(path) as run:
         summary = run.summary()
+    _check_controlled(path, summary)
     if not summary.running:
         return None
     # A session that still compares its input has no number yet; it will get the next one.
@@ -144,14 +145,26 @@ def _send_to_each(
 ) -> None:
     """Send a request to the parts of a run, or to its single journal."""
     if len(changes) == 1:
-        with opened_run(next(iter(changes))):
-            pass  # fails if it is not a run
+        (path,) = changes
+        with opened_run(path) as run:  # fails if it is not a run
+            _check_controlled(path, run.summary())
     sent = {path: _written(path, change) for path, change in changes.items()}
     running = [path for path in sent if is_running(path)]
     if not running:
         click.echo(f"{said}, from its next session: it is not running")
         return
     _await_answers({path: sent[path] for path in running}, said)
+
+
+def _check_controlled(path: str, summary: RunSummary) -> None:
+    """Refuse to control a run that no command has started: a program does not read the control file."""
+    if COMMAND not in summary.notes:
+        raise CommandError(
+            printable(
+                f"{path}: it was not started by `asyncinvoke map`: only its program can control it, "
+                "with run.pause(), run.set_concurrency() or run.stop()"
+            )
+        )
 
 
 def _written(path: str, change: Callable[[ControlRequest], ControlRequest]) -> ControlRequest:
