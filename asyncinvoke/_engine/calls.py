@@ -280,4 +280,10 @@ def refuse_unknown(options: Mapping[str, Any], known: Any) -> None:
     """
     unknown = [name for name in options if name not in known.__optional_keys__]
     if unknown:
-        raise InvalidRequestError(f"{unknown[0]!r} is not one of the {known.__name__}")
+        import difflib  # imported late: only a mistake needs it
+
+        name = unknown[0]
+        # AWS writes InvocationType.
+        likely = difflib.get_close_matches(name.lower(), known.__optional_keys__, 1, 0.8)
+        hint = f": did you mean {likely[0]!r}?" if likely else ""
+        raise InvalidRequestError(f"{name!r} is not one of the {known.__name__}{hint}")

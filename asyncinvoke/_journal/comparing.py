@@ -19,6 +19,9 @@ GROUP = 1000
 MOST_BYTES = 8 << 20
 """The size at which a group is complete, in bytes of payload."""
 
+_RESTORE = "restore it, or record this input in another journal"
+_KEEP_OR_REPEAT = "give changed, or --changed, to keep their outcomes or to run them again"
+
 
 class Comparison:
     """Compares an input with the recorded one.
@@ -85,8 +88,9 @@ class Comparison:
 
     def mismatch(self, found: tuple[str, ...]) -> JournalMismatchError:
         """Return the error for an input with these differences."""
+        advice = _KEEP_OR_REPEAT if self._store.keyed else _RESTORE
         return JournalMismatchError(
-            f"{self._store.path}: the input is not that of the run: {'; '.join(found)}",
+            f"{self._store.path}: the input is not that of the run: {'; '.join(found)} ({advice})",
             differences=found,
         )
 

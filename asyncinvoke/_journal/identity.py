@@ -1,6 +1,7 @@
 """The identity of an item, and the differences between two runs: decisions on values."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -75,10 +76,27 @@ def _may_be(before: object, after: object) -> bool:
         return False
 
 
-def changed_items(positions: list[int | str], *, of: int | None = None) -> tuple[str, ...]:
-    """Return the messages for items that have changed; only the first ones are named."""
-    count = len(positions) if of is None else of
-    named = tuple(f"item {each!r} is not what it was" for each in positions[:SHOWN])
-    if count > len(named):
-        named += (f"{count - len(named):,} more items are not what they were",)
-    return named
+def changed_items(names: list[int | str], *, of: int | None = None) -> tuple[str, ...]:
+    """Return the messages for items that have changed; only the first ones are named.
+
+    Successive positions are one message: after an item that was inserted, all others differ.
+    """
+    count = len(names) if of is None else of
+    shown = names[:SHOWN]
+    found = []
+    for _, group in itertools.groupby(enumerate(shown), _start):
+        first, *others = (name for _, name in group)
+        found.append(
+            f"items {first} to {others[-1]} are not what they were"
+            if others
+            else f"item {first!r} is not what it was"
+        )
+    if count > len(shown):
+        found.append(f"{count - len(shown):,} more items are not what they were")
+    return tuple(found)
+
+
+def _start(numbered: tuple[int, int | str]) -> tuple[str, int]:
+    """Return what successive positions have in common, and nothing else has."""
+    number, name = numbered
+    return ("key", number) if isinstance(name, str) else ("position", name - number)

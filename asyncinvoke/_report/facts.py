@@ -54,7 +54,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CauseRow:
-    """A cause of failure, and the command that redrives its items."""
+    """A cause of failure, and what redrives its items: a command, or an option of a program."""
 
     number: int
     count: int
@@ -129,7 +129,10 @@ def facts_of(
         total_ended=summary.ended,
         sessions=summary.sessions,
         lasted=measures.lasted,
-        causes=tuple(_cause(cause, summary.path) for cause in causes[:SHOWN]),
+        causes=tuple(
+            _cause(cause, summary.path, is_command="command" in summary.notes)
+            for cause in causes[:SHOWN]
+        ),
         other_causes=max(len(causes) - SHOWN, 0),
         percentiles=percentiles(measures.latencies),
         bars=tuple(bars(measures.latencies)),
@@ -203,9 +206,14 @@ def _about(summary: RunSummary) -> dict[str, str]:
     return about
 
 
-def _cause(cause: RecordedCause, path: str) -> CauseRow:
+def _cause(cause: RecordedCause, path: str, *, is_command: bool) -> CauseRow:
     doubtful = cause.delivery == "unknown"
-    redrive = f"asyncinvoke runs redrive {shlex.quote(path)} --cause {cause.number}"
+    if is_command:
+        redrive = f"asyncinvoke runs redrive {shlex.quote(path)} --cause {cause.number}"
+        redrive += " --may-have-run" if doubtful else ""
+    else:  # the command refuses the run of a program
+        kind = "MAY_HAVE_RUN" if doubtful else "FAILED"
+        redrive = f"Journal({path!r}, redrive=Redrive.{kind})"
     detail = cause.error_type or cause.code
     return CauseRow(
         number=cause.number,
@@ -214,5 +222,5 @@ def _cause(cause: RecordedCause, path: str) -> CauseRow:
         example=cause.example,
         delivery=_DELIVERIES.get(cause.delivery, str(cause.delivery)),
         gave_up=None if cause.gave_up is None else _GAVE_UP.get(cause.gave_up, cause.gave_up),
-        redrive=redrive + (" --may-have-run" if doubtful else ""),
+        redrive=redrive,
     )

@@ -47,7 +47,7 @@ LogTypeName: TypeAlias = LogType | Literal["None", "Tail"]
 class Request(Generic[Payload_co]):
     """One item of a `map` with its own options; `None` means the map's option."""
 
-    payload: Payload_co | None = field(default=None, repr=False)
+    payload: Payload_co | None = field(default=None, repr=False, kw_only=False)
     """`None`, bytes, or any value that the codec accepts."""
 
     key: str | None = None

@@ -104,6 +104,13 @@ Stop: TypeAlias = Callable[[RetryCallState], bool]
 """A tenacity stop strategy, such as `tenacity.stop_after_attempt(3)`."""
 
 
+_WANTED = {
+    "wait": "such as tenacity.wait_fixed(1)",
+    "stop": "such as tenacity.stop_after_attempt(3)",
+    "when": "not awaited",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
     """How failures of one kind are retried.
@@ -139,7 +146,7 @@ class Backoff:
                 continue
             if not callable(strategy) or is_awaited(strategy):
                 raise ConfigurationError(
-                    f"Backoff({name}={show_value(strategy)}) must be a plain callable, not awaited"
+                    f"Backoff({name}={show_value(strategy)}) must be a plain callable, {_WANTED[name]}"
                 )
         if not isinstance(self.holds_back, bool):
             raise ConfigurationError(

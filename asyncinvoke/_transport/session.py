@@ -8,11 +8,13 @@ from importlib import import_module
 from typing import Any, Literal, TypeAlias
 from urllib.request import getproxies
 
+from aiobotocore.client import AioBaseClient
 from aiobotocore.config import AioConfig
 from aiobotocore.httpxsession import is_httpx_session_cls
 from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 from botocore import exceptions as botocore_errors
+from botocore.client import BaseClient
 from botocore.config import Config
 
 from asyncinvoke._request.numbers import is_whole, whole
@@ -88,7 +90,8 @@ async def open_client(
             raise
         except botocore_errors.NoRegionError:
             raise ConfigurationError(
-                "no region is known: set AWS_DEFAULT_REGION, or give one (region_name, --region)"
+                "no region is known: set AWS_DEFAULT_REGION (botocore does not read AWS_REGION), "
+                "or give one (region_name, --region)"
             ) from None
         except Exception as error:  # noqa: BLE001  # a setting of a wrong type may raise anything
             raise ConfigurationError(_what_is_wrong(error, session, merged)) from shown(error)
@@ -168,6 +171,11 @@ def pool_size(client: Any) -> int:
         ConfigurationError: It is not a Lambda client, its retries are enabled, or its configuration
             is invalid.
     """
+    if isinstance(client, BaseClient) and not isinstance(client, AioBaseClient):
+        raise ConfigurationError(
+            "client is one of boto3, which cannot be awaited: let the invoker open its own, or give "
+            "one of aiobotocore"
+        )
     try:
         service = client.meta.service_model.service_name
         config = client.meta.config

@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 import click
@@ -117,10 +117,21 @@ _WORDS = {
     "version": "--version",
 }
 
+_OF_RUNS = {
+    "continue": "unpause",
+    "resume": "unpause",
+    "rerun": "redrive",
+    "retry": "redrive",
+    "status": "show",
+}
+"""Words for the commands of `runs`; `MapRun.resume` is one of them."""
 
-def _meant(word: str, known: Iterable[str]) -> str:
+
+def _meant(word: str, known: Collection[str]) -> str:
     if word in _WORDS:
         return f". Did you mean {_WORDS[word]!r}?"
+    if _OF_RUNS.get(word) in known:
+        return f". Did you mean {_OF_RUNS[word]!r}?"
     import difflib  # imported late, to keep `--help` fast
 
     near = difflib.get_close_matches(word, known, n=1)

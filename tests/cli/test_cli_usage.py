@@ -58,6 +58,10 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["invoke", "echo", "--query", "x"], "jq"),
         (["invoke", "echo", "--client-context", "file://missing"], "cannot read --client-context"),
         (["map", "echo", "-", "--event", "--dry-run"], "exclude each other"),
+        (
+            ["map", "echo", "-", "--changed", "keep", "-j", "r"],
+            "--changed needs --journal and --key",
+        ),
         (["map", "echo", "-", "--rate", "0"], "--rate"),
         (["map", "echo", "-", "--head", "0"], "--head"),
         (["map", "echo", "-", "--retries", "-1"], "--retries"),

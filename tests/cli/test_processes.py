@@ -414,6 +414,21 @@ async def test_items_without_a_unique_key_fail_and_are_reported(
 
 
 @pytest.mark.anyio
+async def test_a_complete_run_with_a_changed_line_is_no_success(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    command = ("map", "echo", "in.jsonl", "--processes", "2", "--journal", "a.run")
+    (tmp_path / "in.jsonl").write_text("1\n2\n3\n4\n")
+    assert (await run(*command, "--endpoint-url", endpoint.url)).status == 0
+    (tmp_path / "in.jsonl").write_text("1\n2\n3\n5\n")
+    ended = await run(*command, "--endpoint-url", endpoint.url)
+    assert "a.run.2of2: the input is not that of the run: item 3 is not what it was" in ended.err
+    assert "process 2 could not start" in ended.err
+    assert ended.status == 1
+    assert endpoint.statistics().invocations == 4
+
+
+@pytest.mark.anyio
 async def test_the_outputs_of_processes_become_the_output_of_the_run(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:

@@ -253,6 +253,56 @@ async def test_a_run_is_controlled_from_another_terminal(
     assert len(function.seen) == 21
 
 
+async def test_a_setting_lasts_until_a_command_says_otherwise(
+    orders: tuple[Orders, str], folder: Path
+) -> None:
+    function, url = orders
+    write_orders(60, bad=range(1))
+
+    async def session(*options: str, in_flight: int) -> None:
+        async with mapping(url, *options) as process:
+            await until(lambda: len(function.waiting) == in_flight)
+            function.release(in_flight)
+            await until(lambda: len(function.waiting) == in_flight)
+            assert await runs("stop", "o.run", "--now") == 0
+            assert await process.wait() == 3
+        function.waiting.clear()
+
+    await session("--concurrency", "2", in_flight=2)
+    await succeed("set", "o.run", "--concurrency", "5")
+    # It is newer than the command of the last session, so another command does not replace it yet.
+    await session("--concurrency", "3", in_flight=5)
+    await session("--concurrency", "3", in_flight=5)
+    await session("--concurrency", "4", in_flight=4)
+    await session("--concurrency", "4", in_flight=4)
+    await succeed("set", "o.run", "--concurrency", "5")
+    async with started("runs", "redrive", "o.run", "--concurrency", "4") as process:
+        await until(lambda: len(function.waiting) == 4)
+        function.open()
+        assert await process.wait() == 4
+
+
+@pytest.mark.parametrize("changed", ["keep", "again"])
+async def test_rows_that_have_changed_are_refused_unless_the_command_says_what_to_do(
+    changed: str, orders: tuple[Orders, str], folder: Path, run: Run
+) -> None:
+    function, url = orders
+    function.open()
+    write_orders(5)
+    words = ("map", "charge", "in.jsonl", "-j", "o.run", "--key", "/n", "--endpoint-url", url)
+    assert (await run(*words)).status == 0
+    Path("in.jsonl").write_text(
+        Path("in.jsonl").read_text().replace('{"n": 3}', '{"n": 3, "x": 1}')
+    )
+    refused = await run(*words)
+    assert (refused.status, "item '3' is not what it was" in refused.err) == (2, True)
+    assert "give changed, or --changed" in refused.err
+    assert function.seen.total() == 5
+    assert (await run(*words, "--changed", changed)).status == 0
+    assert function.seen[3] == (2 if changed == "again" else 1)
+    assert function.seen.total() == (6 if changed == "again" else 5)
+
+
 async def test_another_input_is_refused_in_one_line_and_nothing_is_sent(
     orders: tuple[Orders, str], folder: Path, run: Run
 ) -> None:
@@ -267,7 +317,8 @@ async def test_another_input_is_refused_in_one_line_and_nothing_is_sent(
     ended = await run("map", "charge", "in.jsonl", "-j", "o.run", "--endpoint-url", url)
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == (
-        "asyncinvoke: error: o.run: the input is not that of the run: item 2 is not what it was\n"
+        "asyncinvoke: error: o.run: the input is not that of the run: item 2 is not what it was "
+        "(restore it, or record this input in another journal)\n"
     )
     assert function.seen.total() == 5
     # Also by a pipe, which can only be read once; and no notes of either are stored.

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError, Invoker, RetryBudget, RetryPolicy
-from asyncinvoke._engine.calls import Call, Calls, Defaults
+from asyncinvoke._engine.calls import Call, Calls, Defaults, refuse_unknown
+from asyncinvoke._engine.options import InvokeOptions
 from asyncinvoke._model.response import decode_json
 from asyncinvoke.testing import FakeLambda
 
@@ -37,9 +38,29 @@ async def test_an_unknown_option_is_an_error_of_one_line(way: str) -> None:
                 async with method("echo", [1], **options):
                     pass
 
-        with pytest.raises(InvalidRequestError, match=r"^'tiemout' is not one of the \w+Options$"):
+        with pytest.raises(
+            InvalidRequestError,
+            match=r"^'tiemout' is not one of the \w+Options: did you mean 'timeout'\?$",
+        ):
             await ask()
         assert invoker.statistics().attempts == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("Qualifier", ": did you mean 'qualifier'?"),
+        ("InvocationType", ": did you mean 'invocation_type'?"),
+        ("TenantId", ": did you mean 'tenant_id'?"),
+        ("region_name", ""),
+    ],
+)
+def test_an_option_as_aws_spells_it_is_refused_with_the_one_that_is_meant(
+    given: str, hint: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        refuse_unknown({given: "live"}, InvokeOptions)
+    assert str(raised.value) == f"{given!r} is not one of the InvokeOptions{hint}"
 
 
 async def test_an_option_that_is_none_is_as_one_that_is_left_out() -> None:

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from botocore.config import Config
 
 from asyncinvoke import AsyncInvokeError, ConfigurationError, FixedLimit, Invoker, RetryPolicy
 
@@ -45,7 +47,9 @@ async def test_half_of_the_credentials_are_not_enough(monkeypatch: pytest.Monkey
 @pytest.mark.anyio
 async def test_without_a_region_it_says_how_to_give_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    assert "no region" in await refusal(session=AioSession())
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    said = await refusal(session=AioSession())
+    assert said.startswith("no region is known: set AWS_DEFAULT_REGION (botocore does not read")
 
 
 @pytest.mark.anyio
@@ -324,6 +328,19 @@ def test_a_client_with_retries_of_its_own_is_refused() -> None:
     for options in ({}, {"retries": {"total_max_attempts": 3}}, {"retries": {"mode": "standard"}}):
         with pytest.raises(ConfigurationError, match=r"retries=\{'total_max_attempts': 1\}"):
             Invoker(Client("lambda", **options))
+
+
+def test_a_client_of_boto3_is_refused_whatever_its_retries() -> None:
+    for options in ({}, {"retries": OFF}):
+        client = botocore.session.Session().create_client(
+            "lambda",
+            region_name="eu-west-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+            config=Config(**options),
+        )
+        with pytest.raises(ConfigurationError, match="client is one of boto3, which cannot be aw"):
+            Invoker(client)
 
 
 def test_a_client_of_another_service_is_refused() -> None:

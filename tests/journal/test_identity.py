@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import pickle
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -116,8 +117,8 @@ async def test_items_that_were_appended_run(path: Path) -> None:
     ("now", "what"),
     [
         ([0, 1, 9, 3, 4], "item 2 is not what it was"),
-        ([9, 0, 1, 2, 3, 4], "item 0 is not what it was"),
-        ([0, 2, 1, 3, 4], "item 1 is not what it was"),
+        ([9, 0, 1, 2, 3, 4], r"items? 0 (is|to)"),
+        ([0, 2, 1, 3, 4], r"items? 1 (is|to)"),
         ([0, 1, 2], "the input has 3 items, and had 5"),
     ],
     ids=["changed", "inserted", "reordered", "shortened"],
@@ -131,7 +132,7 @@ async def test_by_position_another_input_is_refused(
     with pytest.raises(JournalMismatchError, match=what) as raised:
         await service.map(path, now if twice else streamed(now))
     assert service.sent == []
-    assert what in raised.value.differences[0]
+    assert re.match(what, raised.value.differences[0])
     assert pickle.loads(pickle.dumps(raised.value)).differences == raised.value.differences
     # The journal is unchanged, and the right input still continues it.
     assert len(await service.map(path, range(5))) == 5
@@ -142,11 +143,25 @@ async def test_all_differences_of_a_list_are_named_and_very_many_are_counted(pat
     await service.map(path, range(100))
     with pytest.raises(JournalMismatchError) as raised:
         await service.map(path, [7, *range(1, 50), *range(150, 200)])
-    assert raised.value.differences[:2] == (
+    assert raised.value.differences == (
         "item 0 is not what it was",
-        "item 50 is not what it was",
+        "items 50 to 68 are not what they were",
+        "31 more items are not what they were",
     )
-    assert raised.value.differences[-1] == "31 more items are not what they were"
+    assert str(raised.value).endswith("(restore it, or record this input in another journal)")
+
+
+async def test_keys_that_changed_are_named_one_by_one_with_what_can_be_done(path: Path) -> None:
+    service = FakeService()
+    await service.map(path, [{"id": n, "v": 1} for n in range(5)], key=lambda item: str(item["id"]))
+    with pytest.raises(JournalMismatchError) as raised:
+        await service.map(
+            path, [{"id": n, "v": n // 3} for n in range(5)], key=lambda item: str(item["id"])
+        )
+    assert raised.value.differences == tuple(f"item '{n}' is not what it was" for n in range(3))
+    assert "give changed, or --changed, to keep their outcomes or to run them again" in str(
+        raised.value
+    )
 
 
 async def test_a_stream_stops_at_the_first_that_differs_and_what_was_sent_is_recorded(

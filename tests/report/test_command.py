@@ -105,7 +105,13 @@ def test_the_command_writes_one_page(recorded: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     assert run(["runs", "report", str(recorded), "-o", str(page)]) == 0
     text = page.read_text()
-    for message in ("complete, with failures", "135", "no 0", "in 2 sessions", "--cause</span>"):
+    for message in (
+        "complete, with failures",
+        "135",
+        "no 0",
+        "in 2 sessions",
+        "Redrive.FAILED)</span>",
+    ):
         assert message in text
 
 

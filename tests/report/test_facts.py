@@ -164,6 +164,15 @@ def test_each_cause_has_the_command_that_runs_its_items_again() -> None:
     ]
 
 
+def test_the_causes_of_a_run_that_a_program_started_have_the_option_for_it() -> None:
+    found = facts_of(runs.summary(path="my run", notes={}), runs.CAUSES, runs.measures(), [])
+    assert [cause.redrive for cause in found.causes] == [
+        "Journal('my run', redrive=Redrive.FAILED)",
+        "Journal('my run', redrive=Redrive.FAILED)",
+        "Journal('my run', redrive=Redrive.MAY_HAVE_RUN)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("noted", "message"), [({}, None), ({"idempotent": True}, "yes"), ({"idempotent": False}, "no")]
 )

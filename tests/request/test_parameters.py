@@ -19,6 +19,12 @@ from asyncinvoke.errors import InvalidRequestError
 from asyncinvoke.local import LocalLambda
 
 
+def test_the_payload_of_a_request_needs_no_name_and_its_options_do() -> None:
+    assert Request({"key": "a"}, timeout=5) == Request(payload={"key": "a"}, timeout=5)
+    with pytest.raises(TypeError, match="positional"):
+        Request({"key": "a"}, "key")  # type: ignore[call-arg]
+
+
 def test_names_as_aws_spells_them_become_members() -> None:
     parameters = checked("resize", invocation_type="Event", log_type="Tail")
     assert parameters.invocation_type is InvocationType.EVENT

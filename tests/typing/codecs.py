@@ -74,7 +74,7 @@ async def with_pydantic(invoker: Invoker) -> None:
         pass
     async with resize.map([Request(payload="cat")]):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         pass
-    made = Request(payload=Photo(key="dog"), timeout=3)
+    made = Request(Photo(key="dog"), timeout=3)
     assert_type(made, Request[Photo])
     whole: Request = made
     async with resize.map([made]), invoker.map("resize", [made, whole]):

@@ -136,6 +136,12 @@ class _Map(Command):
     "repeats items that may have run only if --idempotent. See asyncinvoke runs.",
 )
 @click.option(
+    "--changed",
+    type=click.Choice(["refuse", "keep", "again"]),
+    help="With --journal and --key, for rows that have changed since they were recorded: refuse the "
+    "input, keep their outcomes, or run them again.  [default: refuse]",
+)
+@click.option(
     "--grace",
     type=Duration(),
     default=30.0,
@@ -188,6 +194,7 @@ def map_(
     retries: int | None,
     retry_function_errors: bool,
     journal: str | None,
+    changed: str | None,
     grace: float,
     output: str | None,
     force: bool,
@@ -215,6 +222,8 @@ def map_(
     if sample_logs is not None:
         check_sampling(journal=journal, batch=batch, has_log=not (event or dry_run))
     check_sharing(batch=batch, shape=shape)
+    if changed is not None and (journal is None or key is None):
+        raise CommandError("--changed needs --journal and --key, by which a row is the same one")
     from asyncinvoke.cli.map.bulk_run import run_bulk
     from asyncinvoke.cli.map.settings import Bulk
     from asyncinvoke.cli.map.whole_output import run_with_output
@@ -244,6 +253,7 @@ def map_(
         batch=batch,
         shape=shape,
         shard=shard,
+        changed=changed or "refuse",
     )
 
     def work(bulk: Bulk) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from asyncinvoke import InvalidRequestError, Journal, MapRun, Redrive
+from asyncinvoke import Changed, InvalidRequestError, Journal, MapRun, Redrive
 from asyncinvoke._outputs.files import real_name
 from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke.cli import streams
@@ -25,10 +25,12 @@ from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output, is
 from asyncinvoke.cli.map.outputs import awaited_output
 from asyncinvoke.cli.map.recorded_job import RecordedJob
 from asyncinvoke.cli.map.sampling import ReportSums
-from asyncinvoke.cli.map.settings import COMMAND, Bulk
+from asyncinvoke.cli.map.settings import COMMAND, Bulk, shown_tolerance
 from asyncinvoke.cli.map.source import FILE, LineNumbers, RereadableInput, file_note, is_same_file
 from asyncinvoke.cli.map.summary import NOTHING_READ
 from asyncinvoke.cli.running import Interrupt
+from asyncinvoke.cli.runs.control_file import control_path, drop_settings
+from asyncinvoke.cli.runs.control_loop import answered_number
 from asyncinvoke.cli.runs.parts import check_whole
 from asyncinvoke.inputs import Input, Item, read
 from asyncinvoke.runs import is_begun, open_run
@@ -62,7 +64,13 @@ async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrup
         if place.path:
             # Stored before the file is opened: content of a file without a note is not from this run.
             notes[NOTE] = place.as_note(lines)
-        journal = Journal(path, replay=False, redrive=bulk.redrive, notes=notes)
+        journal = Journal(
+            path,
+            replay=False,
+            redrive=bulk.redrive,
+            changed=Changed(bulk.changed),
+            notes=notes,
+        )
         block = invoker.map(
             bulk.function_name,
             RereadableInput(job.read, partial(_again, bulk, source, file)),
@@ -82,6 +90,7 @@ async def run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrup
                 job.writes_to(None, stream)
                 if source.status is not None:
                     map_run.note(FILE, file_note(source.status))
+                _overrule(bulk, path, noted)
                 await _work(bulk, path, job, map_run, interrupt, place, lines)
         except BrokenPipeError:
             raise
@@ -127,6 +136,21 @@ async def _work(
             )
             job.writes_to(file, None)
         await job.session(map_run, interrupt, number=summary.sessions[-1].number)
+
+
+def _overrule(bulk: Bulk, path: str, noted: Mapping[str, object]) -> None:
+    """Drop the settings of `runs set` if this command differs from that of the session they were for.
+
+    The same command continues a run with them.
+    """
+    before = noted.get(COMMAND)
+    if isinstance(before, dict):
+        drop_settings(
+            control_path(path),
+            concurrency=before.get("concurrency") != bulk.concurrency,
+            tolerate=before.get("tolerance") != shown_tolerance(bulk.tolerance),
+            answered=answered_number(noted),
+        )
 
 
 def _is_file(output: str | None) -> bool:

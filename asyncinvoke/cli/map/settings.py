@@ -57,6 +57,8 @@ class Bulk:
     batch: int | None = None
     shape: str | None = None
     shard: str | None = None
+    changed: str = "refuse"
+    """What to do with an item whose payload has changed; a value of `Changed`."""
     redrive: Redrive | Callable[[Outcome[Any]], bool] = field(default=Redrive.NONE)
 
     @property

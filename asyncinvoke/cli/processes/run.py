@@ -121,9 +121,10 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], children: Children) -
     is_stopped = STOPPED in children.statuses.values()
     failed = children.said.tally().failed
     status = exit_status(whole, failed=failed, is_stopped=is_stopped)
-    if is_whole:
-        return status
     statuses = list(children.statuses.values())
+    if is_whole:
+        # A process that could not start, as one whose part of the input has changed, is no success.
+        return worst([status, *(each for each in statuses if each == WRONG_USAGE)])
     if not whole.may_have_run:  # the killed processes have left nothing in doubt
         statuses = [STOPPED if each < 0 else each for each in statuses]
     return worst([status, *statuses])

@@ -9,14 +9,14 @@ import click
 
 from asyncinvoke import JournalError, Tolerance
 from asyncinvoke.cli.errors import FAILED, CommandError, one_line, printable
-from asyncinvoke.cli.map.settings import parse_tolerance
+from asyncinvoke.cli.map.settings import COMMAND, parse_tolerance
 from asyncinvoke.cli.runs.control_file import (
     ControlFileError,
     ControlRequest,
     change_request,
     control_path,
 )
-from asyncinvoke.cli.runs.control_loop import ANSWER
+from asyncinvoke.cli.runs.control_loop import answered_number
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.runs.parts import controlled_journals, even_shares, is_running, running_parts
 from asyncinvoke.cli.values import WholeNumber
@@ -49,7 +49,10 @@ COMPARES = (
     help="Number or percentage of items that may fail, including those that already have.",
 )
 def set_(path: str, concurrency: int | None, tolerate: str | None) -> None:
-    """Change the settings of RUN while it is running, or for its next session."""
+    """Change the settings of RUN while it is running, or from its next session on.
+
+    They last until they are set again, or RUN is continued with another option than before.
+    """
     if concurrency is None and tolerate is None:
         raise CommandError("nothing to set: give --concurrency, --tolerate, or both")
     if tolerate is not None:
@@ -118,6 +121,7 @@ def _request_stop(path: str, how: str) -> ControlRequest | None:
     """Request that the running session ends; return `None` if there is none."""
     with opened_run(path) as run:
         summary = run.summary()
+    _check_controlled(path, summary)
     if not summary.running:
         return None
     # A session that still compares its input has no number yet; it will get the next one.
@@ -141,14 +145,26 @@ def _send_to_each(
 ) -> None:
     """Send a request to the parts of a run, or to its single journal."""
     if len(changes) == 1:
-        with opened_run(next(iter(changes))):
-            pass  # fails if it is not a run
+        (path,) = changes
+        with opened_run(path) as run:  # fails if it is not a run
+            _check_controlled(path, run.summary())
     sent = {path: _written(path, change) for path, change in changes.items()}
     running = [path for path in sent if is_running(path)]
     if not running:
         click.echo(f"{said}, from its next session: it is not running")
         return
     _await_answers({path: sent[path] for path in running}, said)
+
+
+def _check_controlled(path: str, summary: RunSummary) -> None:
+    """Refuse to control a run that no command has started: a program does not read the control file."""
+    if COMMAND not in summary.notes:
+        raise CommandError(
+            printable(
+                f"{path}: it was not started by `asyncinvoke map`: only its program can control it, "
+                "with run.pause(), run.set_concurrency() or run.stop()"
+            )
+        )
 
 
 def _written(path: str, change: Callable[[ControlRequest], ControlRequest]) -> ControlRequest:
@@ -171,15 +187,9 @@ def _answered(path: str) -> int:
     """Return the number of the last request that the run replied to; 0 if there is none."""
     try:
         with open_run(path) as run:
-            return _number_of(run.summary())
+            return answered_number(run.summary().notes)
     except JournalError:  # a part that has not begun
         return 0
-
-
-def _number_of(summary: RunSummary) -> int:
-    answer = summary.notes.get(ANSWER)
-    number = answer.get("number") if isinstance(answer, dict) else None
-    return number if isinstance(number, int) else 0
 
 
 def _await_answers(sent: Mapping[str, ControlRequest], said: str) -> None:
@@ -199,7 +209,7 @@ def _await_answer(path: str, request: ControlRequest, until: float) -> bool:
         while True:
             summary = run.summary()
             # A reply to a later request, by another process, is one to this request as well.
-            if _number_of(summary) >= request.number or not summary.running:
+            if answered_number(summary.notes) >= request.number or not summary.running:
                 return True
             if time.monotonic() >= until:
                 break

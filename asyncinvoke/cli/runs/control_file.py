@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -123,6 +123,34 @@ def change_request(
                 beside.unlink()
             raise
     return request
+
+
+def drop_settings(
+    path: Path, *, concurrency: bool, tolerate: bool, answered: int | None = None
+) -> None:
+    """Drop requested settings that a newer command replaces.
+
+    Args:
+        path: The control file, which need not exist. What is wrong with it is reported by the run.
+        concurrency: Whether to drop the concurrency.
+        tolerate: Whether to drop the tolerance.
+        answered: The number of the last request that an earlier session has applied: settings
+            that are newer are kept. `None` to drop them as well.
+    """
+
+    def changed(request: ControlRequest) -> ControlRequest:
+        if answered is not None and request.number > answered:
+            return request
+        return replace(
+            request,
+            concurrency=None if concurrency else request.concurrency,
+            tolerate=None if tolerate else request.tolerate,
+        )
+
+    with contextlib.suppress(ControlFileError, OSError):
+        request = read_request(path)
+        if changed(request) != request:
+            change_request(path, changed)
 
 
 @contextlib.contextmanager

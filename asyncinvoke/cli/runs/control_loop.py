@@ -1,7 +1,7 @@
 """Applies control requests to a running run: checks twice a second, and replies in the journal."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,13 @@ INTERVAL = 0.5
 
 ANSWER = "control"
 """The name of the note that holds the reply."""
+
+
+def answered_number(notes: Mapping[str, object]) -> int:
+    """Return the number of the last request that a run replied to, from its notes; 0 if none."""
+    answer = notes.get(ANSWER)
+    number = answer.get("number") if isinstance(answer, dict) else None
+    return number if isinstance(number, int) else 0
 
 
 class ControlLoop:

@@ -14,6 +14,7 @@ from asyncinvoke.cli.errors import CommandError, printable
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.runs.choice import Choice
+from asyncinvoke.cli.runs.control_file import control_path, drop_settings
 from asyncinvoke.cli.runs.group import check_named, opened_run, run_argument, runs
 from asyncinvoke.cli.runs.parts import check_whole, found_parts
 from asyncinvoke.cli.streams import STDIN
@@ -121,6 +122,8 @@ def redrive(
     _check_input(bulk, path)
     if choice.may_have_run and not yes:
         _ask(path, number)
+    if concurrency is not None:
+        drop_settings(control_path(path), concurrency=True, tolerate=False)
     # Includes items that have no outcome in the journal.
     is_simple = choice.is_all and choice.may_have_run
     return run_with_output(

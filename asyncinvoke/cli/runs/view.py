@@ -64,7 +64,11 @@ def summary_lines(
             # A running run cannot be redriven; if it has parts, the numbers change with each failure.
             hints = not summary.running
             lines += cause_lines(
-                _failed(causes), summary.path, digits=names + 2 + digits, hints=hints
+                _failed(causes),
+                summary.path,
+                digits=names + 2 + digits,
+                hints=hints,
+                is_command=COMMAND in summary.notes,
             )
     doubtful = [cause for cause in causes if cause.delivery == "unknown"]
     if doubtful:
@@ -86,7 +90,12 @@ def held_back(summary: RunSummary) -> str | None:
 
 
 def cause_lines(
-    causes: Sequence[RecordedCause], path: str, *, digits: int, hints: bool = True
+    causes: Sequence[RecordedCause],
+    path: str,
+    *,
+    digits: int,
+    hints: bool = True,
+    is_command: bool = True,
 ) -> list[str]:
     """Return a line for each cause, with its number and how to redrive its items."""
     lines = []
@@ -100,6 +109,8 @@ def cause_lines(
         )
     if causes and hints:
         again = f"runs redrive {path}, or --cause {causes[0].number}, runs them again"
+        if not is_command:
+            again = "Journal(path, redrive=Redrive.FAILED) runs them again"
         lines.append(f"{_INDENT}{'':>{digits}}  {again}")
     return lines
 

@@ -67,6 +67,38 @@ async def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "o.run"
 
 
+async def note(**notes: object) -> None:
+    """Continue the run in a session that stores notes."""
+    async with (
+        Invoker(transport=FakeLambda({"charge": charge})) as invoker,
+        invoker.map("charge", range(10), journal="o.run") as run,
+    ):
+        for name, value in notes.items():
+            run.note(name, value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["set", "--concurrency", "9"], ["pause"], ["unpause"], ["stop"]],
+    ids=lambda words: words[0],
+)
+async def test_a_run_of_a_program_is_not_controlled_by_a_command_that_it_does_not_obey(
+    recorded: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    name, *options = words
+    async with (
+        Invoker(transport=FakeLambda({"charge": charge})) as invoker,
+        invoker.map("charge", range(10), journal="o.run"),
+    ):
+        assert await to_thread.run_sync(command, ["runs", name, "o.run", *options]) == 2
+    assert "only its program can control it, with run.pause()" in capsys.readouterr().err
+    assert not control_path("o.run").exists()
+    assert command(["runs", "show", "o.run"]) == 0
+    shown = capsys.readouterr().out
+    assert "Journal(path, redrive=Redrive.FAILED) runs them again" in shown
+    assert "runs redrive" not in shown
+
+
 @pytest.mark.parametrize(
     ("options", "printed"),
     [
@@ -78,6 +110,7 @@ async def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_each_setting_can_be_changed_alone(
     recorded: Path, capsys: pytest.CaptureFixture[str], options: list[str], printed: str
 ) -> None:
+    await note(**{COMMAND: {}})
     assert command(["runs", "set", "o.run", *options]) == 0
     assert capsys.readouterr().out == f"{printed}, from its next session: it is not running\n"
 
@@ -85,11 +118,7 @@ async def test_each_setting_can_be_changed_alone(
 async def test_a_request_is_numbered_after_the_last_answered_one_even_if_its_file_was_removed(
     recorded: Path,
 ) -> None:
-    async with (
-        Invoker(transport=FakeLambda({"charge": charge})) as invoker,
-        invoker.map("charge", range(10), journal="o.run") as run,
-    ):
-        run.note(ANSWER, {"number": 5})
+    await note(**{COMMAND: {}, ANSWER: {"number": 5}})
     assert command(["runs", "pause", "o.run"]) == 0
     assert read_request(control_path("o.run")).number == 6
 
@@ -293,7 +322,7 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_long_it_took(
         (["set", "o.run"], "nothing to set"),
         (["set", "o.run", "--concurrency", "0"], "--concurrency"),
         (["set", "o.run", "--tolerate", "2.5"], "'2.5' is neither a number such as 100"),
-        (["stop", "o.run"], "it is not running"),
+        (["stop", "o.run"], "it was not started by"),
         (["settle", "o.run", "--ran"], "give either --key or --item"),
         (["settle", "o.run", "--item", "1"], "give --ran or --did-not-run"),
         (
@@ -503,7 +532,7 @@ async def test_a_run_is_shown_as_paused_only_while_it_is_running(
     assert is_said == (running and paused)
 
 
-@pytest.mark.parametrize(("columns", "widest"), [("24", 24), ("0", 68), ("", 68), ("many", 68)])
+@pytest.mark.parametrize(("columns", "widest"), [("24", 24), ("0", 71), ("", 71), ("many", 71)])
 async def test_the_environment_decides_the_number_of_columns(
     recorded: Path,
     monkeypatch: pytest.MonkeyPatch,
