@@ -65,6 +65,7 @@ class Refusals:
         self._code: str | None = None
         self._count = 0
         self._first = 0
+        self._earlier: list[int] = []
         self._targets: set[Target] = set()
 
     def begin(self, index: int, target: Target) -> None:
@@ -91,22 +92,25 @@ class Refusals:
             self._targets.add(target)
         if target == self._admitted:
             self._admitted = None
-        if self._count < HOPELESS_AFTER or self._has_hope:
+        if self._count < HOPELESS_AFTER:
             return None
-        return _hopeless(self._count, error)
+        if self._count == HOPELESS_AFTER:
+            self._earlier = [index for index in self._under_way if index < self._first]
+        return None if self._has_hope() else _hopeless(self._count, error)
 
-    @property
     def _has_hope(self) -> bool:
-        """Whether a function outside the streak may still succeed."""
+        """Return whether a function outside the streak may still succeed."""
         if self._code in OF_THE_CALLER:
             return False
         if self._admitted is not None and self._admitted not in self._targets:
             return True
-        for index, target in self._under_way.items():
-            if index >= self._first:
-                return False
-            if target not in self._targets:
+        # Whatever is dropped stays irrelevant for the rest of the streak. So a refusal does not cost
+        # more the more items are in progress.
+        while self._earlier:
+            target = self._under_way.get(self._earlier[-1])
+            if target is not None and target not in self._targets:
                 return True
+            self._earlier.pop()
         return False
 
 

@@ -27,6 +27,8 @@ class Dispatcher:
         self.books = books
         self.events = events
         self._queue: Queue[Waiter] = Queue()
+        # Found without looking at all waiters: of many maps, each is paused and stopped on its own.
+        self._owned: dict[object, dict[Waiter, None]] = {}
         self._timekeeper = Timekeeper(clock, self._act)
 
     async def wait(self, claim: Claim) -> None:
@@ -83,7 +85,7 @@ class Dispatcher:
 
     def withdraw(self, owner: object) -> None:
         """Wake the waiters of an owner without granting them a permit."""
-        for waiter in [each for each in self._timekeeper.waiters if each.claim.owner is owner]:
+        for waiter in list(self._owned.get(owner, ())):
             waiter.is_withdrawn = True
             self._give_up(waiter)
 
@@ -107,6 +109,9 @@ class Dispatcher:
         self.books.waiting += 1
         line = self._queue.join(gate, waiter)
         self._timekeeper.join(waiter)
+        owner = waiter.claim.owner
+        if owner is not None:
+            self._owned.setdefault(owner, {})[waiter] = None
         if line is not None:
             self._place(line, now)
 
@@ -114,6 +119,11 @@ class Dispatcher:
         self.books.waiting -= 1
         self._queue.leave(waiter.claim.gate, waiter)
         self._timekeeper.end(waiter)
+        owned = self._owned.get(waiter.claim.owner)
+        if owned is not None:
+            del owned[waiter]
+            if not owned:
+                del self._owned[waiter.claim.owner]
 
     def _give_up(self, waiter: Waiter) -> None:
         gate = waiter.claim.gate

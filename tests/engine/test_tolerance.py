@@ -342,6 +342,27 @@ def test_one_missing_function_does_not_end_a_run_in_which_others_take_long() -> 
     assert refusals.end(0, refused(target=CROP)) is not None
 
 
+class CountedTarget(Target):
+    """A function that counts how often a set looks for it."""
+
+    looked_for = 0
+
+    def __hash__(self) -> int:
+        CountedTarget.looked_for += 1
+        return hash(self.name)
+
+
+def test_a_refusal_costs_the_same_however_many_items_are_in_progress() -> None:
+    refusals, missing, items = Refusals(), CountedTarget(name="resize"), 2000
+    for index in range(items):
+        refusals.begin(index, missing)
+    refusals.begin(items, CROP)  # takes long, and is the reason for hope
+    CountedTarget.looked_for = 0
+    for index in range(items):
+        assert refusals.end(index, refused()) is None
+    assert CountedTarget.looked_for < 5 * items
+
+
 def test_functions_that_are_all_missing_end_a_run_though_new_ones_are_always_begun() -> None:
     refusals = Refusals()
     reported = None

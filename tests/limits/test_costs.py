@@ -86,11 +86,12 @@ class Crowd:
         self.late = 0
         self.scopes: list[anyio.CancelScope] = []
 
-    async def wait(self, key: FunctionKey, deadline: float) -> None:
+    async def wait(self, key: FunctionKey, deadline: float, owner: object = None) -> None:
+        permit = self.limiter.permit(key, deadline=deadline, owner=owner)
         with anyio.CancelScope() as scope:
             self.scopes.append(scope)
             try:
-                self.permits.append(await self.limiter.permit(key, deadline=deadline).__aenter__())
+                self.permits.append(await permit.__aenter__())
             except PermitTimeoutError:
                 self.late += 1
 
@@ -176,6 +177,20 @@ async def of_one_who_gives_up(tenants: int) -> float:
                 scope.cancel()
             await pause()
         assert there.limiter.waiting == tenants - WATCHED
+    return lines.count / WATCHED
+
+
+async def of_one_whose_owner_withdraws_it(tenants: int) -> float:
+    lines = LineCounter()
+    owners = [object() for _ in range(WATCHED)]
+    async with crowd(FixedLimit(1), tenants, held=1) as (there, _, group):
+        for owner in owners:
+            group.start_soon(there.wait, tenant(0), float("inf"), owner)
+        await pause()
+        with lines.counted():
+            for owner in owners:
+                there.limiter.withdraw(owner)
+        assert there.limiter.waiting == tenants
     return lines.count / WATCHED
 
 
@@ -276,6 +291,7 @@ COSTS: list[Count] = [
     of_a_release_that_leaves_their_account_full,
     of_a_newcomer,
     of_one_who_gives_up,
+    of_one_whose_owner_withdraws_it,
     of_a_deadline_that_passes,
     of_a_grant_under_a_rate_of_the_caller,
     of_asking_tenants_that_all_pause,
