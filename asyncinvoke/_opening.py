@@ -24,7 +24,7 @@ from asyncinvoke._statistics import InvokerStatistics, Tally
 from asyncinvoke._telemetry.hooks import checked_hooks
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
-from asyncinvoke.errors import ConfigurationError, InvalidRequestError
+from asyncinvoke.errors import ConfigurationError, InvalidRequestError, JournalError
 
 AnyTransport: TypeAlias = Literal["direct", "client"] | WholeTransport
 """The name of a transport, or one of the caller's own."""
@@ -160,9 +160,19 @@ def open_recorder(
         shared: What all items have in common.
         keyed: Whether items are identified by keys.
         engine: The engine that executes the items.
+
+    Raises:
+        JournalError: This Python has no SQLite.
     """
-    # Deferred: runs without a journal do not pay for importing SQLite.
-    from asyncinvoke._journal.recorder import JournalRecorder
+    try:
+        # Deferred: runs without a journal do not pay for importing SQLite.
+        from asyncinvoke._journal.recorder import JournalRecorder
+    except ImportError as error:
+        if error.name not in ("sqlite3", "_sqlite3"):
+            raise
+        raise JournalError(
+            f"a journal needs the module sqlite3, which this Python was built without: {error}"
+        ) from None
 
     def sample() -> tuple[object, ...]:
         limiter, tally = engine.limiter, engine.tally

@@ -24,7 +24,7 @@ def boot_id() -> str | None:
     of the machine. So marks of another boot, or of an unknown one, are not consulted.
     """
     with contextlib.suppress(OSError):
-        return _BOOT_ID.read_text().strip() or None
+        return _BOOT_ID.read_text(encoding="ascii").strip() or None
     if sys.platform == "darwin":
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             done = subprocess.run(  # all arguments are constants
@@ -39,21 +39,21 @@ def boot_id() -> str | None:
 
 
 def host_name() -> str:
-    """Return the host name of this machine."""
-    return socket.gethostname()
+    """Return the host name of this machine; what of it is no valid text is replaced."""
+    return socket.gethostname().encode(errors="replace").decode()
 
 
 def file_system(folder: Path) -> str | None:
     """Return the type of the file system that a folder is on; `None` if it cannot be determined."""
     try:
         device = os.stat(folder).st_dev
-        lines = _MOUNTS.read_text().splitlines()
+        lines = _MOUNTS.read_bytes().split(b"\n")  # names of folders may be no valid text
     except OSError:
         return None
-    wanted = f"{os.major(device)}:{os.minor(device)}"
+    wanted = b"%d:%d" % (os.major(device), os.minor(device))
     for line in lines:
         # 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-        left, _, right = line.partition(" - ")
+        left, _, right = line.partition(b" - ")
         if left.split()[2:3] == [wanted]:
-            return right.split()[0]
+            return os.fsdecode(right.split()[0])
     return None

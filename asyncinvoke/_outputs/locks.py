@@ -58,4 +58,5 @@ else:
             os.dup2(nowhere, descriptor, inheritable=False)
             os.close(nowhere)
 
-    os.register_at_fork(after_in_child=_leave_in_child)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_leave_in_child)

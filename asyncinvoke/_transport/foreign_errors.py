@@ -9,7 +9,12 @@ import re
 
 from botocore import exceptions as botocore_errors
 
-from asyncinvoke._transport.http.errors import inner_error, refusal_of_proxy, system_errors
+from asyncinvoke._transport.http.errors import (
+    NO_THREAD,
+    inner_error,
+    refusal_of_proxy,
+    system_errors,
+)
 
 _QUOTED = {
     "AccessDenied",
@@ -35,10 +40,11 @@ _QUOTED = {
 wrong signature quote the request, including the session token."""
 
 
-_SAID_BY_BOTOCORE = (
+_QUOTING_NOTHING = (
     "Credentials were refreshed, but the refreshed credentials are still expired.",
+    NO_THREAD,
 )
-"""Messages of botocore in built-in exceptions that quote nothing."""
+"""Messages of botocore and Python in built-in exceptions that quote nothing."""
 
 
 class ForeignError(Exception):
@@ -72,7 +78,7 @@ def described(error: BaseException) -> str:
     elif isinstance(error, OSError | botocore_errors.BotoCoreError):
         # aiohttp includes the repr of its TLS settings, even for plain HTTP.
         text = re.sub(r" ssl:(?:<[^>]*>|\w+)(?= \[)", "", str(error))
-    elif str(error) in _SAID_BY_BOTOCORE:
+    elif str(error) in _QUOTING_NOTHING:
         text = str(error)
     name = type(error).__name__
     return f"{name}: {text}" if text else name

@@ -106,10 +106,11 @@ def main() -> None:
     loops = [name for name in ("asyncio", "trio") if find_spec(name) is not None]
     for name in loops:
         anyio.run(use, backend=name)
-    command = subprocess.run(
-        [sys.executable, "-m", "asyncinvoke", "--version"], check=False, capture_output=True
-    )
-    equal(command.returncode, 2 if find_spec("click") is None else 0)
+    for argument, status in (("--version", 0), ("no-such-command", 2)):
+        command = subprocess.run(
+            [sys.executable, "-m", "asyncinvoke", argument], check=False, capture_output=True
+        )
+        equal(command.returncode, 2 if find_spec("click") is None else status)
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     python = ".".join(map(str, sys.version_info[:3]))
     print(f"asyncinvoke {version('asyncinvoke')} on {' and '.join(loops)}: ok")

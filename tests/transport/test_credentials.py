@@ -474,6 +474,11 @@ ODD = {
         "CredentialsUnavailable",
         "the refreshed credentials are still expired",
     ),
+    "no thread": (
+        RuntimeError("can't start new thread"),
+        "CredentialsUnavailable",
+        "can't start new thread",
+    ),
     "a text of somebody else": (RuntimeError("AKID"), "CredentialsUnavailable", "RuntimeError"),
     "StopAsyncIteration": (StopAsyncIteration(), "CredentialsUnavailable", "StopAsyncIteration"),
 }

@@ -100,6 +100,9 @@ _CONNECT = (OSError, EOFError, anyio.EndOfStream, anyio.BrokenResourceError)
 _WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _PROXY = ("ClientProxyConnectionError", "ClientHttpProxyError")
 
+NO_THREAD = "can't start new thread"
+"""What Python says where threads are limited; resolving a name takes one."""
+
 
 def opening_error(error: BaseException) -> WireError:
     """Return the error to raise in place of an opener's error, stripped of sensitive data."""
@@ -107,6 +110,8 @@ def opening_error(error: BaseException) -> WireError:
     root = next(system_errors(error), None)
     if root is not None:
         text = f"{type(root).__name__}: {root}"
+    elif str(error) == NO_THREAD:
+        text = f"{type(error).__name__}: {NO_THREAD}"
     else:
         text = refusal_of_proxy(error) or type(error).__name__
     failure = WireError(fault, Phase.CONNECTING, text)
