@@ -321,6 +321,21 @@ def test_what_cannot_be_merged_is_one_clear_error(tmp_path: Path) -> None:
     assert merge(out, [first], replace=True).items == 3
 
 
+@pytest.mark.parametrize("table", ["item", "result", "earlier", "sample", "cause"])
+def test_of_several_journals_the_one_that_is_damaged_is_named(tmp_path: Path, table: str) -> None:
+    sound, damaged, out = tmp_path / "a.run", tmp_path / "b.run", tmp_path / "whole.run"
+    for number, path in enumerate((sound, damaged)):
+        run_map(Function(fail_each_tenth), path, shard=Shard(number + 1, of=2))
+    ((page,),) = rows(damaged, f"SELECT rootpage FROM sqlite_master WHERE name = '{table}'")
+    ((size,),) = rows(damaged, "PRAGMA page_size")
+    with damaged.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 100)
+    with pytest.raises(JournalError, match=r"b\.run: it is damaged"):
+        merge(out, [sound, damaged])
+    assert not out.exists()
+
+
 @pytest.mark.anyio
 async def test_a_journal_that_a_process_is_at_work_on_is_refused(tmp_path: Path) -> None:
     function, first = Function(), tmp_path / "a.run"
