@@ -447,6 +447,27 @@ def test_a_merge_that_fails_at_its_end_leaves_nothing(
     assert list(tmp_path.glob("*all.run*")) == []
 
 
+def test_a_merge_is_done_even_if_the_marks_of_what_it_replaced_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, out = tmp_path / "a.run", tmp_path / "whole.run"
+    run_map(Function(), part, items=3)
+    run_map(Function(), out, items=5)
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path.name.endswith("-marks"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        assert merge(out, [part], replace=True).items == 3
+    assert len(outcomes_of(out)) == 3
+    run_map(Function(), out, items=4)  # the marks of the other run do no harm
+    assert len(outcomes_of(out)) == 4
+
+
 def test_marks_that_another_process_creates_meanwhile_are_not_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
