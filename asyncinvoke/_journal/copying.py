@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke._journal.conflicts import MET, Conflicts
+from asyncinvoke._journal.damage import damage_of_source
 from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.opening import read_only_uris
 from asyncinvoke._journal.reading import PAGE, RecordedRun
@@ -105,9 +106,10 @@ class Copies:
                 self._attach(name, path)
             # One commit for all of them: their rows interleave, so they share pages.
             self._sql.do("BEGIN")
-            for name, (_, run) in names.items():
+            for name, (path, run) in names.items():
                 self._sql.part = name
-                self._copy(run.lost())
+                with damage_of_source(path):
+                    self._copy(run.lost())
             self._sql.do("COMMIT")
             for name in names:
                 self._sql.do(f"DETACH {name}")

@@ -56,6 +56,25 @@ def damage_told(path: Path) -> Iterator[None]:
         ) from None
 
 
+@contextlib.contextmanager
+def damage_of_source(path: Path) -> Iterator[None]:
+    """Convert errors of a block that copies a journal, if they are due to damage to that journal.
+
+    Others, such as that of a full disk, may be due to the file into which it is copied.
+
+    Raises:
+        JournalError: The journal is damaged.
+    """
+    other: sqlite3.OperationalError | None = None
+    with damage_told(path):
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            other = error
+    if other is not None:
+        raise other
+
+
 def explains_damage(method: Method) -> Method:
     """Apply `damage_told` to a method or generator method of an object that has a `path`."""
     signature = inspect.signature(method)

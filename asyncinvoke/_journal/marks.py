@@ -130,8 +130,9 @@ class Marks(_MarksFile):
         self._write(mark, HEADER + row)
 
     def remove(self) -> None:
-        """Remove the file, because no run needs it."""
-        self._path.unlink(missing_ok=True)
+        """Remove the file, because no run needs it; if it stays, its marks belong to no run."""
+        with contextlib.suppress(OSError):  # what is reported is why it is removed
+            self._path.unlink(missing_ok=True)
 
     def _write(self, data: bytes, offset: int) -> None:
         try:

@@ -30,13 +30,18 @@ def new_part(path: Path, *, mode: int = 0o666) -> tuple[Path, BinaryIO]:
     while True:
         part = path.with_name(f".{path.name[:_KEPT]}.{uuid.uuid4().hex}{PART}")
         opener = partial(os.open, mode=mode)
-        with contextlib.ExitStack() as closing:
-            file = closing.enter_context(open(part, "xb", 1 << 20, opener=opener))
-            locks.lock(file)
-            # Before it was locked, another process may have removed it as an abandoned part.
-            if part.exists():
-                closing.pop_all()  # for the caller to close
-                return part, file
+        try:
+            with contextlib.ExitStack() as closing:
+                file = closing.enter_context(open(part, "xb", 1 << 20, opener=opener))
+                locks.lock(file)
+                # Before it was locked, another process may have removed it as an abandoned part.
+                if part.exists():
+                    closing.pop_all()  # for the caller to close
+                    return part, file
+        except BaseException:  # a signal may come just after it was created
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise
 
 
 def remove_abandoned(path: Path) -> None:

@@ -321,6 +321,21 @@ def test_what_cannot_be_merged_is_one_clear_error(tmp_path: Path) -> None:
     assert merge(out, [first], replace=True).items == 3
 
 
+@pytest.mark.parametrize("table", ["item", "result", "earlier", "sample", "cause"])
+def test_of_several_journals_the_one_that_is_damaged_is_named(tmp_path: Path, table: str) -> None:
+    sound, damaged, out = tmp_path / "a.run", tmp_path / "b.run", tmp_path / "whole.run"
+    for number, path in enumerate((sound, damaged)):
+        run_map(Function(fail_each_tenth), path, shard=Shard(number + 1, of=2))
+    ((page,),) = rows(damaged, f"SELECT rootpage FROM sqlite_master WHERE name = '{table}'")
+    ((size,),) = rows(damaged, "PRAGMA page_size")
+    with damaged.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 100)
+    with pytest.raises(JournalError, match=r"b\.run: it is damaged"):
+        merge(out, [sound, damaged])
+    assert not out.exists()
+
+
 @pytest.mark.anyio
 async def test_a_journal_that_a_process_is_at_work_on_is_refused(tmp_path: Path) -> None:
     function, first = Function(), tmp_path / "a.run"
@@ -430,6 +445,27 @@ def test_a_merge_that_fails_at_its_end_leaves_nothing(
     with pytest.raises(JournalError, match="it cannot be written: input/output error"):
         merge(tmp_path / "all.run", [source])
     assert list(tmp_path.glob("*all.run*")) == []
+
+
+def test_a_merge_is_done_even_if_the_marks_of_what_it_replaced_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, out = tmp_path / "a.run", tmp_path / "whole.run"
+    run_map(Function(), part, items=3)
+    run_map(Function(), out, items=5)
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path.name.endswith("-marks"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        assert merge(out, [part], replace=True).items == 3
+    assert len(outcomes_of(out)) == 3
+    run_map(Function(), out, items=4)  # the marks of the other run do no harm
+    assert len(outcomes_of(out)) == 4
 
 
 def test_marks_that_another_process_creates_meanwhile_are_not_new(

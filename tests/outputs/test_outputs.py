@@ -64,6 +64,19 @@ def test_a_part_that_is_removed_before_it_is_locked_is_made_again(
     assert part.read_bytes() == b"1"
 
 
+def test_a_signal_just_after_a_part_was_created_leaves_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: IO[Any]) -> bool:
+        assert len(list(tmp_path.iterdir())) == 1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(locks, "lock", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        parts.new_part(tmp_path / "out.jsonl")
+    assert not list(tmp_path.iterdir())
+
+
 @contextlib.contextmanager
 def no_more_files() -> Iterator[None]:
     """Allow this process, and what is forked meanwhile, no more files than are open."""

@@ -89,6 +89,20 @@ class OutputState:
         return {**kept, "lines": lines.as_note()}
 
 
+def is_behind(note: object, output: str | None, *, ends: int) -> bool:
+    """Return whether an output may lack outcomes of the journal, as after a full disk or a kill.
+
+    Args:
+        note: The note about the output.
+        output: The output; `None` if there is none that is written line by line.
+        ends: The number of ends in the journal.
+    """
+    if output is None:
+        return False
+    place = OutputState.from_note(note, real_name(output))
+    return place.is_known and place.ends < ends
+
+
 def is_stream(path: str) -> bool:
     """Return whether a path is a stream, which cannot be continued: a pipe, terminal or device."""
     file = Path(path)

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from asyncinvoke import Redrive
-from asyncinvoke._report.standing import causes_of_lost
+from asyncinvoke._report.standing import causes_of_lost, pending_of
 from asyncinvoke.cli.errors import CommandError, printable
+from asyncinvoke.cli.map.output_state import NOTE, is_behind
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.runs.choice import Choice
@@ -110,17 +111,23 @@ def redrive(
         check_named(path, summary, choice.positions)
         causes = (*run.causes(), *causes_of_lost(run.lost()))
         number = choice.count(run, summary, choice.chosen(causes))
+        ends = run.ends()
     bulk = _bulk_of(summary, path)
     if not number and choice.is_all:
-        nothing = f"nothing {'may have run' if choice.may_have_run else 'failed'}"
-        click.echo(printable(f"{path}: {nothing}"), err=True)
-        return 0
-    if not number:
+        nothing = f"{path}: nothing {'may have run' if choice.may_have_run else 'failed'}"
+        # An earlier redrive may have recorded outcomes that it could not write.
+        if pending_of(summary) != 0 or not is_behind(
+            summary.notes.get(NOTE), bulk.output, ends=ends
+        ):
+            click.echo(printable(nothing), err=True)
+            return 0
+        click.echo(printable(f"{nothing}; completing {bulk.output}"), err=True)
+    elif not number:
         raise CommandError(f"{path}: no failed item matches: see asyncinvoke runs show {path}")
     if batch is not None and bulk.batch is None:
         raise CommandError(f"{path}: --batch does not apply: the run was not batched")
     _check_input(bulk, path)
-    if choice.may_have_run and not yes:
+    if choice.may_have_run and number and not yes:
         _ask(path, number)
     if concurrency is not None:
         drop_settings(control_path(path), concurrency=True, tolerate=False)

@@ -615,6 +615,56 @@ async def test_an_output_that_is_written_anew_is_continued_after_a_kill(
     assert sorted(indexes) == list(range(8))
 
 
+FULL = """
+import sys
+from asyncinvoke.cli.app import run
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.map.continued import ContinuedWriter
+
+async def refuse(writer, outcome):
+    raise CommandError("the disk is full", status=1)
+
+ContinuedWriter._write = refuse
+sys.exit(run(sys.argv[1:]))
+"""
+"""A session that can write nothing to its output."""
+
+
+@pytest.mark.anyio
+async def test_a_redrive_whose_outcomes_could_not_be_written_writes_them_when_it_is_repeated(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    received: list[int] = []
+
+    async def repaired_later(event: int, _: object) -> int:
+        received.append(event)
+        if len(received) <= 3:
+            raise ValueError("not yet")
+        return event
+
+    endpoint.function("repaired", repaired_later)
+    (tmp_path / "in.jsonl").write_text("0\n1\n2\n")
+    words = ("map", "repaired", "in.jsonl", "-j", "e.run", "-o", "out.jsonl")
+    assert (await run(*words, "--endpoint-url", endpoint.url)).status == 1
+    full = await anyio.run_process(
+        [sys.executable, "-c", FULL, "runs", "redrive", "e.run"],
+        cwd=tmp_path,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert full.returncode == 1, full.stderr
+    assert len(received) == 6  # all have succeeded, and are recorded
+    again = await run("runs", "redrive", "e.run")
+    assert (again.status, len(received)) == (0, 6), again.err
+    assert "nothing failed; completing " in again.err
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert sorted((line["index"], line["take"]) for line in lines if "take" in line) == [
+        (index, 2) for index in range(3)
+    ]
+    once_more = await run("runs", "redrive", "e.run")
+    assert (once_more.status, once_more.err) == (0, "e.run: nothing failed\n")
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
