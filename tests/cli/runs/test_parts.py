@@ -21,6 +21,7 @@ from asyncinvoke.cli.map.outputs import run_with_output
 from asyncinvoke.cli.runs import control
 from asyncinvoke.cli.runs import parts as module
 from asyncinvoke.cli.runs.control_file import control_path, read_request
+from asyncinvoke.cli.runs.control_loop import ANSWER
 from asyncinvoke.cli.runs.parts import (
     Parts,
     all_parts,
@@ -30,7 +31,7 @@ from asyncinvoke.cli.runs.parts import (
     running_parts,
 )
 from asyncinvoke.cli.runs.view import summary_lines
-from asyncinvoke.runs import RecordedRun, RunSummary, merge, open_run
+from asyncinvoke.runs import RecordedRun, RunSummary, Sample, merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.cli.test_processes import bulk
 
@@ -194,6 +195,66 @@ def test_parts_at_work_are_not_taken_for_those_that_compare_their_input(journal:
         # It would be refused, and causes are renumbered when the parts are merged.
         assert "cause 1" in "".join(rest)
         assert "redrive" not in "".join(rest)
+
+
+def test_a_part_that_has_not_begun_yet_is_left_out_while_others_are_at_work(
+    journal: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "a.run"
+    parts = all_parts(str(journal))
+    shutil.copy(parts[0], f"{path}.1of3")
+    shutil.copy(parts[1], f"{path}.2of3")
+    Path(f"{path}.3of3").touch()  # as it is for a moment
+    monkeypatch.setattr(
+        module, "is_running", lambda each: {"1of3": True, "2of3": False}.get(each[-4:])
+    )
+    assert running_parts(str(path)) == [f"{path}.1of3", f"{path}.2of3"]
+    assert run(["runs", "show", str(path), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["ended"] == 40
+
+
+def test_what_parts_at_work_do_is_added_up(journal: Path) -> None:
+    sample = Sample(
+        session=1,
+        at=1.0,
+        succeeded=7,
+        failed=1,
+        in_flight=2,
+        waiting=3,
+        limit=20,
+        rate=None,
+        throttles={"a": 4},
+    )
+
+    def part(path: str, running: bool, sample: Sample | None, paused: bool) -> Any:
+        with open_run(path) as run:
+            summary = run.summary()
+        notes = {ANSWER: {"paused": paused}, "total": 5}
+        now = replace(summary, running=running, notes=notes)
+        return SimpleNamespace(summary=lambda: now, latest_sample=lambda: sample)
+
+    first, second, third = all_parts(str(journal))
+    parts = Parts(
+        "a.run",
+        [
+            part(first, True, sample, True),
+            part(second, True, replace(sample, throttles={"a": 1, "b": 2}), False),
+            part(third, False, sample, False),  # it has ended
+        ],
+    )
+    total = parts.latest_sample()
+    assert total is not None
+    assert (total.succeeded, total.failed, total.in_flight, total.waiting) == (14, 2, 4, 6)
+    assert (total.limit, total.throttles) == (40, {"a": 5, "b": 2})
+    notes = parts.summary().notes
+    assert notes[ANSWER] == {"paused": False}  # only one of the two
+    assert "total" not in notes
+    parts = Parts("a.run", [part(first, True, None, True), part(second, False, None, False)])
+    assert parts.latest_sample() is None
+    assert parts.summary().notes[ANSWER] == {"paused": True}
 
 
 def test_parts_that_were_all_killed_are_shown_until_they_are_merged(
