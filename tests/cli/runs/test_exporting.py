@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from asyncinvoke import Invoker, Journal, Shard
-from asyncinvoke.cli.runs.exporting import split
+from asyncinvoke.cli.runs.exporting import may_have_run_line, split
 from asyncinvoke.runs import merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.journal.crashes import crash
@@ -58,6 +58,19 @@ def test_what_was_not_started_is_listed_between_and_after_what_has_ended(
     assert files["succeeded"] == [1, 2, 5, 6, 7, 8, 9]
     assert files["may_have_run"] == [3]
     assert files["pending"] == ([0, 4, 10, 11] if is_total_known else [0, 4])
+
+
+def test_an_item_that_may_have_run_is_listed_with_what_identifies_it_in_logs(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "o.run"
+    anyio.run(work, path, 3)
+    forget(path, [1])
+    crash(path, sent=[1])
+    with open_run(path) as run:
+        (line,) = [json.loads(may_have_run_line(item)) for item in run.unknown()]
+    assert (line["index"], line["key"], line["request_id"]) == (1, None, None)
+    assert not {"position", "state", "cause", "earlier"} & {*line}
 
 
 @pytest.mark.parametrize("items", range(9, 15))

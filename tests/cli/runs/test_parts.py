@@ -109,6 +109,30 @@ def test_parts_read_the_same_before_and_after_they_are_merged(
         assert parts.latest_sample() is None  # none is at work
 
 
+def test_an_item_of_a_run_with_keys_is_found_in_the_part_that_has_it(tmp_path: Path) -> None:
+    async def work(number: int) -> None:
+        async with (
+            Invoker(transport=FakeLambda({"f": lambda event, _: event})) as invoker,
+            invoker.map(
+                "f", range(9), key=str, journal=f"{path}.{number}of2", shard=Shard(number, of=2)
+            ) as map_run,
+        ):
+            async for _ in map_run:
+                pass
+
+    path = tmp_path / "a.run"
+    for number in (1, 2):
+        anyio.run(work, number)
+    with ExitStack() as stack:
+        runs = [stack.enter_context(open_run(part)) for part in all_parts(str(path))]
+        parts = Parts(str(path), runs)
+        for key in map(str, range(9)):
+            found, outcome = parts.item(key=key), parts.outcome(key=key)
+            assert found is not None
+            assert outcome is not None
+            assert (found.key, outcome.key, outcome.unwrap().json()) == (key, key, int(key))
+
+
 def test_parts_are_found_by_their_names_alone(journal: Path) -> None:
     for other in ("a1.run.1of3", "a[1].run.1of3.bak", "a[1].run.x.1of3", "a[1].run.1of3-marks"):
         journal.with_name(other).touch()

@@ -812,6 +812,7 @@ async def test_foreign_notes_do_no_harm(recorded: Path, capsys: pytest.CaptureFi
             status = await to_thread.run_sync(command, ["runs", *words])
             assert (status, capsys.readouterr().err) == (0, "")
         assert await to_thread.run_sync(command, ["runs", "redrive", "o.run"]) == 2
+        assert command(["runs", "merge", "m.run", "o.run", "--force"]) == 0
         capsys.readouterr()
 
 
