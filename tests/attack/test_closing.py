@@ -204,6 +204,43 @@ async def test_calls_in_progress_end_with_their_invoker_and_report_their_deliver
         assert staged.server.begun == place.begun
 
 
+class SilentTransport:
+    """A transport that never answers."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def send(self, *_: object) -> Any:
+        self.calls += 1
+        await anyio.sleep_forever()
+
+    open = send
+
+
+@pytest.mark.anyio
+async def test_a_call_that_waits_for_a_permit_ends_with_its_invoker_and_has_no_attempt() -> None:
+    errors: list[InvocationError] = []
+    transport = SilentTransport()
+
+    async def call(invoker: Invoker) -> None:
+        try:
+            await invoker.invoke("f", 1)
+        except InvocationError as error:
+            errors.append(error)
+
+    async with (
+        anyio.create_task_group() as tasks,
+        Invoker(transport=transport, limit=FixedLimit(1)) as invoker,
+    ):
+        for _ in range(2):
+            tasks.start_soon(call, invoker)
+        await until(lambda: invoker.statistics().waiting == 1)
+    # A permit that becomes free as the invoker closes is not used any more.
+    assert transport.calls == invoker.statistics().attempts == 1
+    assert sorted(len(error.attempts) for error in errors) == [0, 1]
+    assert {error.code for error in errors} == {CLOSED}
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("ordered", [False, True])
 async def test_a_map_whose_invoker_closes_reads_no_further_and_raises(

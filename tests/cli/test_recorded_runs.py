@@ -19,7 +19,7 @@ from anyio.abc import Process
 from asyncinvoke import Invoker, JournalError
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.runs import control
-from asyncinvoke.local import LocalLambda
+from asyncinvoke.local import LocalLambda, throttle
 from asyncinvoke.runs import RunSummary, open_run
 
 from .processes import LineReader, Run, started
@@ -301,6 +301,42 @@ async def test_rows_that_have_changed_are_refused_unless_the_command_says_what_t
     assert (await run(*words, "--changed", changed)).status == 0
     assert function.seen[3] == (2 if changed == "again" else 1)
     assert function.seen.total() == (6 if changed == "again" else 5)
+
+
+async def test_a_stop_now_abandons_what_is_in_flight_and_it_may_have_run(
+    orders: tuple[Orders, str], folder: Path
+) -> None:
+    function, url = orders
+    write_orders(20)
+    async with mapping(url, "--concurrency", "3", "--grace", "1h") as process:
+        await until(lambda: len(function.waiting) == 3)
+        function.release(2)
+        await until(lambda: has_recorded(2) and len(function.waiting) == 3)
+        assert await runs("stop", "o.run", "--now") == 0
+        words = await stderr_of(process)
+        assert await process.wait() == 3
+    assert "abandoning calls in flight, as requested\n" in words
+    assert (summary().succeeded, summary().may_have_run) == (2, 3)
+    assert len(function.seen) == 5
+
+
+async def test_an_ordered_output_has_what_comes_after_an_item_that_a_stop_withdrew(
+    endpoint: LocalLambda, folder: Path
+) -> None:
+    write_orders(6)
+    endpoint.function("charge", lambda event, _: event)
+    endpoint.fault(throttle(retry_after="3600"), count=1)
+    async with mapping(endpoint.url, "--concurrency", "3", "--ordered") as process:
+        await until(lambda: endpoint.statistics().faults == 1 and has_recorded(2))
+        assert await runs("stop", "o.run") == 0
+        assert await process.wait() == 3
+    with open_run("o.run") as recorded:
+        ended = {outcome.index for outcome in recorded.outcomes()}
+    withdrawn = min({*range(6)} - ended)
+    assert [line["index"] for line in written()] == [*range(withdrawn)]
+    async with mapping(endpoint.url, "--ordered") as process:
+        assert await process.wait() == 0
+    assert [line["index"] for line in written()] == [*range(6)]
 
 
 async def test_another_input_is_refused_in_one_line_and_nothing_is_sent(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tenacity import stop_after_attempt, stop_never, wait_fixed
 
 from asyncinvoke import (
+    AdaptiveLimit,
     Attempt,
     Backoff,
     DeadlineExceededError,
@@ -32,6 +33,8 @@ from asyncinvoke import (
 )
 from asyncinvoke._engine import execution
 from asyncinvoke._engine.calls import Call
+from asyncinvoke._engine.waits import Brake, NotStartedError, guarded
+from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.scopes import function_key
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
@@ -292,6 +295,35 @@ async def test_cancelling_while_waiting_for_a_permit_sends_nothing() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_permit_that_comes_as_its_map_stops_leaves_the_rate_to_other_calls() -> None:
+    clock = FakeClock()
+    scripted = engine(clock=clock)
+    limiter = Limiter(AdaptiveLimit(initial=1, maximum=1), clock=clock)
+    scripted.engine.limiter = limiter
+    wanted = call()
+    brake = Brake(limiter.withdraw)
+    refused = await limiter.permit(wanted.key).__aenter__()
+    refused.throttled(ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED)
+    clock.now += 5
+    held = await limiter.permit(wanted.key).__aenter__()
+
+    async def execute() -> None:
+        with pytest.raises(NotStartedError):
+            await scripted.engine.execute(
+                guarded(scripted.script, scripted.waits), wanted, b"", brake
+            )
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(execute)
+        await wait_all_tasks_blocked()
+        clock.now += 5
+        held.admitted()  # grants the next permit, of which the execution has not learned yet
+        brake.stop()
+    assert scripted.script.sent == []
+    async with limiter.permit(wanted.key) as permit:
+        assert permit.waited == 0
+
+
 async def test_cancelling_in_backoff_sends_nothing_more() -> None:
     clock = StuckClock()
     scripted = engine(THROTTLED, OK, clock=clock)

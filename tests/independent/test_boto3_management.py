@@ -501,6 +501,7 @@ async def test_missing_resources_are_named_by_their_arn(sdk: Sdk) -> None:
             {"FunctionName": "tell", "Name": "no"},
             f"Cannot find alias arn: {ARN}:no",
         ),
+        ("update_alias", {"FunctionName": "tell", "Name": "no"}, f"Alias not found: {ARN}:no"),
         (
             "create_alias",
             {"FunctionName": "tell", "Name": "live", "FunctionVersion": "7"},
@@ -525,6 +526,34 @@ async def test_an_older_revision_is_not_overwritten(sdk: Sdk) -> None:
             operation, FunctionName="tell", RevisionId=created["RevisionId"], **arguments
         )
         assert refused[:2] == (412, "PreconditionFailedException")
+
+
+async def test_a_version_is_published_only_of_the_code_that_was_meant(sdk: Sdk) -> None:
+    created = await sdk.create()
+    refused = await sdk.refusal("publish_version", FunctionName="tell", CodeSha256="x" * 43 + "=")
+    assert refused[:2] == (400, "InvalidParameterValueException")
+    assert "Please try again with the CodeSHA256 in $LATEST" in refused[2]
+    published = await sdk.publish_version(FunctionName="tell", CodeSha256=created["CodeSha256"])
+    assert published["Version"] == "1"
+
+
+async def test_settings_that_mean_nothing_are_refused_and_change_nothing(sdk: Sdk) -> None:
+    await sdk.create()
+    await sdk.publish_version(FunctionName="tell")
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        ("put_function_event_invoke_config", {}, "InvalidParameterValueException"),
+        (
+            "put_function_concurrency",
+            {"FunctionName": "tell:1", "ReservedConcurrentExecutions": 5},
+            "InvalidParameterValueException",
+        ),
+        ("create_alias", {"Name": "7", "FunctionVersion": "1"}, "ValidationException"),
+    ]
+    for operation, arguments, code in cases:
+        refused = await sdk.refusal(operation, **{"FunctionName": "tell", **arguments})
+        assert refused[:2] == (400, code), operation
+    assert "Concurrency" not in await sdk.get_function(FunctionName="tell")
+    assert (await sdk.list_aliases(FunctionName="tell"))["Aliases"] == []
 
 
 async def test_a_dry_run_of_new_code_changes_nothing(sdk: Sdk) -> None:

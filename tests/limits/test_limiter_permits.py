@@ -38,6 +38,7 @@ ENDS: dict[str, Callable[[Permit], object]] = {
     "answered": Permit.answered,
     "throttled": lambda permit: permit.throttled(RESERVED),
     "ignored": Permit.ignored,
+    "unused": Permit.unused,
     "unreachable": Permit.unreachable,
     "out_of_files": Permit.out_of_files,
 }
@@ -396,6 +397,20 @@ async def test_nothing_ticks_where_nothing_depends_on_time() -> None:
         await settle()
         assert clock.slept == []
         held.admitted()
+
+
+async def test_the_time_in_which_a_limit_was_not_reached_does_not_raise_it_later() -> None:
+    limits = []
+    for idle in (START_TICK, 3600):
+        clock = ManualClock()
+        limiter = Limiter(AdaptiveLimit(initial=50, maximum=1000), clock=clock)
+        for permit in await take(limiter, HOG, 50):
+            permit.admitted()  # only the first one while the limit is reached
+        clock.jump(idle)
+        held = await take(limiter, HOG, scope_of(limiter, ThrottleScope.FUNCTION, "hog").limit)
+        held.pop().admitted()
+        limits.append(scope_of(limiter, ThrottleScope.FUNCTION, "hog").limit)
+    assert limits[0] == limits[1]
 
 
 async def test_before_any_answer_the_ramp_lets_waiters_go_a_few_at_a_time() -> None:

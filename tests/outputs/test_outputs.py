@@ -230,6 +230,19 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
+def test_an_export_to_a_link_replaces_its_target_and_not_the_link(
+    journal: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    target, link = tmp_path / "disk" / "out.jsonl", tmp_path / "out.jsonl"
+    link.symlink_to(target)
+    words = ["runs", "export", str(journal), str(link)]
+    assert run(words) == 0
+    assert run([*words, "--force"]) == 0
+    assert link.is_symlink()
+    assert target.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("words", "target"),
     [

@@ -16,8 +16,8 @@ from asyncinvoke._report import drawing, figures
 from asyncinvoke._report.facts import facts_of
 from asyncinvoke._report.figures import bars, percentiles
 from asyncinvoke._report.prices import PER_GB_S, PER_REQUEST, Sampled, estimated
-from asyncinvoke._report.standing import total_of_all
-from asyncinvoke._report.timeline import timeline_of
+from asyncinvoke._report.standing import pending_of, total_of_all
+from asyncinvoke._report.timeline import POINTS, timeline_of
 from asyncinvoke.errors import GaveUp
 
 from . import runs
@@ -110,6 +110,24 @@ def test_sessions_that_were_at_work_at_once_are_added_up() -> None:
     flight = {point.at: (point.in_flight, point.limit) for point in timeline.points}
     assert (flight[2.0], flight[4.0], flight[6.0]) == ((24, 30), (25 + 22, 60), (24, 30))
     assert timeline.throttles == {"Unknown": 12}
+
+
+def test_no_throttle_is_lost_in_a_run_with_more_samples_than_points() -> None:
+    (sample, *_) = runs.samples()
+    samples = [
+        replace(sample, at=runs.STARTED + at, throttles={"Unknown": at + 1}) for at in range(1000)
+    ]
+    timeline = timeline_of([runs.session(1)], runs.measures(), samples)
+    assert len(timeline.points) <= POINTS
+    shown = sum(point.throttles["Unknown"] for point in timeline.points)
+    assert shown == timeline.throttles["Unknown"] == 1000
+
+
+def test_what_a_killed_process_had_not_sent_is_not_started() -> None:
+    running = runs.summary(total=2000, in_flight=3, running=True)
+    assert pending_of(running) == 2000 - running.ended - 3
+    assert pending_of(replace(running, running=False)) == 2000 - running.ended
+    assert pending_of(runs.summary(total=None, notes={})) is None
 
 
 def test_steps_in_which_nothing_ended_are_there() -> None:

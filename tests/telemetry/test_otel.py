@@ -166,6 +166,11 @@ async def test_several_attempts_are_children_that_lie_within_the_call(backend: B
     # A failed attempt that was retried is no error of the call.
     assert call.status.status_code is StatusCode.UNSET
     assert (call.attributes or {})["asyncinvoke.attempts"] == 2
+    for span, attempt in zip((first, second), response.attempts, strict=True):
+        assert span.start_time is not None
+        assert span.end_time is not None
+        lasted = (span.end_time - span.start_time) / 1e9
+        assert lasted == pytest.approx(attempt.elapsed, abs=1e-6)
     # Spans and attempts use the same clock, read at two places.
     assert first.end_time is not None
     assert second.start_time is not None

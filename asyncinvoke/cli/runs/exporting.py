@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke import InvocationError, Outcome
+from asyncinvoke import InvocationError, Outcome, Shard
 from asyncinvoke._outputs.parts import new_part, remove_abandoned
 from asyncinvoke._report.standing import total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.runs import RecordedItem, RecordedRun
+from asyncinvoke.runs import RecordedItem, RecordedRun, RunSummary
 
 MANIFEST = "manifest.json"
 """Written last: if it exists, the export is complete."""
@@ -100,7 +100,7 @@ def split(run: RecordedRun, folder: Path) -> dict[str, int]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _new_parts(folder) as (parts, manifest):
-            _write(run, parts, total=total, keyed=summary.keyed)
+            _write(run, parts, summary)
             counts = {name: part.lines for name, part in parts.items()}
             about = {
                 "run": {"id": summary.id, "path": summary.path},
@@ -162,15 +162,24 @@ def outcome_lines(run: RecordedRun) -> Iterator[bytes]:
     return map(as_line, run.outcomes())
 
 
-def _write(run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keyed: bool) -> None:
+def _write(run: RecordedRun, parts: dict[str, _Part], summary: RunSummary) -> None:
     # Items that may have run and have no outcome are listed after those with one.
     doubtful = {item.position for item in run.unknown()}
     settled = {item.position for item in run.settled()}
+    shards = [Shard.parse(shard) for shard in summary.shards]
     written: set[int] = set()
     following = 0
+
+    def write_pending(end: int) -> None:
+        """Write the items that were not started: those without a record that did not run."""
+        for position in range(following, end):
+            is_own = not shards or any(shard.has(position, None) for shard in shards)
+            if is_own and position not in doubtful:
+                parts["pending"].write(json.dumps({"index": position}).encode() + b"\n")
+
     for outcome in run.outcomes():
-        if not keyed:
-            _write_pending(parts["pending"], range(following, outcome.index), doubtful)
+        if not summary.keyed:
+            write_pending(outcome.index)
         following = outcome.index + 1
         part = _part_of(outcome, settled)
         if outcome.index in doubtful and part != "may_have_run":
@@ -181,15 +190,10 @@ def _write(run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keye
     for item in run.unknown():
         if item.position not in written:
             parts["may_have_run"].write(may_have_run_line(item))
-    if total is not None and not keyed:
-        _write_pending(parts["pending"], range(following, total), doubtful)
-
-
-def _write_pending(part: _Part, positions: range, doubtful: set[int]) -> None:
-    """Write the items that were not started: those without a record that did not run."""
-    for position in positions:
-        if position not in doubtful:
-            part.write(json.dumps({"index": position}).encode() + b"\n")
+    total = total_of(summary)
+    if total is not None and not summary.keyed:
+        # It is that of the run's own shard; of a merge that lacks shards there is none.
+        write_pending(total * shards[0].of if shards else total)
 
 
 def _part_of(outcome: Outcome[Any], settled: set[int]) -> str:

@@ -217,6 +217,7 @@ def test_a_session_applies_a_request_once_and_answers(tmp_path: Path) -> None:
         (ControlRequest(number=5, concurrency=7, stop="drain", stop_session=2), []),
         (ControlRequest(number=6, concurrency=7, stop="drain", stop_session=3), [("stop", False)]),
         (ControlRequest(number=7, concurrency=7, stop="now", stop_session=3), [("stop", True)]),
+        (ControlRequest(number=8), []),  # nothing is requested, as after its file was removed
     ]
     for request, does in steps:
         run.done.clear()
@@ -234,4 +235,8 @@ def test_a_session_applies_a_request_once_and_answers(tmp_path: Path) -> None:
     assert printed == [f"{path}: concurrency cannot be 'many'; ignored"]
     path.unlink()
     control_loop.check()
+    printed.clear()
+    path.mkdir()
+    control_loop.check()
+    assert printed == [f"{path}: [Errno 21] Is a directory: '{path}'; ignored"]
     assert run.done == []

@@ -21,6 +21,7 @@ from asyncinvoke.cli.map.whole_output import run_with_output
 from asyncinvoke.cli.runs import control
 from asyncinvoke.cli.runs import parts as module
 from asyncinvoke.cli.runs.control_file import control_path, read_request
+from asyncinvoke.cli.runs.control_loop import ANSWER
 from asyncinvoke.cli.runs.parts import (
     all_parts,
     controlled_journals,
@@ -30,7 +31,7 @@ from asyncinvoke.cli.runs.parts import (
 )
 from asyncinvoke.cli.runs.view import summary_lines
 from asyncinvoke.cli.runs.whole import Parts
-from asyncinvoke.runs import RecordedRun, RunSummary, merge, open_run
+from asyncinvoke.runs import RecordedRun, RunSummary, Sample, merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.cli.test_processes import bulk
 
@@ -106,6 +107,30 @@ def test_parts_read_the_same_before_and_after_they_are_merged(
             assert outcome.ok == (position % 10 != 3)
         assert parts.item(position=60) is None
         assert parts.latest_sample() is None  # none is at work
+
+
+def test_an_item_of_a_run_with_keys_is_found_in_the_part_that_has_it(tmp_path: Path) -> None:
+    async def work(number: int) -> None:
+        async with (
+            Invoker(transport=FakeLambda({"f": lambda event, _: event})) as invoker,
+            invoker.map(
+                "f", range(9), key=str, journal=f"{path}.{number}of2", shard=Shard(number, of=2)
+            ) as map_run,
+        ):
+            async for _ in map_run:
+                pass
+
+    path = tmp_path / "a.run"
+    for number in (1, 2):
+        anyio.run(work, number)
+    with ExitStack() as stack:
+        runs = [stack.enter_context(open_run(part)) for part in all_parts(str(path))]
+        parts = Parts(str(path), runs)
+        for key in map(str, range(9)):
+            found, outcome = parts.item(key=key), parts.outcome(key=key)
+            assert found is not None
+            assert outcome is not None
+            assert (found.key, outcome.key, outcome.unwrap().json()) == (key, key, int(key))
 
 
 def test_parts_are_found_by_their_names_alone(journal: Path) -> None:
@@ -194,6 +219,66 @@ def test_parts_at_work_are_not_taken_for_those_that_compare_their_input(journal:
         # It would be refused, and causes are renumbered when the parts are merged.
         assert "cause 1" in "".join(rest)
         assert "redrive" not in "".join(rest)
+
+
+def test_a_part_that_has_not_begun_yet_is_left_out_while_others_are_at_work(
+    journal: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "a.run"
+    parts = all_parts(str(journal))
+    shutil.copy(parts[0], f"{path}.1of3")
+    shutil.copy(parts[1], f"{path}.2of3")
+    Path(f"{path}.3of3").touch()  # as it is for a moment
+    monkeypatch.setattr(
+        module, "is_running", lambda each: {"1of3": True, "2of3": False}.get(each[-4:])
+    )
+    assert running_parts(str(path)) == [f"{path}.1of3", f"{path}.2of3"]
+    assert run(["runs", "show", str(path), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["ended"] == 40
+
+
+def test_what_parts_at_work_do_is_added_up(journal: Path) -> None:
+    sample = Sample(
+        session=1,
+        at=1.0,
+        succeeded=7,
+        failed=1,
+        in_flight=2,
+        waiting=3,
+        limit=20,
+        rate=None,
+        throttles={"a": 4},
+    )
+
+    def part(path: str, running: bool, sample: Sample | None, paused: bool) -> Any:
+        with open_run(path) as run:
+            summary = run.summary()
+        notes = {ANSWER: {"paused": paused}, "total": 5}
+        now = replace(summary, running=running, notes=notes)
+        return SimpleNamespace(summary=lambda: now, latest_sample=lambda: sample)
+
+    first, second, third = all_parts(str(journal))
+    parts = Parts(
+        "a.run",
+        [
+            part(first, True, sample, True),
+            part(second, True, replace(sample, throttles={"a": 1, "b": 2}), False),
+            part(third, False, sample, False),  # it has ended
+        ],
+    )
+    total = parts.latest_sample()
+    assert total is not None
+    assert (total.succeeded, total.failed, total.in_flight, total.waiting) == (14, 2, 4, 6)
+    assert (total.limit, total.throttles) == (40, {"a": 5, "b": 2})
+    notes = parts.summary().notes
+    assert notes[ANSWER] == {"paused": False}  # only one of the two
+    assert "total" not in notes
+    parts = Parts("a.run", [part(first, True, None, True), part(second, False, None, False)])
+    assert parts.latest_sample() is None
+    assert parts.summary().notes[ANSWER] == {"paused": True}
 
 
 def test_parts_that_were_all_killed_are_shown_until_they_are_merged(

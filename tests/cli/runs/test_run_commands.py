@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,17 +22,18 @@ from asyncinvoke._model.response import Reply
 from asyncinvoke._outputs.parts import remove_abandoned
 from asyncinvoke._report.standing import causes_of_lost
 from asyncinvoke.cli.app import run as command
-from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.ending import closing_lines, exit_status
 from asyncinvoke.cli.map.output_state import OutputState, check_output
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.map.source import MOST, LineNumbers
+from asyncinvoke.cli.runs import control
 from asyncinvoke.cli.runs.choice import Choice
-from asyncinvoke.cli.runs.control_file import control_path, read_request
+from asyncinvoke.cli.runs.control_file import ControlRequest, control_path, read_request
 from asyncinvoke.cli.runs.control_loop import ANSWER
 from asyncinvoke.cli.runs.exporting import split
 from asyncinvoke.cli.runs.view import summary_lines
-from asyncinvoke.runs import RecordedCause, RunSummary, merge, open_run
+from asyncinvoke.runs import RecordedCause, RecordedRun, RunSummary, Sample, merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.batches.maps import Function
 from tests.journal.crashes import crash
@@ -113,6 +115,106 @@ async def test_each_setting_can_be_changed_alone(
     await note(**{COMMAND: {}})
     assert command(["runs", "set", "o.run", *options]) == 0
     assert capsys.readouterr().out == f"{printed}, from its next session: it is not running\n"
+
+
+async def test_what_was_requested_before_holds_until_it_is_requested_otherwise(
+    recorded: Path,
+) -> None:
+    for words in (
+        ["set", "--tolerate", "5%"],
+        ["pause"],
+        ["set", "--concurrency", "9"],
+    ):
+        assert command(["runs", *words, "o.run"]) == 0
+    before = read_request(control_path("o.run"))
+    assert before == ControlRequest(number=3, concurrency=9, tolerate="5%", paused=True)
+    assert command(["runs", "unpause", "o.run"]) == 0
+    assert read_request(control_path("o.run")) == replace(before, number=4, paused=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "how", "says"),
+    [
+        (["stop"], "drain", "stopping when calls in flight have finished"),
+        (["stop", "--now"], "now", "stopping now"),
+    ],
+)
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_a_stop_is_for_the_session_that_runs_or_that_is_about_to_begin(
+    words: list[str],
+    how: str,
+    says: str,
+    has_begun: bool,
+    recorded: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A process that still compares its input begins the next session, and learns of it there."""
+
+    class Running(RecordedRun):
+        def summary(self) -> RunSummary:
+            summary = super().summary()
+            (last,) = summary.sessions
+            notes = {ANSWER: {"number": 1}} if control_path("o.run").exists() else {}
+            return replace(
+                summary,
+                running=True,
+                holder=f"process {last.pid if has_begun else 1} on a",
+                sessions=(replace(last, ended=None),),
+                notes=notes,
+            )
+
+    monkeypatch.setattr(control, "opened_run", Running)
+    assert command(["runs", *words, "o.run"]) == 0
+    session = 1 if has_begun else 2
+    assert read_request(control_path("o.run")) == ControlRequest(
+        number=1, stop=how, stop_session=session
+    )
+    assert capsys.readouterr().out == f"{says}\n"
+
+
+@pytest.mark.parametrize(("session", "status"), [(1, FAILED), (0, 0), (None, 0)])
+async def test_a_run_that_is_at_work_and_does_not_reply_is_an_error(
+    session: int | None,
+    status: int,
+    recorded: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is at work once it has taken a sample in its session; until then it compares its input."""
+    sample = Sample(
+        session=session or 0,
+        at=1.0,
+        succeeded=0,
+        failed=0,
+        in_flight=0,
+        waiting=0,
+        limit=1,
+        rate=None,
+        throttles={},
+    )
+
+    class Silent(RecordedRun):
+        def latest_sample(self) -> Sample | None:
+            return None if session is None else sample
+
+        def summary(self) -> RunSummary:
+            summary = super().summary()
+            (last,) = summary.sessions
+            sessions = (replace(last, ended=None),)
+            holder = f"process {last.pid} on a"
+            return replace(summary, running=True, holder=holder, sessions=sessions)
+
+    slept = [0.0]
+    time = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(control, "time", time)
+    monkeypatch.setattr(control, "opened_run", Silent)
+    monkeypatch.setattr(control, "is_running", lambda _: True)
+    assert command(["runs", "pause", "o.run"]) == status
+    printed = capsys.readouterr()
+    assert ("compares its input" in printed.out) == (status == 0)
+    assert ("no reply from the run within 10 s" in printed.err) == (status == FAILED)
+    assert sum(slept) == pytest.approx(control.PATIENCE, abs=control.LOOKS)
 
 
 async def test_a_request_is_numbered_after_the_last_answered_one_even_if_its_file_was_removed(
@@ -396,11 +498,12 @@ async def test_a_redrive_runs_what_was_chosen_and_nothing_else(
 @pytest.mark.parametrize(
     ("choice", "runs"),
     [
+        (Choice(), [4, 7, 9]),
         (Choice(positions=(4, 99)), [4]),
         (Choice(positions=(0, 11, 99)), []),
         (Choice(positions=(4, 7), error_types=("KeyError",)), [7]),
         (Choice(keys=("4",)), []),
-        (Choice(may_have_run=True, positions=(11, 4)), [11]),
+        (Choice(may_have_run=True, positions=(11, 4, 0)), [11]),
         (Choice(may_have_run=True, positions=(11,), codes=("ProcessLost",)), [11]),
         (Choice(may_have_run=True, codes=("ProcessLost",)), [11, 12]),
         (Choice(may_have_run=True, errors=("FunctionError",)), []),
@@ -740,6 +843,7 @@ async def test_foreign_notes_do_no_harm(recorded: Path, capsys: pytest.CaptureFi
             status = await to_thread.run_sync(command, ["runs", *words])
             assert (status, capsys.readouterr().err) == (0, "")
         assert await to_thread.run_sync(command, ["runs", "redrive", "o.run"]) == 2
+        assert command(["runs", "merge", "m.run", "o.run", "--force"]) == 0
         capsys.readouterr()
 
 
