@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from asyncinvoke._journal.host import host_name
+from asyncinvoke._outputs import beside
 from asyncinvoke.errors import JournalError
 
 HEADER = 64
@@ -21,7 +22,8 @@ _HOLDER = 32
 LOCK_PATIENCE = 0.2
 """How long to retry locking, in seconds: readers hold the lock briefly to see if it is free."""
 
-_NEW = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NEW = os.O_RDWR | os.O_CREAT
+_NOT_TEXT = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class LockedError(Exception):
@@ -105,7 +107,7 @@ class Marks(_MarksFile):
         """
         path = path_of(journal)
         while True:
-            descriptor, is_new = _opened_and_locked(path)
+            descriptor, is_new = _opened_and_locked(path, journal)
             if _is_at(path, descriptor):
                 break
             # The process that held the lock has removed the file. Another one may be in its place.
@@ -173,10 +175,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_in_child)
 
 
-def _opened_and_locked(path: Path) -> tuple[int, bool]:
+def _opened_and_locked(path: Path, journal: Path) -> tuple[int, bool]:
     """Return the file, locked, and whether this created it."""
     try:
-        descriptor, is_new = _opened(path)
+        descriptor, is_new = _opened(path, journal)
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
     try:
@@ -197,11 +199,11 @@ def _opened_and_locked(path: Path) -> tuple[int, bool]:
     return descriptor, is_new
 
 
-def _opened(path: Path) -> tuple[int, bool]:
+def _opened(path: Path, journal: Path) -> tuple[int, bool]:
     try:
-        return os.open(path, _NEW | os.O_EXCL, 0o600), True
+        return os.open(path, _NEW | os.O_EXCL | _NOT_TEXT, 0o600), True
     except FileExistsError:
-        return os.open(path, _NEW, 0o600), False
+        return beside.opened(path, _NEW, journal=journal), False
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
@@ -239,7 +241,7 @@ class ReadMarks(_MarksFile):
     def __init__(self, journal: Path) -> None:
         super().__init__(-1, path_of(journal))
         try:
-            self._descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            self._descriptor = beside.opened(self._path, os.O_RDONLY, journal=journal)
         except FileNotFoundError:
             pass
         except OSError as error:

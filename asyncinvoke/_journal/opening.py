@@ -9,6 +9,7 @@ from pathlib import Path
 
 from asyncinvoke._journal.paths import SIDES, check_path
 from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT
+from asyncinvoke._outputs import beside
 from asyncinvoke.errors import JournalError
 
 BUSY_TIMEOUT = 10.0
@@ -124,6 +125,7 @@ def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
         JournalError: The file does not exist or cannot be read.
     """
     check_path(path)
+    _check_sides(path.resolve())
     first, *others = read_only_uris(path)
     try:
         return _checked(path, first, may_be_empty=may_be_empty)
@@ -153,7 +155,7 @@ def writing(path: Path) -> sqlite3.Connection:
         # Created here for its mode, which SQLite copies to the files beside it. An existing file is
         # not opened: closing it would release the locks of this process's other connections.
         if not path.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         status = path.stat()
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
@@ -165,6 +167,7 @@ def writing(path: Path) -> sqlite3.Connection:
             "once: remove the others, or copy it"
         )
     real = path.resolve()
+    _check_sides(real)
     for side in SIDES:
         # A reader leaves them as read-only as the journal was then, and SQLite would blame the folder.
         with contextlib.suppress(OSError):
@@ -176,6 +179,7 @@ def writing(path: Path) -> sqlite3.Connection:
         if path.stat().st_size:
             check(path, connection, may_be_empty=True)
         _set_up(connection)
+        _check_sides(real)  # somebody may have created one just before SQLite did
     except FAILED as error:
         connection.close()
         raise explained(path, error) from None
@@ -183,6 +187,22 @@ def writing(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check_sides(real: Path) -> None:
+    """Check the files that SQLite keeps beside a journal, which have what is recorded.
+
+    Raises:
+        JournalError: Somebody else has created one of them.
+    """
+    for side in SIDES:
+        name = f"{real}{side}"
+        try:
+            beside.check(name, journal=real)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise JournalError(f"{name}: it cannot be used: {error.strerror}") from None
 
 
 def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = False) -> None:

@@ -109,6 +109,31 @@ def test_a_request_that_cannot_be_written_leaves_the_one_before(path: Path) -> N
     assert os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+@pytest.mark.parametrize("name", ["o.run-control", "o.run-control.new"])
+def test_no_request_is_written_through_a_link_that_was_planted(path: Path, name: str) -> None:
+    victim = path.with_name("victim")
+    victim.write_text("{}")
+    path.with_name(name).symlink_to(victim)
+    with pytest.raises(OSError, match="it is a link"):
+        change_request(path, lambda _: ControlRequest(number=1))
+    assert victim.read_text() == "{}"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_run_does_not_wait_for_a_pipe_in_place_of_its_control_file(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="it is not a regular file"):
+        read_request(path)
+
+
+def test_a_huge_control_file_is_not_read(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 10**12)  # without a block on the disk
+    with pytest.raises(ControlFileError, match="more than 65,536 bytes"):
+        read_request(path)
+
+
 def test_a_link_to_a_run_has_the_control_file_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "o.run").touch()
     (tmp_path / "link.run").symlink_to("o.run")
