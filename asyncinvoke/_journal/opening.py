@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asyncinvoke._journal.paths import SIDES, check_path
-from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT
+from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT, TABLE_NAMES
+from asyncinvoke._model.text import in_one_line
 from asyncinvoke._outputs import beside
 from asyncinvoke.errors import JournalError
 
@@ -220,6 +221,7 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
         is_empty = _is_empty(connection)
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        foreign = connection.execute(_FOREIGN, TABLE_NAMES).fetchone()
     except FAILED as error:
         raise explained(path, error) from error
     if is_empty:
@@ -234,6 +236,21 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
             f"{path}: it was written in format {version} by a newer asyncinvoke; "
             f"this one reads formats up to {FORMAT}"
         )
+    if foreign is not None:
+        # A view or a trigger may compute for ever, and SQLite listens to no Ctrl-C while it does.
+        kind, name = foreign
+        raise JournalError(
+            f"{path}: it is damaged, or was made to do harm: it has a {kind} {in_one_line(name, 40)!r}, "
+            "which no journal has"
+        )
+
+
+_FOREIGN = f"""
+SELECT CASE WHEN type = 'table' THEN 'virtual table' ELSE type END, name FROM sqlite_master
+WHERE type = 'trigger' OR lower(name) IN ({",".join("?" * len(TABLE_NAMES))})
+AND NOT (type = 'table' AND sql LIKE 'CREATE TABLE %')
+"""
+"""Selects what would run code of the file: triggers, and anything else in the place of a table."""
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

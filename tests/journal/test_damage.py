@@ -157,6 +157,48 @@ def test_a_text_that_is_not_json_is_damage(
     assert "it is damaged" in error_of(lambda: read(path))
 
 
+ENDLESS = "WITH RECURSIVE t (x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM t) SELECT MAX(x) FROM t"
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (f"DROP TABLE count; CREATE VIEW count AS {ENDLESS}", "it has a view 'count'"),
+        (f"DROP TABLE item; CREATE VIEW Item AS {ENDLESS}", "it has a view 'Item'"),
+        (
+            "DROP TABLE sample; CREATE VIRTUAL TABLE sample USING fts5(at)",
+            "it has a virtual table 'sample'",
+        ),
+        (
+            f"CREATE TRIGGER 'evil\n\x1b' AFTER INSERT ON session BEGIN SELECT ({ENDLESS}); END",
+            "it has a trigger 'evil'",
+        ),
+    ],
+)
+def test_a_journal_that_would_run_code_of_its_own_is_refused(
+    made: tuple[Path, dict[str, Any]], statements: str, message: str
+) -> None:
+    path, _ = made
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statements)
+    for use in (open_run, opening.writing):
+        with pytest.raises(JournalError, match="made to do harm") as raised:
+            use(path)
+        assert message in str(raised.value)
+
+
+def test_indexes_and_views_that_somebody_has_added_to_a_journal_do_no_harm(
+    made: tuple[Path, dict[str, Any]],
+) -> None:
+    path, _ = made
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE INDEX by_cause ON item (cause)")
+        connection.execute("CREATE VIEW failures AS SELECT * FROM outcomes WHERE error IS NOT NULL")
+    with open_run(path) as recorded:
+        assert recorded.summary().succeeded == 39
+    opening.writing(path).close()
+
+
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
