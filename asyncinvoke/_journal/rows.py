@@ -64,6 +64,21 @@ LEFT JOIN version ON version.id = item.version LEFT JOIN result ON result.idx = 
 """Selects the columns of `ItemRow`."""
 
 
+_LATEST = 2.5e11
+"""A time that no clock shows, in the year 9892: `datetime` ends soon after it."""
+
+
+def moment(seconds: float) -> float:
+    """Return a recorded time, in seconds since the epoch.
+
+    Raises:
+        ValueError: No clock shows it, such as an infinite one.
+    """
+    if not 0 <= seconds < _LATEST:
+        raise ValueError("no such time")
+    return seconds
+
+
 def written(text: str | None) -> str | None:
     """Return a text that can be stored: lone surrogates become question marks."""
     if text is None or text.isascii():
@@ -192,7 +207,7 @@ def outcome_of(
         response=response,
         error=error,
         attempts=attempts,
-        started=row.started,
+        started=moment(row.started),
         elapsed=elapsed,
         take=row.take,
         replayed=True,
@@ -209,7 +224,7 @@ def _attempts(
     return (
         Attempt(
             number=row.attempts,
-            started=row.started,
+            started=moment(row.started),
             elapsed=elapsed,
             kind=None if cause is None else _KINDS.get(cause.error),
             delivery=None if delivery is None else Delivery(delivery),

@@ -147,14 +147,38 @@ def test_an_invalid_text_is_damage_and_is_not_quoted(
         ("sample", "throttles"),
     ],
 )
+@pytest.mark.parametrize("text", ["{", "[" * 100_000], ids=["cut", "deep"])
 def test_a_text_that_is_not_json_is_damage(
-    table: str, column: str, made: tuple[Path, dict[str, Any]]
+    table: str, column: str, text: str, made: tuple[Path, dict[str, Any]]
 ) -> None:
     path, _ = made
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute(f"UPDATE {table} SET {column} = '{{'").rowcount > 0
+        assert connection.execute(f"UPDATE {table} SET {column} = ?", (text,)).rowcount > 0
         connection.commit()
     assert "it is damaged" in error_of(lambda: read(path))
+
+
+@pytest.mark.parametrize("impossible", ["9e999", "-9e999", "-1", "1e12", "'x'"])
+@pytest.mark.parametrize(
+    ("table", "column"), [("session", "started"), ("session", "ended"), ("item", "began")]
+)
+def test_a_time_that_no_clock_shows_is_damage(
+    table: str,
+    column: str,
+    impossible: str,
+    made: tuple[Path, dict[str, Any]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path, _ = made
+    is_fine = column == "began" and impossible in ("-1", "'x'")  # just before the session; 0 in SQL
+    with closing(sqlite3.connect(path)) as connection:
+        value = f"1e3 * {impossible}" if impossible == "1e12" else impossible
+        connection.execute(f"UPDATE {table} SET {column} = {value}")
+        connection.commit()
+    assert is_fine or "it is damaged" in error_of(lambda: read(path))
+    for words in (("show", str(path)), ("export", str(path), "-")):
+        command(["runs", *words])
+        assert "internal" not in capfd.readouterr().err
 
 
 ENDLESS = "WITH RECURSIVE t (x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM t) SELECT MAX(x) FROM t"
