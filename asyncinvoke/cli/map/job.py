@@ -20,7 +20,7 @@ from asyncinvoke import (
     Shard,
     ToleranceExceededError,
 )
-from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
+from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line, say
 from asyncinvoke.cli.map import pace, summary
 from asyncinvoke.cli.map.outcomes import OutcomeWriter
 from asyncinvoke.cli.map.pace import HeldBack, Pace
@@ -278,10 +278,9 @@ class MapJob:
             return
         counts, tally = self._count(), self._tally
         if self._progress == "json":
-            said = [json.dumps(summary.as_json(as_json(counts), tally, left))]
+            click.echo(json.dumps(summary.as_json(as_json(counts), tally, left)), err=True)
         else:
-            said = summary.as_text(counts, tally, left, verb=self._verb)
-        click.echo("\n".join(said), err=True)
+            say(*summary.as_text(counts, tally, left, verb=self._verb))
 
 
 def choose_display(progress: str, *, writes_to: int | None) -> Display:

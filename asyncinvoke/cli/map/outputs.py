@@ -9,14 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
-import click
 
 from asyncinvoke import JournalError
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs import files, parquet
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of, local_name, real_name
 from asyncinvoke.cli import streams
-from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
+from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError, say
 from asyncinvoke.cli.map.ending import incomplete_lines
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_checks import check_not_the_input, check_not_the_journal
@@ -73,7 +72,7 @@ async def awaited_output(
         try:
             reader = await _reader_of(output)
         except anyio.get_cancelled_exc_class():
-            click.echo(f"interrupted: nobody reads {output}, and {otherwise}", err=True)
+            say(f"interrupted: nobody reads {output}, and {otherwise}")
             raise
         if reader is not None:
             stack.callback(os.close, reader)
@@ -149,11 +148,11 @@ def _write_recorded(journal: str, target: str, kind: Kind, again: str) -> None:
     with open_run(journal) as run:
         summary = run.summary()
         if not summary.complete:
-            click.echo(f"{name_of(target)} will be written when the run is complete", err=True)
+            say(f"{name_of(target)} will be written when the run is complete")
             return
         _write(map(as_line, run.outcomes()), target, kind, if_not=again)
         for line in incomplete_lines(summary, name_of(target)):
-            click.echo(line, err=True)
+            say(line)
 
 
 def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) -> int:
@@ -200,7 +199,7 @@ def _write(lines: Iterable[bytes], target: str, kind: Kind, *, if_not: str) -> N
         count = write_lines(lines, target, kind)
     except OutputError as error:
         raise CommandError(f"{error}: {if_not}", status=FAILED) from error
-    click.echo(f"{name_of(target)}: {counted(count, 'outcome')}", err=True)
+    say(f"{name_of(target)}: {counted(count, 'outcome')}")
 
 
 def _state(path: Path) -> tuple[int, ...] | None:

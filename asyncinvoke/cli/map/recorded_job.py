@@ -11,7 +11,7 @@ import click
 from asyncinvoke import JournalError, MapRun, Outcome
 from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke._report.standing import TOTAL, UNRECORDED, is_recorded
-from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
+from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError, say
 from asyncinvoke.cli.map import ending, summary
 from asyncinvoke.cli.map.continued import ContinuedWriter
 from asyncinvoke.cli.map.job import LAST_WRITES, MapJob
@@ -126,7 +126,7 @@ class RecordedJob(MapJob):
                 said = summary.as_text(
                     self._count(), self._tally, None, verb=self._verb, is_recorded=True
                 )
-                click.echo("\n".join(said), err=True)
+                say(*said)
             raise error or self._as_ended(gone) from gone
         is_whole = whole.complete
         if self._progress == "json":
@@ -137,7 +137,7 @@ class RecordedJob(MapJob):
                 self._count(), self._tally, None, verb=self._verb, is_recorded=True
             )
             said += ending.closing_lines(whole, verb=self._verb, is_whole=is_whole)
-            click.echo("\n".join(said), err=True)
+            say(*said)
         if error is not None:
             raise error
         return ending.exit_status(
