@@ -1,12 +1,12 @@
 """What workers know of a run: its plan, and a small file with settings that change while it runs."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asyncinvoke._outputs.parts import new_part
 from asyncinvoke._outputs.regular import open_regular
 from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
@@ -119,9 +119,10 @@ class Control:
 
 def write_control(path: Path, control: Control) -> None:
     """Replace the file atomically: a concurrent reader sees either the old or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(asdict(control)))
-    temporary.replace(path)
+    part, opened = new_part(path)  # a name that nobody can have taken before
+    with opened as file:
+        file.write(json.dumps(asdict(control)).encode())
+    part.replace(path)
 
 
 def read_control(path: Path) -> Control | None:

@@ -68,7 +68,7 @@ class Journal:
     changed: Changed = Changed.REFUSE
     """What to do, in a run with keys, with an item whose payload has changed."""
 
-    notes: Mapping[str, object] = field(default_factory=dict)
+    notes: Mapping[str, object] = field(default_factory=dict, repr=False)
     """Notes to store with the run, by name: any JSON-serializable values."""
 
     def __post_init__(self) -> None:

@@ -15,8 +15,15 @@ from asyncinvoke.errors import AsyncInvokeError, JournalError
 MOST = 20
 """The maximum number of problems to name."""
 
-_SENSELESS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""Errors that reading raises for values of the wrong type."""
+_SENSELESS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""Errors that reading raises for values of the wrong type, and for JSON nested too deeply."""
 
 _ITEMS = "SELECT state, COUNT(*), TOTAL(attempts), TOTAL(throttled) FROM item GROUP BY state"
 

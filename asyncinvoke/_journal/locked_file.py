@@ -1,4 +1,4 @@
-"""Opens and locks a file, and reads and writes at an offset of it, on each operating system."""
+"""Opens and locks a file beside a journal, and reads and writes at an offset of it, on each operating system."""
 
 import contextlib
 import os
@@ -6,36 +6,41 @@ import sys
 import time
 from pathlib import Path
 
+from asyncinvoke._outputs import beside
 from asyncinvoke.errors import JournalError
 
 LOCK_PATIENCE = 0.2
 """How long to retry locking, in seconds: readers hold the lock briefly to see if it is free."""
 
-_NEW = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NEW = os.O_RDWR | os.O_CREAT
+_NOT_TEXT = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class LockedError(Exception):
     """Another process has the lock."""
 
 
-def open_locked(path: Path) -> tuple[int, bool]:
-    """Open a file, and lock it until it is closed; return it, and whether this created it.
+def open_locked(path: Path, *, journal: Path) -> tuple[int, bool]:
+    """Open a file beside a journal, and lock it until it is closed.
+
+    Returns:
+        The descriptor, and whether this created the file.
 
     Raises:
         LockedError: Another process holds the lock.
         JournalError: The file cannot be opened or locked.
     """
     while True:
-        descriptor, is_new = _opened_and_locked(path)
+        descriptor, is_new = _opened_and_locked(path, journal)
         if _is_at(path, descriptor):
             return descriptor, is_new
         # The process that held the lock has removed the file. Another one may be in its place.
         os.close(descriptor)
 
 
-def _opened_and_locked(path: Path) -> tuple[int, bool]:
+def _opened_and_locked(path: Path, journal: Path) -> tuple[int, bool]:
     try:
-        descriptor, is_new = _opened(path)
+        descriptor, is_new = _opened(path, journal)
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
     try:
@@ -56,11 +61,11 @@ def _opened_and_locked(path: Path) -> tuple[int, bool]:
     return descriptor, is_new
 
 
-def _opened(path: Path) -> tuple[int, bool]:
+def _opened(path: Path, journal: Path) -> tuple[int, bool]:
     try:
-        return os.open(path, _NEW | os.O_EXCL, 0o600), True
+        return os.open(path, _NEW | os.O_EXCL | _NOT_TEXT, 0o600), True
     except FileExistsError:
-        return os.open(path, _NEW, 0o600), False
+        return beside.opened(path, _NEW, journal=journal), False
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

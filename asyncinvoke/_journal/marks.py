@@ -9,6 +9,7 @@ from typing import Self
 
 from asyncinvoke._journal.host import host_name
 from asyncinvoke._journal.locked_file import open_locked, read_at, try_lock, unlock, write_at
+from asyncinvoke._outputs import beside
 from asyncinvoke.errors import JournalError
 
 HEADER = 64
@@ -95,7 +96,7 @@ class Marks(_MarksFile):
             JournalError: The file cannot be opened or locked.
         """
         path = path_of(journal)
-        descriptor, is_new = open_locked(path)
+        descriptor, is_new = open_locked(path, journal=journal)
         marks = cls(descriptor, path, is_new=is_new)
         with contextlib.suppress(JournalError):  # the holder's name is optional
             marks._write(_holder_of(os.getpid(), host_name()), _HOLDER)
@@ -183,7 +184,7 @@ class ReadMarks(_MarksFile):
     def __init__(self, journal: Path) -> None:
         super().__init__(-1, path_of(journal))
         try:
-            self._descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            self._descriptor = beside.opened(self._path, os.O_RDONLY, journal=journal)
         except FileNotFoundError:
             pass
         except OSError as error:

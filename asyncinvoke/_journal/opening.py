@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asyncinvoke._journal.explaining import FAILED, explained
-from asyncinvoke._journal.paths import SIDES, check_path
-from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT
+from asyncinvoke._journal.paths import SIDES, check_beside, check_path
+from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT, TABLE_NAMES
+from asyncinvoke._model.text import in_one_line
 from asyncinvoke.errors import JournalError
 
 BUSY_TIMEOUT = 10.0
@@ -112,7 +113,7 @@ def writing(path: Path) -> sqlite3.Connection:
         # Created here for its mode, which SQLite copies to the files beside it. An existing file is
         # not opened: closing it would release the locks of this process's other connections.
         if not path.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         status = path.stat()
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
@@ -135,6 +136,7 @@ def writing(path: Path) -> sqlite3.Connection:
         if path.stat().st_size:
             check(path, connection, may_be_empty=True)
         _set_up(connection)
+        check_beside(path)  # somebody may have created one just before SQLite did
     except FAILED as error:
         connection.close()
         raise explained(path, error) from None
@@ -159,6 +161,7 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
         is_empty = _is_empty(connection)
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        foreign = connection.execute(_FOREIGN, TABLE_NAMES).fetchone()
     except FAILED as error:
         raise explained(path, error) from error
     if is_empty:
@@ -173,6 +176,21 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
             f"{path}: it was written in format {version} by a newer asyncinvoke; "
             f"this one reads formats up to {FORMAT}"
         )
+    if foreign is not None:
+        # A view or a trigger may compute for ever, and SQLite listens to no Ctrl-C while it does.
+        kind, name = foreign
+        raise JournalError(
+            f"{path}: it is damaged, or was made to do harm: it has a {kind} {in_one_line(name, 40)!r}, "
+            "which no journal has"
+        )
+
+
+_FOREIGN = f"""
+SELECT CASE WHEN type = 'table' THEN 'virtual table' ELSE type END, name FROM sqlite_master
+WHERE type = 'trigger' OR lower(name) IN ({",".join("?" * len(TABLE_NAMES))})
+AND NOT (type = 'table' AND sql LIKE 'CREATE TABLE %')
+"""
+"""Selects what would run code of the file: triggers, and anything else in the place of a table."""
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

@@ -1,12 +1,12 @@
 """The files of a journal: whether a path can be one, and whether those of an open one are in place."""
 
-import contextlib
 import errno
 import os
 import stat
 from pathlib import Path
 
 from asyncinvoke._journal.marks import path_of
+from asyncinvoke._outputs import beside
 from asyncinvoke.errors import JournalError
 
 SIDES = ("-wal", "-shm")
@@ -35,27 +35,31 @@ def check_path(path: Path, *, may_be_missing: bool = False) -> None:
     mode = _mode_of(path, may_be_missing=may_be_missing)
     if mode is None:
         _check_name(path)
-        _check_beside(path)
+        check_beside(path)
         return
-    _check_kind(path, mode)
-    _check_beside(path)
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
+    if kind is not None:
+        raise JournalError(f"{path}: it is {kind}")
+    check_beside(path)
     ids = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
     if not os.access(path, os.R_OK, **ids):
         raise JournalError(f"{path}: it may not be read: {os.strerror(errno.EACCES)}")
 
 
-def _check_kind(path: Path, mode: int) -> None:
-    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
-    if kind is not None:
-        raise JournalError(f"{path}: it is {kind}")
+def check_beside(path: Path) -> None:
+    """Check what is at the names that a journal's other files have, or would have.
 
-
-def _check_beside(path: Path) -> None:
-    """Check what is at the names that this journal's other files have, or would have."""
+    Raises:
+        JournalError: It is not a file of the journal's owner; the message has the reason.
+    """
     real = resolved(path)
-    for beside in (path_of(real), *(Path(f"{real}{side}") for side in (*SIDES, _LONGEST))):
-        with contextlib.suppress(OSError):
-            _check_kind(beside, beside.stat().st_mode)
+    for name in (path_of(real), *(Path(f"{real}{side}") for side in (*SIDES, _LONGEST))):
+        try:
+            beside.check(name, journal=real)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise JournalError(f"{name}: it cannot be used: {error.strerror}") from None
 
 
 def _mode_of(path: Path, *, may_be_missing: bool) -> int | None:
@@ -149,14 +153,14 @@ class OpenFiles:
 
     def error_beside(self) -> JournalError | None:
         """Return the error if a file beside the journal was deleted or replaced."""
-        for beside, identity in self._beside.items():
+        for each, identity in self._beside.items():
             try:
-                is_there = identity_of_file(beside) == identity
+                is_there = identity_of_file(each) == identity
             except OSError:
                 is_there = False
             if not is_there:
                 return JournalError(
-                    f"{self._path}: {beside.name} beside it was deleted or replaced while the run "
+                    f"{self._path}: {each.name} beside it was deleted or replaced while the run "
                     "was under way"
                 )
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.identity import cut
-from asyncinvoke._journal.restoring import unpacked_id
+from asyncinvoke._journal.restoring import moment, unpacked_id
 from asyncinvoke._journal.schema import STATES, State
 from asyncinvoke._journal.values import (
     RecordedCause,
@@ -173,8 +173,8 @@ def session_of(row: tuple[Any, ...]) -> RecordedSession:
     number, started, ended, status, host, pid = row
     return RecordedSession(
         number=number,
-        started=started,
-        ended=ended,
+        started=moment(started),
+        ended=None if ended is None else moment(ended),
         status=status,
         host=host or "",
         pid=pid or 0,
@@ -191,7 +191,7 @@ def item_of(row: tuple[Any, ...], earlier: tuple[RecordedTake, ...] = ()) -> Rec
         digest=_hexadecimal(digest),
         cause=cause,
         session=session,
-        started=started,
+        started=moment(started),
         elapsed=elapsed / 1e6,
         request_id=unpacked_id(request_id),
         attempts=attempts,
@@ -209,7 +209,7 @@ def take_of(row: tuple[Any, ...]) -> RecordedTake:
         cause=cause,
         attempts=attempts,
         session=session,
-        started=started,
+        started=moment(started),
         elapsed=elapsed / 1e6,
         request_id=unpacked_id(request_id),
     )
@@ -255,7 +255,7 @@ def sample_of(row: tuple[Any, ...]) -> Sample:
     _, session, at, succeeded, failed, in_flight, waiting, limit, rate, throttles = row
     return Sample(
         session=session,
-        at=at,
+        at=moment(at),
         succeeded=succeeded,
         failed=failed,
         in_flight=in_flight,

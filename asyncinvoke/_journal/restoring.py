@@ -59,6 +59,21 @@ def unpacked_id(request_id: bytes | str | None) -> str | None:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+_LATEST = 2.5e11
+"""A time that no clock shows, in the year 9892: `datetime` ends soon after it."""
+
+
+def moment(seconds: float) -> float:
+    """Return a recorded time, in seconds since the epoch.
+
+    Raises:
+        ValueError: No clock shows it, such as an infinite one.
+    """
+    if not 0 <= seconds < _LATEST:
+        raise ValueError("no such time")
+    return seconds
+
+
 def outcome_of(
     row: ItemRow,
     cause: CauseKey | None,
@@ -95,7 +110,7 @@ def outcome_of(
         response=response,
         error=error,
         attempts=attempts,
-        started=row.started,
+        started=moment(row.started),
         elapsed=elapsed,
         take=row.take,
         replayed=True,
@@ -112,7 +127,7 @@ def _attempts(
     return (
         Attempt(
             number=row.attempts,
-            started=row.started,
+            started=moment(row.started),
             elapsed=elapsed,
             kind=None if cause is None else _KINDS.get(cause.error),
             delivery=None if delivery is None else Delivery(delivery),

@@ -1,5 +1,6 @@
 """The tables of a journal, format 2: the run, its sessions, items in progress, and outcomes."""
 
+import re
 from enum import IntEnum
 
 from asyncinvoke._model.delivery import Delivery
@@ -91,6 +92,9 @@ CREATE TABLE sample (
 );
 CREATE TABLE count (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+TABLE_NAMES = tuple(re.findall(r"CREATE TABLE (\w+)", TABLES))
+"""The names of the tables."""
 
 # For people who use `sqlite3` or Datasette: names instead of numbers.
 VIEW = """

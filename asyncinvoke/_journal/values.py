@@ -1,7 +1,7 @@
 """What a recorded run reads as: frozen values that pickle and convert to JSON by `dataclasses.asdict`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from asyncinvoke._journal.schema import COMPLETE
@@ -63,7 +63,7 @@ class RunSummary:
     results: bool
     """Whether the journal stores the function's responses."""
 
-    identity: Mapping[str, object]
+    identity: Mapping[str, object] = field(repr=False)
     """The settings, by name, that must match for the run to be continued."""
 
     total: int | None
@@ -100,7 +100,7 @@ class RunSummary:
     sessions: tuple[RecordedSession, ...]
     """The sessions of the run, in order."""
 
-    notes: Mapping[str, object]
+    notes: Mapping[str, object] = field(repr=False)
     """Notes stored by the program that ran it, such as the end offset of its output."""
 
     @property

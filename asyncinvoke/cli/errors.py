@@ -60,6 +60,11 @@ def one_line(text: str, *, longest: int = _LONGEST) -> str:
     return printable(" ".join(text.split()), longest=longest)
 
 
+def say(*lines: str) -> None:
+    """Print lines on stderr, with untrusted parts such as names of files made safe for a terminal."""
+    click.echo("\n".join(map(printable, lines)), err=True)
+
+
 def printable(line: str, *, longest: int = _LONGEST) -> str:
     """Return a line with untrusted parts made safe for a terminal, its blanks kept, truncated."""
     # One more than is shown is enough to tell whether it is longer: the line may have megabytes.

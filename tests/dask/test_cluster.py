@@ -96,6 +96,17 @@ def test_what_is_requested_of_a_run_is_read_as_it_was_written(tmp_path: Path) ->
     assert [each.name for each in tmp_path.iterdir()] == ["control.json"]
 
 
+def test_no_request_is_written_through_a_link_that_was_planted(tmp_path: Path) -> None:
+    path, victim = tmp_path / "control.json", tmp_path / "victim"
+    victim.write_text("precious")
+    for name in (path.name, f".{path.name}.{os.getpid()}", f".{path.name}.part"):
+        (tmp_path / name).symlink_to(victim)
+    write_control(path, Control(stopped=True))
+    assert victim.read_text() == "precious"
+    assert not path.is_symlink()
+    assert read_control(path) == Control(stopped=True)
+
+
 def test_shards_and_concurrency_are_shared_out() -> None:
     assert (shards_for(4, None), shards_for(4, 7), shards_for(0, None)) == (12, 7, 3)
     assert share(None, shards=6, slots=2) is None

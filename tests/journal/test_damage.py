@@ -147,14 +147,80 @@ def test_an_invalid_text_is_damage_and_is_not_quoted(
         ("sample", "throttles"),
     ],
 )
+@pytest.mark.parametrize("text", ["{", "[" * 100_000], ids=["cut", "deep"])
 def test_a_text_that_is_not_json_is_damage(
-    table: str, column: str, made: tuple[Path, dict[str, Any]]
+    table: str, column: str, text: str, made: tuple[Path, dict[str, Any]]
 ) -> None:
     path, _ = made
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute(f"UPDATE {table} SET {column} = '{{'").rowcount > 0
+        assert connection.execute(f"UPDATE {table} SET {column} = ?", (text,)).rowcount > 0
         connection.commit()
     assert "it is damaged" in error_of(lambda: read(path))
+
+
+@pytest.mark.parametrize("impossible", ["9e999", "-9e999", "-1", "1e12", "'x'"])
+@pytest.mark.parametrize(
+    ("table", "column"), [("session", "started"), ("session", "ended"), ("item", "began")]
+)
+def test_a_time_that_no_clock_shows_is_damage(
+    table: str,
+    column: str,
+    impossible: str,
+    made: tuple[Path, dict[str, Any]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path, _ = made
+    is_fine = column == "began" and impossible in ("-1", "'x'")  # just before the session; 0 in SQL
+    with closing(sqlite3.connect(path)) as connection:
+        value = f"1e3 * {impossible}" if impossible == "1e12" else impossible
+        connection.execute(f"UPDATE {table} SET {column} = {value}")
+        connection.commit()
+    assert is_fine or "it is damaged" in error_of(lambda: read(path))
+    for words in (("show", str(path)), ("export", str(path), "-")):
+        command(["runs", *words])
+        assert "internal" not in capfd.readouterr().err
+
+
+ENDLESS = "WITH RECURSIVE t (x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM t) SELECT MAX(x) FROM t"
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (f"DROP TABLE count; CREATE VIEW count AS {ENDLESS}", "it has a view 'count'"),
+        (f"DROP TABLE item; CREATE VIEW Item AS {ENDLESS}", "it has a view 'Item'"),
+        (
+            "DROP TABLE sample; CREATE VIRTUAL TABLE sample USING fts5(at)",
+            "it has a virtual table 'sample'",
+        ),
+        (
+            f"CREATE TRIGGER 'evil\n\x1b' AFTER INSERT ON session BEGIN SELECT ({ENDLESS}); END",
+            "it has a trigger 'evil'",
+        ),
+    ],
+)
+def test_a_journal_that_would_run_code_of_its_own_is_refused(
+    made: tuple[Path, dict[str, Any]], statements: str, message: str
+) -> None:
+    path, _ = made
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statements)
+    for use in (open_run, opening.writing):
+        with pytest.raises(JournalError, match="made to do harm") as raised:
+            use(path)
+        assert message in str(raised.value)
+
+
+def test_indexes_and_views_that_somebody_has_added_to_a_journal_do_no_harm(
+    made: tuple[Path, dict[str, Any]],
+) -> None:
+    path, _ = made
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE INDEX by_cause ON item (cause)")
+        connection.execute("CREATE VIEW failures AS SELECT * FROM outcomes WHERE error IS NOT NULL")
+    with open_run(path) as recorded:
+        assert recorded.summary().succeeded == 39
+    opening.writing(path).close()
 
 
 @pytest.mark.parametrize(

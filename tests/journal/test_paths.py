@@ -217,7 +217,8 @@ def test_a_pipe_in_the_place_of_a_file_beside_a_journal_is_named_and_not_waited_
     for call in calls:
         with pytest.raises(JournalError) as raised:
             call()
-        assert str(raised.value) == f"{beside}: it is a pipe"
+        reason = "it cannot be used: it is not a regular file: remove it"
+        assert str(raised.value) == f"{beside}: {reason}"
     os.close(other_end)
     assert service.sent == []
     assert {each.name for each in tmp_path.iterdir()} == before

@@ -107,6 +107,19 @@ def recorded_map(path: Path, service: FakeService, items: int = 8) -> None:
     anyio.run(lambda: service.map(path, range(items)))
 
 
+def test_a_summary_does_not_show_what_may_be_secret(path: Path) -> None:
+    context, notes = {"custom": {"token": "SECRET"}}, {"command": {"url": "http://me:SECRET@host"}}
+    journal = Journal(path, notes=notes)
+    anyio.run(lambda: FakeService().map(journal, range(2), client_context=context))
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+    encoded = str(summary.identity["client_context"])
+    assert encoded != "None"
+    for shown in (repr(summary), repr(journal), repr(recorded)):
+        assert "SECRET" not in shown
+        assert encoded not in shown
+
+
 def test_the_first_format_is_read(format_1: RecordedRun) -> None:
     summary = format_1.summary()
     assert (summary.function_name, summary.qualifier) == ("work", "live")

@@ -12,7 +12,7 @@ import tempfile
 import textwrap
 import threading
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -175,16 +175,36 @@ async def test_a_journal_that_was_read_while_it_was_read_only_can_be_continued(p
     assert len(await FakeService().map(path, range(4))) == 4
 
 
-@pytest.mark.parametrize("side", SIDES)
-def test_the_mode_of_a_file_that_a_planted_link_leads_to_stays(path: Path, side: str) -> None:
-    writing(path).close()
-    path.chmod(0o644)
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
+@pytest.mark.parametrize("side", [*SIDES, "-marks"])
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "there"])
+async def test_nothing_is_written_through_a_link_that_was_planted_beside_a_journal(
+    path: Path, side: str, is_new: bool
+) -> None:
+    if not is_new:
+        await FakeService().map(path, range(3))
+        path.chmod(0o644)
     victim = path.with_name("victim")
-    victim.touch(mode=0o400)
-    Path(f"{path}{side}").symlink_to(victim)
-    with suppress(JournalError):  # as SQLite thinks fit
-        writing(path).close()
-    assert victim.stat().st_mode & 0o777 == 0o400
+    victim.write_bytes(b"precious")
+    victim.chmod(0o400)
+    planted = Path(f"{path}{side}")
+    planted.unlink(missing_ok=True)
+    planted.symlink_to(victim)
+    assert "it is a link" in await refused(path)
+    assert (victim.read_bytes(), victim.stat().st_mode & 0o777) == (b"precious", 0o400)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
+@pytest.mark.parametrize("side", [*SIDES, "-marks"])
+async def test_a_pipe_beside_a_journal_is_refused_and_not_waited_for(path: Path, side: str) -> None:
+    await FakeService().map(path, range(3))
+    planted = Path(f"{path}{side}")
+    planted.unlink(missing_ok=True)
+    os.mkfifo(planted)
+    assert "it is not a regular file" in await refused(path)
+    if side == "-marks":
+        with pytest.raises(JournalError, match="it is not a regular file"):
+            open_run(path)
 
 
 async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> None:

@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from asyncinvoke.cli.errors import one_line
+from asyncinvoke.cli.errors import one_line, printable
 from asyncinvoke.cli.map.progress import Counts, Display, TextLines, described, progressed
 
 WIDTH = 80
@@ -79,6 +79,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Print a note above the lines, wrapped between words, its indentation kept."""
+        text = printable(text)
         words = text.lstrip()
         indented = Padding(Text(words), (0, 0, 0, len(text) - len(words)), expand=False)
         self._console.print(indented)

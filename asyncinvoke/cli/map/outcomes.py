@@ -54,6 +54,10 @@ class OutcomeWriter:
         await self._output.write(b"".join(rest))
 
 
+BEGINNING = b'{"index":'
+"""What each line of an outcome begins with."""
+
+
 def as_line(outcome: Outcome, line: int | None = None) -> bytes:
     """Return an outcome as a line of JSON, including the newline.
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from asyncinvoke._outputs.files import real_name
 from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.map.outcomes import BEGINNING
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.streams import Output
 
@@ -143,7 +144,26 @@ def check_output(path: str, place: OutputState, *, force: bool) -> OutputState:
         raise CommandError(
             f"output {path} exists, and does not belong to this run: --force replaces it"
         )
+    # A journal that somebody else has made may name any file as its output.
+    if not force and not _begins_with_an_outcome(file):
+        raise CommandError(
+            f"output {path} does not begin with an outcome, so this run has not written it: move it "
+            "away to have the output written"
+        )
     return place
+
+
+def _begins_with_an_outcome(file: Path) -> bool:
+    """Return whether a file begins as the lines of outcomes do; `True` if it cannot be read.
+
+    A kill may have left less of it, and a power failure zeros.
+    """
+    try:
+        with file.open("rb") as opened:
+            found = opened.read(len(BEGINNING))
+    except OSError:
+        return True
+    return BEGINNING.startswith(found.rstrip(b"\0"))
 
 
 def _ends_a_line(file: Path, offset: int) -> bool:

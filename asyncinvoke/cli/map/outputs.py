@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import anyio
-import click
 
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke.cli import streams
-from asyncinvoke.cli.errors import WRONG_USAGE, CommandError
+from asyncinvoke.cli.errors import WRONG_USAGE, CommandError, say
 
 
 @contextlib.contextmanager
@@ -61,7 +60,7 @@ async def awaited_output(
         try:
             reader = await _reader_of(output)
         except anyio.get_cancelled_exc_class():
-            click.echo(f"interrupted: nobody reads {output}, and {otherwise}", err=True)
+            say(f"interrupted: nobody reads {output}, and {otherwise}")
             raise
         if reader is not None:
             stack.callback(os.close, reader)

@@ -8,6 +8,8 @@ from typing import Protocol
 import anyio
 import click
 
+from asyncinvoke.cli.errors import say
+
 PAUSED = "paused: asyncinvoke runs unpause continues it"
 """The text for a run that is paused."""
 
@@ -93,7 +95,7 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Write the note."""
-        click.echo(text, err=True)
+        say(text)
 
     def close(self) -> None:
         """Do nothing."""

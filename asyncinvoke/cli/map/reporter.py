@@ -9,7 +9,7 @@ import anyio
 import click
 
 from asyncinvoke import Invoker, MapRun, MapStatistics, Shard
-from asyncinvoke.cli.errors import one_line
+from asyncinvoke.cli.errors import one_line, say
 from asyncinvoke.cli.map import ending, pace, summary
 from asyncinvoke.cli.map.pace import HeldBack, Pace
 from asyncinvoke.cli.map.progress import (
@@ -135,10 +135,9 @@ class RunReporter:
             return
         counts, tally = self.count(), self._tally
         if self._progress == "json":
-            said = [json.dumps(summary.as_json(as_json(counts), tally, left))]
+            click.echo(json.dumps(summary.as_json(as_json(counts), tally, left)), err=True)
         else:
-            said = summary.as_text(counts, tally, left, verb=self._verb)
-        click.echo("\n".join(said), err=True)
+            say(*summary.as_text(counts, tally, left, verb=self._verb))
 
     def summarise_session(self, whole: RunSummary | None) -> None:
         """Print the summary of a session, and of its whole run if that can be read."""
@@ -152,7 +151,7 @@ class RunReporter:
         said = summary.as_text(self.count(), self._tally, None, verb=self._verb, is_recorded=True)
         if whole is not None:
             said += ending.closing_lines(whole, verb=self._verb)
-        click.echo("\n".join(said), err=True)
+        say(*said)
 
 
 def choose_display(progress: str, *, writes_to: int | None) -> Display:

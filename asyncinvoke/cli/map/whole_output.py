@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import click
-
 from asyncinvoke import JournalError
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs import files, parquet
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of, local_name, real_name
-from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.errors import FAILED, CommandError, say
 from asyncinvoke.cli.map.ending import incomplete_lines
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_checks import check_not_the_input, check_not_the_journal
@@ -71,11 +69,11 @@ def _write_recorded(journal: str, target: str, kind: Kind, again: str) -> None:
     with open_run(journal) as run:
         summary = run.summary()
         if not summary.complete:
-            click.echo(f"{name_of(target)} will be written when the run is complete", err=True)
+            say(f"{name_of(target)} will be written when the run is complete")
             return
         _write(map(as_line, run.outcomes()), target, kind, if_not=again)
         for line in incomplete_lines(summary, name_of(target)):
-            click.echo(line, err=True)
+            say(line)
 
 
 def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) -> int:
@@ -122,7 +120,7 @@ def _write(lines: Iterable[bytes], target: str, kind: Kind, *, if_not: str) -> N
         count = write_lines(lines, target, kind)
     except OutputError as error:
         raise CommandError(f"{error}: {if_not}", status=FAILED) from error
-    click.echo(f"{name_of(target)}: {counted(count, 'outcome')}", err=True)
+    say(f"{name_of(target)}: {counted(count, 'outcome')}")
 
 
 def _state(path: Path) -> tuple[int, ...] | None:

@@ -12,7 +12,7 @@ import click
 from asyncinvoke import JournalError
 from asyncinvoke._outputs.files import Kind, OutputError, real_name
 from asyncinvoke.cli import open_files, streams
-from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError
+from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError, say
 from asyncinvoke.cli.map import ending, summary
 from asyncinvoke.cli.map.ending import closing_lines, exit_status, incomplete_lines
 from asyncinvoke.cli.map.outcomes import as_line
@@ -111,13 +111,13 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], children: Children) -
             not_written = error
         else:
             for line in incomplete_lines(whole, bulk.output):
-                click.echo(line, err=True)
+                say(line)
     told = [line for line in report_lines(merged)[1:] if merged.ran_twice]
     _summarise(bulk, children, whole, [*closing_lines(whole, verb=bulk.verb), *told])
     if not_written is not None:
         raise not_written
     if not is_whole and bulk.output is not None and bulk.output != "-":
-        click.echo(f"{bulk.output} will be written when the run is complete", err=True)
+        say(f"{bulk.output} will be written when the run is complete")
     is_stopped = STOPPED in children.statuses.values()
     failed = children.said.tally().failed
     status = exit_status(whole, failed=failed, is_stopped=is_stopped)
@@ -198,4 +198,4 @@ def _summarise(bulk: Bulk, children: Children, whole: RunSummary | None, last: l
     elif bulk.progress != "none":
         is_recorded = bulk.journal is not None
         lines = summary.as_text(counts, tally, left, verb=bulk.verb, is_recorded=is_recorded)
-        click.echo("\n".join([*lines, *last]), err=True)
+        say(*lines, *last)

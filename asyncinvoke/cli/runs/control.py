@@ -180,7 +180,8 @@ def _written(path: str, change: Callable[[ControlRequest], ControlRequest]) -> C
     except ControlFileError as error:
         raise CommandError(f"{control}: {error}: remove it and try again") from None
     except OSError as error:
-        raise CommandError(f"cannot write {control}: {one_line(str(error.strerror))}") from error
+        named = error.filename or control  # it may be the file that becomes the control file
+        raise CommandError(f"cannot write {named}: {one_line(str(error.strerror))}") from error
 
 
 def _answered(path: str) -> int:

@@ -15,12 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from asyncinvoke._outputs import locks
-from asyncinvoke._outputs.regular import open_regular
+from asyncinvoke._outputs import beside, locks
 from asyncinvoke.cli.map.settings import parse_tolerance
 
 STOPS = ("drain", "now")
 """How a session is stopped: calls in flight finish, or are abandoned."""
+
+_CONTROL = "-control"
+_NEW = ".new"
+
+_LONGEST = 65_536
+"""The maximum size of a control file in bytes. A request has about a hundred."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,7 @@ class ControlFileError(ValueError):
 
 def control_path(run: str | os.PathLike[str]) -> Path:
     """Return the path of a run's control file, which is the same for every link to the run."""
-    return Path(f"{Path(run).resolve()}-control")
+    return Path(f"{Path(run).resolve()}{_CONTROL}")
 
 
 def parse_request(text: str) -> ControlRequest:
@@ -82,13 +87,16 @@ def read_request(path: Path) -> ControlRequest:
         OSError: The file cannot be read.
     """
     try:
-        with open(path, encoding="utf-8", opener=open_regular) as file:
-            text = file.read()
+        with open(path, "rb", opener=partial(_opened, journal=_journal_of(path))) as file:
+            text = file.read(_LONGEST + 1)
     except FileNotFoundError:
         return ControlRequest()
+    if len(text) > _LONGEST:
+        raise ControlFileError(f"it has more than {_LONGEST:,} bytes")
+    try:
+        return parse_request(text.decode())
     except UnicodeDecodeError:
         raise ControlFileError("it is not JSON") from None
-    return parse_request(text)
 
 
 def change_request(
@@ -105,8 +113,8 @@ def change_request(
         OSError: The file cannot be written.
     """
     # A fixed name: the next change uses the file that a killed process has left.
-    beside = path.with_name(f"{path.name}.new")
-    with _locked(beside) as file:
+    new = path.with_name(f"{path.name}{_NEW}")
+    with _locked(new) as file:
         try:
             request = change(read_request(path))
             said = {
@@ -117,10 +125,10 @@ def change_request(
             file.flush()
             if os.name == "nt":  # an open file cannot be moved there; nor are there locks to keep
                 file.close()
-            beside.replace(path)
+            new.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
-                beside.unlink()
+                new.unlink()
             raise
     return request
 
@@ -157,12 +165,21 @@ def drop_settings(
 def _locked(path: Path) -> Iterator[TextIO]:
     """Open a file that becomes another one at the end of the block, alone among all processes."""
     while True:
-        with open(path, "a", encoding="utf-8", opener=partial(open_regular, mode=0o600)) as file:
+        opener = partial(_opened, journal=_journal_of(path))
+        with open(path, "a", encoding="utf-8", opener=opener) as file:
             locks.wait(file)
             # The process that had the lock has moved the file, and what it wrote is in place.
             if _is_at(path, file):
                 yield file
                 return
+
+
+def _opened(path: str, flags: int, *, journal: Path) -> int:
+    return beside.opened(path, flags, journal=journal)
+
+
+def _journal_of(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(_NEW).removesuffix(_CONTROL))
 
 
 def _is_at(path: Path, file: TextIO) -> bool:

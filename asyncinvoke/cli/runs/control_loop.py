@@ -73,7 +73,7 @@ class ControlLoop:
         try:
             request = read_request(self._path)
         except (ControlFileError, OSError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
+            why = error.strerror if isinstance(error, OSError) else error
             self._say(f"{self._path}: {one_line(str(why))}; ignored")
             return
         self._apply(request)

@@ -121,3 +121,13 @@ def test_a_note_is_wrapped_between_words_and_keeps_its_indentation() -> None:
     assert lines[0].endswith("  the same command again: it")
     assert lines[1] == "  continues, and repeats none"
     assert lines[2] == "  of them"
+
+
+def test_a_note_does_not_control_the_terminal() -> None:
+    stream = io.StringIO()
+    bar = Bar(Console(file=stream, width=60, color_system=None, force_terminal=True))
+    try:
+        bar.note("  a\x1b]0;title\x07.run: it is not JSON")
+    finally:
+        bar.close()
+    assert "  a\ufffd]0;title\ufffd.run: it is not JSON" in stream.getvalue()

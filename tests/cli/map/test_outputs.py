@@ -179,3 +179,24 @@ def test_a_journal_that_cannot_be_read_after_the_run_is_not_reported_as_nothing_
     with pytest.raises(CommandError, match=f"it is not a journal: {again}") as caught:
         run_with_output(bulk("out.gz", journal="in.run"), is_damaged_now)
     assert caught.value.status == 1
+
+
+async def test_no_name_of_a_file_controls_the_terminal(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    evil = "\x1b]0;title\x07\u202e"
+    (tmp_path / f"{evil}.jsonl").write_text("1\n2\n")
+    (tmp_path / f"none{evil}.jsonl").touch()
+    (tmp_path / f"{evil}.run-control").write_text("not JSON")
+    where = ("--endpoint-url", endpoint.url)
+    recorded = ("-j", f"{evil}.run", "-o", f"recorded{evil}.gz", *where)
+    for command, says in (
+        (("map", "echo", f"{evil}.jsonl", "-o", f"{evil}.gz", *where), "2 outcomes"),
+        (("map", "echo", f"none{evil}.jsonl", *where), "has no items"),
+        (("map", "fail", f"{evil}.jsonl", *recorded, "--tolerate", "0"), "tolerated: 0"),
+        (("map", "fail", f"{evil}.jsonl", *recorded), "runs redrive"),
+        (("runs", "redrive", f"{evil}.run"), "not JSON; ignored"),
+    ):
+        printed = (await run(*command)).err
+        assert says in printed
+        assert all(line.isprintable() for line in printed.splitlines()), command

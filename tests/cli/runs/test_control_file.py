@@ -124,7 +124,25 @@ def test_a_control_file_that_is_a_pipe_is_not_waited_for(path: Path) -> None:
         path, cast("MapRun", Run()), session=1, stop=lambda _: None, say=printed.append
     )
     loop.check()
-    assert printed == [f"{path}: it is not a regular file; ignored"]
+    assert printed == [f"{path}: it is not a regular file: remove it; ignored"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+@pytest.mark.parametrize("name", ["o.run-control", "o.run-control.new"])
+def test_no_request_is_written_through_a_link_that_was_planted(path: Path, name: str) -> None:
+    victim = path.with_name("victim")
+    victim.write_text("{}")
+    path.with_name(name).symlink_to(victim)
+    with pytest.raises(OSError, match="it is a link"):
+        change_request(path, lambda _: ControlRequest(number=1))
+    assert victim.read_text() == "{}"
+
+
+def test_a_huge_control_file_is_not_read(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 10**12)  # without a block on the disk
+    with pytest.raises(ControlFileError, match="more than 65,536 bytes"):
+        read_request(path)
 
 
 def test_a_link_to_a_run_has_the_control_file_of_the_run(tmp_path: Path) -> None:
@@ -238,5 +256,5 @@ def test_a_session_applies_a_request_once_and_answers(tmp_path: Path) -> None:
     printed.clear()
     path.mkdir()
     control_loop.check()
-    assert printed == [f"{path}: [Errno 21] Is a directory: '{path}'; ignored"]
+    assert printed == [f"{path}: it is not a regular file: remove it; ignored"]
     assert run.done == []

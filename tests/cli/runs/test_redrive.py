@@ -9,7 +9,7 @@ import pytest
 
 from asyncinvoke import Invoker, Journal, Redrive
 from asyncinvoke.cli.app import run as command
-from asyncinvoke.cli.map import outputs
+from asyncinvoke.cli.map import whole_output
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.runs import open_run
 from asyncinvoke.testing import FakeLambda
@@ -51,7 +51,7 @@ def run_with(
             redriven.append(settings)
             return 3
 
-        monkeypatch.setattr(outputs, "run_with_output", run_with_output)
+        monkeypatch.setattr(whole_output, "run_with_output", run_with_output)
         return path, redriven
 
     return run_with

@@ -24,6 +24,7 @@ from asyncinvoke._report.standing import causes_of_lost
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.ending import closing_lines, exit_status
+from asyncinvoke.cli.map.outcomes import BEGINNING
 from asyncinvoke.cli.map.output_state import OutputState, check_output
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.map.source import MOST, LineNumbers
@@ -120,6 +121,7 @@ async def test_each_setting_can_be_changed_alone(
 async def test_what_was_requested_before_holds_until_it_is_requested_otherwise(
     recorded: Path,
 ) -> None:
+    await note(**{COMMAND: {}})
     for words in (
         ["set", "--tolerate", "5%"],
         ["pause"],
@@ -155,7 +157,9 @@ async def test_a_stop_is_for_the_session_that_runs_or_that_is_about_to_begin(
         def summary(self) -> RunSummary:
             summary = super().summary()
             (last,) = summary.sessions
-            notes = {ANSWER: {"number": 1}} if control_path("o.run").exists() else {}
+            notes: dict[str, Any] = {COMMAND: {}}
+            if control_path("o.run").exists():
+                notes[ANSWER] = {"number": 1}
             return replace(
                 summary,
                 running=True,
@@ -203,7 +207,8 @@ async def test_a_run_that_is_at_work_and_does_not_reply_is_an_error(
             (last,) = summary.sessions
             sessions = (replace(last, ended=None),)
             holder = f"process {last.pid} on a"
-            return replace(summary, running=True, holder=holder, sessions=sessions)
+            notes: dict[str, Any] = {COMMAND: {}}
+            return replace(summary, running=True, holder=holder, sessions=sessions, notes=notes)
 
     slept = [0.0]
     time = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
@@ -817,7 +822,7 @@ def test_an_output_is_continued_only_where_it_is_what_it_was(
 ) -> None:
     path = tmp_path / "out.jsonl"
     if size is not None:
-        path.write_bytes((b"x" * 9 + b"\n") * (size // 10) + b"x" * (size % 10))
+        path.write_bytes((BEGINNING + b"\n") * (size // 10) + BEGINNING[: size % 10])
     if says is None:
         # A removed output is written anew, which is noted first, because writing may be
         # interrupted.
@@ -827,6 +832,21 @@ def test_an_output_is_continued_only_where_it_is_what_it_was(
         return
     with pytest.raises(CommandError, match=says):
         check_output(str(path), place, force=force)
+
+
+@pytest.mark.parametrize("content", [b"alias ll='ls -l'\n", b"{}\n", b"\0\0#!/bin/sh\n"])
+@pytest.mark.parametrize("at_end", [False, True])
+def test_no_file_is_overwritten_only_because_a_journal_names_it_as_its_output(
+    content: bytes, at_end: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / ".bashrc"
+    path.write_bytes(content)
+    place = OutputState(path=str(path), offset=len(content) * at_end, is_known=True)
+    with pytest.raises(CommandError, match="does not begin with an outcome"):
+        check_output(str(path), place, force=False)
+    assert check_output(str(path), place, force=True) == place
+    path.write_bytes(bytes(100))  # zeros, as after a power failure
+    assert check_output(str(path), OutputState(path="", is_known=True), force=False).is_known
 
 
 async def test_foreign_notes_do_no_harm(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
