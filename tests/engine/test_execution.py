@@ -324,6 +324,7 @@ async def test_a_permit_that_comes_as_its_map_stops_leaves_the_rate_to_other_cal
         assert permit.waited == 0
 
 
+@pytest.mark.anyio
 async def test_cancelling_in_backoff_sends_nothing_more() -> None:
     clock = StuckClock()
     scripted = engine(THROTTLED, OK, clock=clock)

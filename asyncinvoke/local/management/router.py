@@ -23,7 +23,7 @@ from asyncinvoke.local.management.request import (
     function_not_found,
     no_such_version,
 )
-from asyncinvoke.local.management.routes import LAYERS, ROUTES, Operation
+from asyncinvoke.local.management.routes import LAYERS, MAPPINGS, ROUTES, Operation
 from asyncinvoke.local.protocol import answers, refusals
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.local.protocol.names import LATEST
@@ -126,7 +126,7 @@ class Management:
         self, operation: Operation, request: ManagementRequest, groups: list[str]
     ) -> dict[str, Any] | None:
         try:
-            if not groups or request.path.startswith(LAYERS):  # without a function
+            if not groups or request.path.startswith((LAYERS, MAPPINGS)):  # no function
                 return await _done(operation(self, request, *groups))
             name, *others = groups
             qualifier = request.query.get("Qualifier")

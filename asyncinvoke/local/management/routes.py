@@ -93,7 +93,7 @@ _TAGS = "/2017-03-31/tags/(?P<Resource>[^/]+)"
 _CONCURRENCY = "/2017-10-31/functions/([^/]+)/concurrency"
 _EVENTS = "/2019-09-25/functions/([^/]+)/event-invoke-config"
 _SINCE_2019 = "/2019-09-30/functions/([^/]+)"
-_MAPPINGS = "/2015-03-31/event-source-mappings"
+MAPPINGS = "/2015-03-31/event-source-mappings"
 LAYERS = "/2018-10-31/layers"
 _LAYER = f"{LAYERS}/([^/]+)/versions"
 
@@ -208,8 +208,8 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
             else no_provisioned_concurrency(at)
         ),
     ),
-    ("GET", f"{_MAPPINGS}/?", 200, lambda _, asked: page("EventSourceMappings", (), asked.query)),
-    ("GET", f"{_MAPPINGS}/(?P<UUID>[^/]+)", 200, lambda *_: no_mapping()),
+    ("GET", f"{MAPPINGS}/?", 200, lambda _, asked: page("EventSourceMappings", (), asked.query)),
+    ("GET", f"{MAPPINGS}/(?P<UUID>[^/]+)", 200, lambda *_: no_mapping()),
     (
         "GET",
         "/2020-06-30/functions/([^/]+)/code-signing-config",
