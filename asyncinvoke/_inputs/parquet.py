@@ -7,6 +7,7 @@ from typing import Any
 from anyio import to_thread
 
 from asyncinvoke._inputs import files
+from asyncinvoke._inputs.dictionaries import holds_dictionary, pieces, repetitive_texts
 from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke._inputs.lines import Row
 from asyncinvoke._inputs.seekable import open_file
@@ -71,7 +72,13 @@ class Parquet:
             raise InputError("Parquet cannot be read from standard input: its index is at its end")
         file = Watched(open_file(source, options, size=size))
         try:
-            return cls(pyarrow.parquet.ParquetFile(file, pre_buffer=False), file, name)
+            found = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
+            repetitive = repetitive_texts(found.metadata)
+            if repetitive:
+                found = pyarrow.parquet.ParquetFile(
+                    file, metadata=found.metadata, read_dictionary=repetitive, pre_buffer=False
+                )
+            return cls(found, file, name)
         except BaseException as error:  # each file system has its own
             file.close()
             if isinstance(error, InputError) or not isinstance(error, Exception):
@@ -101,7 +108,7 @@ class Parquet:
             )
             for batch in batches:
                 missing -= batch.num_rows
-                yield batch
+                yield from pieces(batch, size=AT_ONCE)
             if missing:
                 # Arrow does so with some lists, without an error.
                 raise InputError(
@@ -111,7 +118,7 @@ class Parquet:
     def _readings(self) -> Iterator[list[int]]:
         """Return the numbers of the row groups that are read together: small ones, if possible."""
         # Each row group has dictionaries of its own, and Arrow cannot join those of inner columns.
-        is_split = any(_holds_dictionary(field.type) for field in self._file.schema_arrow)
+        is_split = any(holds_dictionary(field.type) for field in self._file.schema_arrow)
         groups: list[int] = []
         rows = 0
         for number in range(self._file.num_row_groups):
@@ -166,13 +173,6 @@ def _repeated(fields: list[Any], kind: str = "column") -> str | None:
         if found is not None:
             return found
     return None
-
-
-def _holds_dictionary(kind: Any) -> bool:
-    """Return whether there is a dictionary within a type, such as a list of categories."""
-    kind = getattr(kind, "storage_type", kind)
-    within = [kind.field(number).type for number in range(kind.num_fields)]
-    return any(hasattr(each, "index_type") or _holds_dictionary(each) for each in within)
 
 
 def _marked_types(schema: Any, arrow_schema: Any) -> dict[int, Any]:

@@ -351,6 +351,28 @@ async def test_the_total_is_known_and_row_groups_are_read_in_their_order(tmp_pat
     assert (source.total, [item.position async for item in source][-1]) == (50_000, 49_999)
 
 
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())]
+)
+async def test_a_text_that_is_in_each_row_is_decoded_for_a_few_rows_at_once(
+    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [None if n % 10 == 9 else "x" * 9_999 for n in range(1000)]
+    columns = {"n": range(1000), "text": pa.array(texts).cast(kind)}
+    path = write(tmp_path / "in.parquet", columns, row_group_size=300)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(parquet, "AT_ONCE", 100_000)
+    source = parquet.Parquet.open(str(path), {})
+    pieces: list[list[Any]] = []
+    while (rows := await source.rows()) is not None:
+        pieces.append([json.loads(row) for _, row, _ in rows])
+    await source.close()
+    assert max(map(len, pieces)) <= 12
+    found = [each for piece in pieces for each in piece]
+    assert [each["n"] for each in found] == list(range(1000))
+    assert [each["text"] for each in found] == texts
+
+
 async def test_rows_that_pyarrow_leaves_out_are_an_error_where_they_are_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
