@@ -100,13 +100,11 @@ class Parquet:
         await to_thread.run_sync(self._close)
 
     def _all_batches(self) -> Iterator[Any]:
+        size = self._batch_size()  # once, as it looks at all row groups
         for groups in self._readings():
             rows = sum(self._file.metadata.row_group(number).num_rows for number in groups)
             missing = rows
-            batches = self._file.iter_batches(
-                self._batch_size(), row_groups=groups, use_threads=False
-            )
-            for batch in batches:
+            for batch in self._file.iter_batches(size, row_groups=groups, use_threads=False):
                 missing -= batch.num_rows
                 yield from pieces(batch, size=AT_ONCE)
             if missing:

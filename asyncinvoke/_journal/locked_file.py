@@ -12,9 +12,6 @@ from asyncinvoke.errors import JournalError
 LOCK_PATIENCE = 0.2
 """How long to retry locking, in seconds: readers hold the lock briefly to see if it is free."""
 
-_NEW = os.O_RDWR | os.O_CREAT
-_NOT_TEXT = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-
 
 class LockedError(Exception):
     """Another process has the lock."""
@@ -63,9 +60,9 @@ def _opened_and_locked(path: Path, journal: Path) -> tuple[int, bool]:
 
 def _opened(path: Path, journal: Path) -> tuple[int, bool]:
     try:
-        return os.open(path, _NEW | os.O_EXCL | _NOT_TEXT, 0o600), True
+        return beside.created(path, os.O_RDWR, journal=journal), True
     except FileExistsError:
-        return beside.opened(path, _NEW, journal=journal), False
+        return beside.opened(path, os.O_RDWR | os.O_CREAT, journal=journal), False
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

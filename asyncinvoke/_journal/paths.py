@@ -50,7 +50,7 @@ def check_beside(path: Path) -> None:
     """Check what is at the names that a journal's other files have, or would have.
 
     Raises:
-        JournalError: It is not a file of the journal's owner; the message has the reason.
+        JournalError: It is no regular file, or a stranger's; the message has the reason.
     """
     real = resolved(path)
     for name in (path_of(real), *(Path(f"{real}{side}") for side in (*SIDES, _LONGEST))):

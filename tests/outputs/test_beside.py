@@ -1,6 +1,7 @@
 """Files beside a journal, where another user could have put something else under their names."""
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,63 @@ def test_a_file_of_another_user_is_refused_unless_the_journal_is_theirs_too(
     journal.touch()
     os.chown(journal, path.stat().st_uid, -1)
     os.close(beside.opened(path, os.O_RDWR, journal=journal))
+
+
+def a_status(mode: int, owner: int, group: int) -> os.stat_result:
+    return os.stat_result((stat.S_IFREG | mode, 0, 0, 1, owner, group, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("journal", "folder", "is_shared"),
+    [
+        (a_status(0o660, 1, 50), 0o2770, True),
+        (a_status(0o666, 1, 10), 0o777, True),
+        (a_status(0o600, 2, 10), 0o777, True),
+        (a_status(0o640, 1, 50), 0o2770, False),
+        (a_status(0o660, 1, 51), 0o2770, False),
+        (a_status(0o660, 1, 50), 0o2777, False),
+        (a_status(0o644, 1, 50), 0o777, False),
+        (None, 0o2770, False),
+    ],
+)
+def test_a_file_of_somebody_who_may_write_the_journal_is_no_strangers(
+    journal: os.stat_result | None, folder: int, is_shared: bool
+) -> None:
+    file = a_status(0o600, 2, 50)
+    assert beside.is_shared(file, journal, a_status(folder, 1, 50)) is is_shared
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="gives files to others")
+def test_what_root_creates_beside_a_journal_can_be_used_by_its_owner(path: Path) -> None:
+    journal = path.with_name("o.run")
+    journal.touch(0o600)
+    os.chown(journal, NOBODY, NOBODY)
+    os.close(beside.opened(path, os.O_RDWR | os.O_CREAT, journal=journal))
+    assert (path.stat().st_uid, path.stat().st_gid) == (NOBODY, NOBODY)
+
+
+def test_what_exists_is_neither_given_away_nor_shared(path: Path) -> None:
+    path.touch(0o600)
+    before = path.stat()
+    journal = path.with_name("o.run")
+    journal.touch()
+    journal.chmod(0o666)
+    if os.geteuid() == 0:
+        os.chown(journal, NOBODY, NOBODY)
+    os.close(beside.opened(path, os.O_RDWR | os.O_CREAT, journal=journal))
+    assert path.stat() == before
+
+
+def test_a_new_file_beside_a_shared_journal_is_shared_too(path: Path) -> None:
+    journal = path.with_name("o.run")
+    journal.touch()
+    journal.chmod(0o660)
+    before = os.umask(0o077)
+    try:
+        os.close(beside.opened(path, os.O_RDWR | os.O_CREAT, journal=journal))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o660
 
 
 def test_a_new_file_can_be_read_by_its_owner_only(path: Path) -> None:

@@ -101,6 +101,9 @@ def is_behind(note: object, output: str | None, *, ends: int) -> bool:
     if output is None:
         return False
     place = OutputState.from_note(note, real_name(output))
+    if place.is_known and not place.offset:
+        # Of what several processes wrote at once, once all had ended, the size is not noted.
+        return not (os.path.exists(place.path) and os.path.getsize(place.path))
     return place.is_known and place.ends < ends
 
 

@@ -666,6 +666,24 @@ async def test_a_redrive_whose_outcomes_could_not_be_written_writes_them_when_it
 
 
 @pytest.mark.anyio
+async def test_a_redrive_of_what_processes_have_written_finds_nothing_to_complete(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("0\n1\n2\n")
+    words = ("map", "echo", "in.jsonl", "-j", "e.run", "-o", "out.jsonl", "--processes", "2")
+    words += ("--endpoint-url", endpoint.url)
+    assert (await run(*words)).status == 0
+    redriven = await run("runs", "redrive", "e.run")
+    assert (redriven.status, redriven.err) == (0, "e.run: nothing failed\n")
+    (tmp_path / "out.jsonl").unlink()
+    again = await run(*words)  # refused if it had been continued by one process
+    assert again.status == 0, again.err
+    (tmp_path / "out.jsonl").unlink()
+    assert "nothing failed; completing " in (await run("runs", "redrive", "e.run")).err
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
 async def test_a_run_that_was_killed_before_its_first_commit_is_continued(
