@@ -670,7 +670,10 @@ async def test_a_redrive_of_what_processes_have_written_finds_nothing_to_complet
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "in.jsonl").write_text("0\n1\n2\n")
-    words = [*"map echo in.jsonl -j e.run -o out.jsonl --processes 2".split(), "--endpoint-url"]
+    words = [
+        *["map", "echo", "in.jsonl", "-j", "e.run", "-o", "out.jsonl", "--processes", "2"],
+        "--endpoint-url",
+    ]
     words.append(endpoint.url)
     assert (await run(*words)).status == 0
     redriven = await run("runs", "redrive", "e.run")
