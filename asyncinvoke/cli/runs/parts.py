@@ -62,6 +62,16 @@ def check_whole(path: str) -> None:
         )
 
 
+def check_merged(path: str) -> None:
+    """Check that a run has what its parts did: an export or a report of it would be out of date.
+
+    Raises:
+        CommandError: As `check_whole`.
+    """
+    if unmerged(path):
+        check_whole(path)
+
+
 def _are_ahead(parts: list[str], path: str) -> bool:
     merged = _read_summary(path)
     summaries = (each for each in map(_read_summary, parts) if each is not None)

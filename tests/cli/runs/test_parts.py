@@ -335,8 +335,13 @@ def test_a_merged_run_whose_parts_went_on_and_were_killed_is_not_run_by_itself(
     assert run(["runs", "redrive", str(path)]) == 2
     assert "not started by" in capfd.readouterr().err
     anyio.run(work, lambda event, context: event, Journal(parts[0], redrive=Redrive.FAILED), 1)
-    for command in (["redrive"], ["settle", "--item", "3", "--ran"]):
-        assert run(["runs", *command, str(path)]) == 2
+    for command in (
+        ["redrive", str(path)],
+        ["settle", str(path), "--item", "3", "--ran"],
+        ["export", str(path), "-"],
+        ["report", str(path), "-o", str(tmp_path / "a.html")],
+    ):
+        assert run(["runs", *command]) == 2
         assert "have continued since they were merged into it" in capfd.readouterr().err
     assert run(["runs", "show", str(path), "--json"]) == 0
     shown = json.loads(capfd.readouterr().out)
