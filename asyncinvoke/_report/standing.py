@@ -79,6 +79,18 @@ def has_changed_since_merge(summary: RunSummary) -> bool:
     return sessions != len(summary.sessions) or any(SETTLED in part for part in parts)
 
 
+def has_run_since_merge(merged: RunSummary, parts: Iterable[RunSummary]) -> bool:
+    """Return whether parts of a merged journal have run since, so that it lacks what they did.
+
+    Not if the merged journal has since gone on by itself: its parts are then the past.
+    """
+    if has_changed_since_merge(merged):
+        return False
+    noted: Any = merged.notes[PARTS]
+    known = {part.get("id"): part["sessions"] for part in noted}
+    return any(len(part.sessions) > known.get(part.id, 0) for part in parts)
+
+
 def idempotent_of(summary: RunSummary) -> bool | None:
     """Return whether the map is idempotent; `None` if unknown: only the command line notes it."""
     match summary.notes.get("command"):

@@ -114,7 +114,8 @@ def stop(path: str, now: bool) -> None:
     if not any(request for _, request in sent):
         raise CommandError(f"{path}: it is not running")
     said = "stopping now" if now else "stopping when calls in flight have finished"
-    _await_answers({each: request for each, request in sent if request is not None}, said)
+    requests = {each: request for each, request in sent if request is not None}
+    _await_answers(requests, said, ended="it has ended by itself")
 
 
 def _request_stop(path: str, how: str) -> ControlRequest | None:
@@ -153,7 +154,8 @@ def _send_to_each(
     if not running:
         click.echo(f"{said}, from its next session: it is not running")
         return
-    _await_answers({path: sent[path] for path in running}, said)
+    requests = {path: sent[path] for path in running}
+    _await_answers(requests, said, ended=f"{said}, from its next session: it has ended")
 
 
 def _check_controlled(path: str, summary: RunSummary) -> None:
@@ -193,25 +195,32 @@ def _answered(path: str) -> int:
         return 0
 
 
-def _await_answers(sent: Mapping[str, ControlRequest], said: str) -> None:
-    """Wait for the replies, and print what the runs do, or will do."""
+def _await_answers(sent: Mapping[str, ControlRequest], said: str, *, ended: str) -> None:
+    """Wait for the replies, and print what the runs do, or will do; `ended` if all ended first."""
     until = time.monotonic() + PATIENCE
-    comparing = [path for path, request in sent.items() if not _await_answer(path, request, until)]
-    click.echo(printable(f"{said}: {', '.join(comparing)} {COMPARES}") if comparing else said)
+    applied = {path: _await_answer(path, request, until) for path, request in sent.items()}
+    comparing = [path for path, is_applied in applied.items() if is_applied is False]
+    if comparing:
+        click.echo(printable(f"{said}: {', '.join(comparing)} {COMPARES}"))
+    else:
+        click.echo(said if any(applied.values()) else ended)
 
 
-def _await_answer(path: str, request: ControlRequest, until: float) -> bool:
+def _await_answer(path: str, request: ControlRequest, until: float) -> bool | None:
     """Wait until the run has applied the request, or has ended, but no longer than to a time.
 
     Returns:
-        Whether it has. A run that still compares its input has recorded nothing, so no reply.
+        Whether it has applied it; `None` if it has ended without a reply. A run that still compares
+        its input has recorded nothing, so no reply.
     """
     with opened_run(path) as run:
         while True:
             summary = run.summary()
             # A reply to a later request, by another process, is one to this request as well.
-            if answered_number(summary.notes) >= request.number or not summary.running:
+            if answered_number(summary.notes) >= request.number:
                 return True
+            if not summary.running:
+                return None
             if time.monotonic() >= until:
                 break
             time.sleep(LOOKS)
@@ -219,7 +228,8 @@ def _await_answer(path: str, request: ControlRequest, until: float) -> bool:
     if not has_begun(summary) or sample is None or sample.session != summary.sessions[-1].number:
         return False
     raise CommandError(
-        f"{path}: no reply from the run within {PATIENCE:g} s; it may still apply the request",
+        f"{path}: no reply from the run within {PATIENCE:g} s; it may still apply the request, "
+        "unless a program has continued it",
         status=FAILED,
     )
 

@@ -17,6 +17,7 @@ from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.whole_output import check_whole, write_lines
 from asyncinvoke.cli.runs.exporting import may_have_run_line, outcome_lines, split
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.runs.parts import check_merged
 from asyncinvoke.cli.terminated import raised_signals
 
 _PIECE = 1 << 16
@@ -69,6 +70,7 @@ def export(
             "--format parquet needs a FILE: it cannot be combined with --split, --may-have-run or -"
         )
     check_not_the_journal(target, path)
+    check_merged(path)
     with opened_run(path) as run:
         if not is_split and target != "-" and (kind.is_whole or not is_stream(target)):
             check_whole(target, kind, force=force)

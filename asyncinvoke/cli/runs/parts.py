@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 from asyncinvoke import JournalError
+from asyncinvoke._report.standing import has_run_since_merge
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.runs import is_begun, open_run
+from asyncinvoke.runs import RunSummary, is_begun, open_run
 
 _PART = re.compile(r"\.([0-9]+)of([0-9]+)")
 
@@ -27,10 +28,9 @@ def running_parts(path: str) -> list[str]:
 
 
 def unmerged(path: str) -> list[str]:
-    """Return the journals of the parts of a run that has none itself, as all were killed."""
-    if not path or is_begun(path):
-        return []
-    return [each for each in all_parts(path) if is_begun(each)]
+    """Return the journals of the parts of a run that were killed before they were merged into it."""
+    begun = [each for each in all_parts(path) if is_begun(each)]
+    return begun if begun and (not is_begun(path) or _are_ahead(begun, path)) else []
 
 
 def check_whole(path: str) -> None:
@@ -54,6 +54,28 @@ def check_whole(path: str) -> None:
             f"{path}: its --processes {len(parts)} were killed: continue it with the same number, "
             f"or merge {path}.*of{len(parts)} into it"
         )
+    if unmerged(path):
+        raise CommandError(
+            f"{path}: its --processes {len(parts)} have continued since they were merged into it, and "
+            f"were killed: continue it with the same number, or merge {path}.*of{len(parts)} into it "
+            "with --force"
+        )
+
+
+def check_merged(path: str) -> None:
+    """Check that a run has what its parts did: an export or a report of it would be out of date.
+
+    Raises:
+        CommandError: As `check_whole`.
+    """
+    if unmerged(path):
+        check_whole(path)
+
+
+def _are_ahead(parts: list[str], path: str) -> bool:
+    merged = _read_summary(path)
+    summaries = (each for each in map(_read_summary, parts) if each is not None)
+    return merged is not None and has_run_since_merge(merged, summaries)
 
 
 def controlled_journals(path: str) -> list[str]:
@@ -91,8 +113,13 @@ def found_parts(journal: Path) -> list[tuple[int, int]]:
 
 def is_running(path: str) -> bool | None:
     """Return whether a process is running a journal; `None` if it cannot be opened yet."""
+    summary = _read_summary(path)
+    return None if summary is None else summary.running
+
+
+def _read_summary(path: str) -> RunSummary | None:
     try:
         with open_run(path) as run:
-            return run.summary().running
+            return run.summary()
     except JournalError:
         return None

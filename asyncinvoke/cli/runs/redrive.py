@@ -178,6 +178,7 @@ def settle(path: str, key: str | None, item: int | None, ran: bool | None) -> No
         raise CommandError("give either --key or --item")
     if ran is None:
         raise CommandError("give --ran or --did-not-run")
+    check_whole(path)
     record(path, ran=ran, position=item, key=key)
     named = f"item {item}" if key is None else f"key {key!r}"
     how = ", without --processes," if found_parts(Path(path)) else ""

@@ -11,6 +11,7 @@ from asyncinvoke.cli.errors import printable
 from asyncinvoke.cli.running import Interrupt
 from asyncinvoke.cli.running import run as run_async
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.runs.parts import check_merged
 from asyncinvoke.cli.values import Number
 
 
@@ -47,6 +48,7 @@ def report(path: str, output: str, force: bool, price_per_gb_s: float | None) ->
     from asyncinvoke.runs import measured as measure
 
     check_not_the_journal(output, path)
+    check_merged(path)
     is_special = output == "-" or is_stream(output)
     if not is_special:
         check_whole(output, Kind(), force=force)

@@ -322,3 +322,32 @@ def test_an_unfinished_run_that_was_merged_is_not_reported_as_complete(
     assert "complete since" in capfd.readouterr().out
     assert run_with_output(bulk(journal=str(whole), output=str(output)), lambda _: 0) == 0
     assert len(gzip.decompress(output.read_bytes()).splitlines()) == 60
+
+
+def test_a_merged_run_whose_parts_went_on_and_were_killed_is_not_run_by_itself(
+    journal: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.run"
+    parts = [f"{path}.{number}of3" for number in (1, 2, 3)]
+    for number, part in enumerate(parts, 1):
+        anyio.run(work, fail_some, Journal(part), number)
+    merge(path, parts)
+    assert run(["runs", "redrive", str(path)]) == 2
+    assert "not started by" in capfd.readouterr().err
+    anyio.run(work, lambda event, context: event, Journal(parts[0], redrive=Redrive.FAILED), 1)
+    for command in (
+        ["redrive", str(path)],
+        ["settle", str(path), "--item", "3", "--ran"],
+        ["export", str(path), "-"],
+        ["report", str(path), "-o", str(tmp_path / "a.html")],
+    ):
+        assert run(["runs", *command]) == 2
+        assert "have continued since they were merged into it" in capfd.readouterr().err
+    assert run(["runs", "show", str(path), "--json"]) == 0
+    shown = json.loads(capfd.readouterr().out)
+    with ExitStack() as stack:
+        each = [stack.enter_context(open_run(part)).summary() for part in parts]
+    assert shown["failed"] == sum(one.failed for one in each)
+    merge(path, parts, replace=True)
+    assert run(["runs", "redrive", str(path)]) == 2
+    assert "not started by" in capfd.readouterr().err

@@ -177,6 +177,21 @@ async def test_a_stop_is_for_the_session_that_runs_or_that_is_about_to_begin(
     assert capsys.readouterr().out == f"{says}\n"
 
 
+async def test_a_run_that_ends_without_a_reply_is_not_said_to_have_applied_the_request(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ended just then, or it was continued by a program, which does not read the control file."""
+
+    class Ended(RecordedRun):
+        def summary(self) -> RunSummary:
+            return replace(super().summary(), notes={COMMAND: {}})
+
+    monkeypatch.setattr(control, "opened_run", Ended)
+    monkeypatch.setattr(control, "is_running", lambda _: True)
+    assert command(["runs", "pause", "o.run"]) == 0
+    assert capsys.readouterr().out == "paused, from its next session: it has ended\n"
+
+
 @pytest.mark.parametrize(("session", "status"), [(1, FAILED), (0, 0), (None, 0)])
 async def test_a_run_that_is_at_work_and_does_not_reply_is_an_error(
     session: int | None,
