@@ -139,20 +139,23 @@ def sizes_of_files(folder: Path) -> dict[str, int]:
     return {each.name: each.lstat().st_size for each in folder.iterdir()}
 
 
+def readings(path: Path, folder: Path) -> tuple[Callable[[], object], ...]:
+    """Return calls that each open an existing journal."""
+    return (
+        lambda: open_run(path),
+        lambda: settle(path, position=1, ran=True),
+        lambda: measured(path),
+        lambda: merge(folder / "out.run", [path]),
+    )
+
+
 def test_the_library_gives_the_reason_and_creates_nothing(
     kind: tuple[Path, str], tmp_path: Path
 ) -> None:
     path, why = kind
     before = sizes_of_files(tmp_path)
     service = FakeService()
-    calls: list[Callable[[], Any]] = [
-        lambda: anyio.run(service.map, path, range(3)),
-        lambda: open_run(path),
-        lambda: settle(path, position=1, ran=True),
-        lambda: measured(path),
-        lambda: merge(tmp_path / "out.run", [path]),
-    ]
-    for call in calls:
+    for call in (lambda: anyio.run(service.map, path, range(3)), *readings(path, tmp_path)):
         with pytest.raises(JournalError) as raised:
             call()
         assert str(raised.value).endswith(why)
@@ -206,15 +209,8 @@ def test_a_pipe_in_the_place_of_a_file_beside_a_journal_is_named_and_not_waited_
     os.mkfifo(beside)
     other_end = os.open(beside, os.O_RDWR)  # so that whoever opens it fails later, not never
     before = {each.name for each in tmp_path.iterdir()}
-    calls: list[Callable[[], Any]] = [lambda: anyio.run(service.map, path, range(3))]
-    if not is_new:
-        calls += [
-            lambda: open_run(path),
-            lambda: settle(path, position=1, ran=True),
-            lambda: measured(path),
-            lambda: merge(tmp_path / "out.run", [path]),
-        ]
-    for call in calls:
+    others = () if is_new else readings(path, tmp_path)
+    for call in (lambda: anyio.run(service.map, path, range(3)), *others):
         with pytest.raises(JournalError) as raised:
             call()
         reason = "it cannot be used: it is not a regular file: remove it"
