@@ -6,6 +6,7 @@ classification and tenacity come into play with the first failure. `docs/archite
 this saves.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -40,6 +41,8 @@ from asyncinvoke._telemetry.attributes import log_given_up, log_retry
 from asyncinvoke._telemetry.hooks import Hooks
 from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import InvocationError
+
+_logger = logging.getLogger("asyncinvoke")
 
 _Ended = TypeVar("_Ended", bound=Response[Any] | InvocationError)
 
@@ -184,8 +187,7 @@ class Engine:
                 if not isinstance(ended, float):
                     result = self.ended(call, ended, now - began)
                     return result
-                log_retry(call.parameters.target, history.last)
-                await self.back_off(ended, deadline, brake)
+                await self.back_off(call, history, ended, brake)
         except NotStartedError:
             if history is None or history.surely_did_not_run:
                 raise
@@ -286,15 +288,25 @@ class Engine:
             permit.ignored()
         return verdict
 
-    async def back_off(self, seconds: float, deadline: float, brake: Brake | None = None) -> None:
-        """Wait before the next attempt, or until it becomes clear that there will be none.
+    async def back_off(
+        self, call: Call, history: History, seconds: float, brake: Brake | None = None
+    ) -> None:
+        """Log a failed attempt, and wait before the next one, or until it is clear that there is none.
+
+        Args:
+            call: The call.
+            history: Its attempts so far.
+            seconds: The wait before the next one.
+            brake: The brake of the map that it belongs to, if any.
 
         Raises:
             LimiterClosedError: The invoker was closed in the meantime.
             PermitTimeoutError: The event loop woke up after the deadline.
         """
+        if _logger.isEnabledFor(logging.DEBUG):
+            log_retry(call.parameters.target, history.last)
         is_over = False
-        with WaitScope(self.waits, self._in_real_time(deadline)):
+        with WaitScope(self.waits, self._in_real_time(history.deadline)):
             if brake is None:
                 await self.clock.sleep(seconds)
             else:

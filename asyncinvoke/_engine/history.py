@@ -53,8 +53,8 @@ class History:
     __slots__ = (
         "_began",
         "_call",
+        "_deliveries",
         "_first",
-        "_furthest",
         "_last",
         "_last_error",
         "_outage_began",
@@ -71,7 +71,7 @@ class History:
         self._last: deque[Attempt] = deque(maxlen=KEPT_ATTEMPTS)
         self.number: int = 0
         """The number of completed attempts."""
-        self._furthest = Delivery.NOT_SENT
+        self._deliveries: set[Delivery] = set()
         self._last_error: InvocationError | None = None
         self._outage_began: float | None = None
         self._retries: Retries | None = None
@@ -93,7 +93,7 @@ class History:
     @property
     def surely_did_not_run(self) -> bool:
         """Whether it is certain that no attempt so far reached the function."""
-        return self._furthest in (Delivery.NOT_SENT, Delivery.REJECTED)
+        return not any(delivery.may_have_run for delivery in self._deliveries)
 
     def responded(
         self, reply: Reply, *, started: float, elapsed: float, waited: float
@@ -223,7 +223,7 @@ class History:
             error.retry_after = self._last_error.retry_after
         return error._complete(  # noqa: SLF001  # the one place that ends an execution
             attempts=self.attempts,
-            delivery=self._furthest,
+            delivery=Delivery.of_all(self._deliveries),
             elapsed=now - self._began,
             gave_up=gave_up,
             outage=0.0 if self._outage_began is None else now - self._outage_began,
@@ -232,7 +232,7 @@ class History:
     def _keep(self, *, delivery: Delivery | None = None, **facts: Any) -> None:
         self.number += 1
         if delivery is not None:
-            self._furthest = Delivery.of_all((self._furthest, delivery))
+            self._deliveries.add(delivery)
         kept = self._first if len(self._first) < KEPT_ATTEMPTS else self._last
         kept.append(Attempt(number=self.number, delivery=delivery, **facts))
 

@@ -16,7 +16,6 @@ from asyncinvoke._engine.outcome import copied
 from asyncinvoke._engine.stream_execution import Ending, StreamExecution
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.response import Attempt, Response, StreamHead
-from asyncinvoke._telemetry.attributes import log_retry
 from asyncinvoke._transport.base import StreamingTransport
 from asyncinvoke.errors import ConfigurationError, InvocationError
 
@@ -191,8 +190,7 @@ async def open_stream(
             if not isinstance(ended, float):
                 ending.come(ended)
                 break
-            log_retry(call.parameters.target, history.last)
-            await engine.back_off(ended, history.deadline)
+            await engine.back_off(call, history, ended)
     except (PermitTimeoutError, LimiterClosedError) as refused:
         ended = history.without_permit(refused, now=clock.monotonic())
         ending.come(ended)

@@ -189,8 +189,13 @@ class Books:
 
     def uncount(self, claim: Claim, *, was_sent: bool = False) -> None:
         """Undo the count of a claim as accepted: its attempt was refused, or not even sent."""
+        number = claim.number
         for gate in (claim.gate, self.scopes.caller):
-            gate.meter.uncount(claim.number)
+            meter = gate.meter
+            if number >= meter.first:  # nearly always; only an earlier window takes a call
+                meter.accepted -= 1
+            else:
+                meter.uncount(number)
             if gate.rate is not None and not was_sent:
                 gate.rate.give_back()
 

@@ -43,19 +43,20 @@ class RateMeter:
 
     __slots__ = (
         "_began",
-        "_first",
         "_previous",
         "_previous_first",
         "_previous_seconds",
         "accepted",
         "ends_at",
+        "first",
     )
 
     def __init__(self, *, now: float) -> None:
         self.accepted: int = 0
         self.ends_at: float = now + WINDOW
         self._began = now
-        self._first = 0
+        self.first: int = 0
+        """The number of the first permit of the current window."""
         self._previous = 0
         self._previous_first = 0
         self._previous_seconds = 0.0
@@ -73,7 +74,7 @@ class RateMeter:
         # What an idle caller did long ago says nothing about what it may do now.
         self._previous_seconds = elapsed if elapsed < IDLE else 0.0
         self._previous, self.accepted = self.accepted, 0
-        self._previous_first, self._first = self._first, last + 1
+        self._previous_first, self.first = self.first, last + 1
         self._began = now
         self.ends_at = now + WINDOW
 
@@ -83,7 +84,7 @@ class RateMeter:
         Args:
             number: The number of its permit.
         """
-        if number >= self._first:
+        if number >= self.first:
             self.accepted -= 1
         elif number >= self._previous_first:
             self._previous -= 1

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 
@@ -69,24 +70,16 @@ class Phase(IntEnum):
         return Delivery.UNKNOWN if self >= Phase.WRITTEN else Delivery.NOT_SENT
 
 
-_NOT_BEGUN = Phase.NOT_BEGUN  # reading an enum member takes 0.2 us on Python 3.11
-
-
+@dataclass(slots=True, eq=False)
 class Progress:
-    """The progress of an attempt, updated by the transport and read when the attempt ends.
+    """The progress of an attempt, updated by the transport and read when the attempt ends."""
 
-    Args:
-        deadline: The deadline of the attempt, on `time.monotonic()`; `math.inf` for none.
-    """
+    deadline: float = math.inf
+    """The deadline of the attempt, on `time.monotonic()`; `math.inf` for none."""
 
-    __slots__ = ("deadline", "head", "phase")
+    phase: Phase = field(default=Phase.NOT_BEGUN, init=False)
+    """How far it has come."""
 
-    def __init__(self, deadline: float = math.inf) -> None:
-        self.deadline: float = deadline
-        self.phase: Phase = _NOT_BEGUN
-        self.head: tuple[int, Mapping[str, str]] | None = None
-        """Status and headers of a response whose body is incomplete. They may prove that the
-        function did not run."""
-
-    def __repr__(self) -> str:
-        return f"<Progress {self.phase.name}>"
+    head: tuple[int, Mapping[str, str]] | None = field(default=None, init=False, repr=False)
+    """Status and headers of a response whose body is incomplete. They may prove that the function
+    did not run."""

@@ -84,10 +84,12 @@ def function_error_for(response: Response, verdict: Verdict, target: Target) -> 
 
 
 def _message(failure: Failure) -> str:
-    text = " ".join(failure.message.split())
     if failure.code in _IN_OUR_WORDS:
         return _IN_OUR_WORDS[failure.code]
+    text = " ".join(failure.message.split())
     is_known = failure.code is None or failure.code in CODES.keys() - _MAY_QUOTE
-    if is_known or len(text) <= _LONGEST_OF_UNKNOWN:
-        return in_one_line(text, LONGEST_MESSAGE)
-    return ""
+    if not is_known and len(text) > _LONGEST_OF_UNKNOWN:
+        return ""
+    # Lambda's own messages need no replacing.
+    is_plain = text.isprintable() and len(text) <= LONGEST_MESSAGE
+    return text if is_plain else in_one_line(text, LONGEST_MESSAGE)

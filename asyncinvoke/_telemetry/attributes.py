@@ -99,21 +99,16 @@ def there(values: dict[str, Any]) -> dict[str, Any]:
 
 def log_retry(target: Target, attempt: Attempt) -> None:
     """Log that an attempt failed and will be retried, at level DEBUG."""
-    if _logger.isEnabledFor(logging.DEBUG):
-        why = attempt.code or attempt.kind
-        because = "" if attempt.reason is None else f" ({attempt.reason})"
-        _logger.debug(
-            "%s: attempt %d failed with %s%s, the next one in %.3g s",
-            target,
-            attempt.number,
-            why,
-            because,
-            attempt.delay,
-            extra={
-                **of_function(target.name, target.qualifier),
-                **of_attempt(attempt),
-            },
-        )
+    because = "" if attempt.reason is None else f" ({attempt.reason})"
+    _logger.debug(
+        "%s: attempt %d failed with %s%s, the next one in %.3g s",
+        target,
+        attempt.number,
+        attempt.code or attempt.kind,
+        because,
+        attempt.delay,
+        extra={**of_function(target.name, target.qualifier), **of_attempt(attempt)},
+    )
 
 
 def log_given_up(target: Target, ended: Response[Any] | InvocationError) -> None:

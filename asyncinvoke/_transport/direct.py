@@ -22,6 +22,7 @@ from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
 from asyncinvoke._transport.foreign_calls import ForeignCalls
 from asyncinvoke._transport.http.errors import NotOursError, WireError
+from asyncinvoke._transport.http.pool import Connections
 from asyncinvoke._transport.interception import Interception
 from asyncinvoke._transport.patterns import Patterns, family_of
 from asyncinvoke._transport.sdk_request import HOLES, INVOKE, STREAM, make_template
@@ -52,30 +53,32 @@ class DirectTransport:
         self._foreign_calls = ForeignCalls()
         self._credentials = KeptCredentials(client._request_signer)  # noqa: SLF001
         self._reference = ClientTransport(client, wires=self._wires, credentials=self._credentials)
-        self._interception = Interception(client)
+        self._interception = Interception(client, library=self._wires.library)
         self._told: set[str] = set()
         self._templates: Recent[_Kind, Template | UnsuitableError] = Recent(_MOST_TEMPLATES)
         self._patterns = Patterns(client)
-        self._latest: _Latest = (None, None, None)
+        self._latest: _Latest = _NO_LATEST
 
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         """Send once, and read the whole response; failures are returned, not raised."""
         moment = self._credentials.kept()
+        interception = self._interception
         # Cached credentials imply that there are some, so a warm call needs only one of the checks.
-        is_plain = moment is not None and self._interception.found() is None
+        is_plain = moment is not None and interception.found() is None
         if not is_plain and self._steps_aside():
             return await self._reference.send(parameters, payload, progress)
         latest = self._latest
-        if latest[0] is parameters and latest[1] is moment:
+        # `found` is another function after anything has changed that it compares.
+        if latest[0] is parameters and latest[1] is moment and latest[2] is interception.found:
             # The items of a map share one object, and hashing its values takes a microsecond.
-            template = latest[2]
+            template, connections = latest[3], latest[4]
         else:
             template = None if moment is None else self._known(INVOKE, parameters, moment)
-            if template is not None:
-                self._latest = parameters, moment, template
-        connections = None if template is None else self._wires.ours(template.origin)
+            connections = None if template is None else self._wires.ours(template.origin)
+            if connections is not None:
+                self._latest = parameters, moment, interception.found, template, connections
         if moment is None or template is None or connections is None:
             return await self._foreign_calls.wait_for(
                 self._send(parameters, payload, progress), progress
@@ -88,6 +91,7 @@ class DirectTransport:
             return self._wires.failure(error.with_traceback(None), template.url, progress)
         except NotOursError as error:
             self._wires.not_ours(template.origin, error)
+            self._latest = _NO_LATEST
             return await self.send(parameters, payload, progress)
         return read_answer(
             answer.status, answer.headers, answer.body, ACCEPTED[parameters.invocation_type]
@@ -221,8 +225,13 @@ class DirectTransport:
 
 _Kind: TypeAlias = tuple[object, ...]
 
-_Latest: TypeAlias = tuple[InvokeParameters | None, Moment | None, Template | None]
-"""The parameters, the moment and the template of the latest call on the fast path."""
+_Latest: TypeAlias = tuple[
+    InvokeParameters | None, Moment | None, object, Template | None, Connections | None
+]
+"""The latest call on the fast path: its parameters, its moment, the `found` that let it through, its
+template, and its connections."""
+
+_NO_LATEST: _Latest = (None, None, None, None, None)
 
 
 _HOLES = frozenset(HOLES.values())

@@ -105,6 +105,9 @@ class Interception:
     the same handlers, the check takes less than a microsecond. Only a negative result is cached: an
     intercepted call is on the slow path anyway, and the end of an interception must be noticed.
 
+    Functions of the HTTP library are compared too, so that whoever bypasses them asks about them
+    only after a change: then `found` is another function. By themselves they are no interception.
+
     A change inside these objects' values is not noticed, such as a config or a service model that
     was edited in place: hundreds of values would have to be compared before each call.
     """
@@ -112,8 +115,12 @@ class Interception:
     found: Callable[[], str | None]
     """Return `None` if the call is the SDK's own, else one line that names the interceptor."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, library: tuple[tuple[type, str], ...] = ()) -> None:
         """Look up the parts of an open client.
+
+        Args:
+            client: The client.
+            library: Functions of the HTTP library, each as a class and a name.
 
         Raises:
             AttributeError: A private name of aiobotocore that this relies on is missing.
@@ -130,6 +137,7 @@ class Interception:
             name: owner.__dict__ for name, owner in self._owners.items()
         }
         self._parts = {part: self._attributes[part[0]][part[1]] for part in _PARTS}
+        self._library = library
         self._steps = tuple(step for step in _STEPS if step[0] in self._owners)
         self._stranger = _find_stranger(self._classes, self._steps)
         self._emitter = owners["emitter"]
@@ -169,11 +177,16 @@ class Interception:
         values |= {f"{holder}_{name}": part for (holder, name), part in self._parts.items()}
         for owner, name in self._steps:
             values[f"{owner}_{name}"] = defined(self._classes[owner], name)[1]
+        for number, (kind, name) in enumerate(self._library):
+            values[f"library_{number}"] = kind
+            values[f"library_{number}_{name}"] = getattr(kind, name)
         # The objects' attributes are counted in total: the SDK's own are never removed.
         values["count"] = sum(
             len(each) for name, each in self._attributes.items() if name in _WITH_METHODS
         )
-        found: Callable[[], str | None] = _comparing(tuple(values), self._steps)(*values.values())
+        found: Callable[[], str | None] = _comparing(
+            tuple(values), self._steps, tuple(name for _, name in self._library)
+        )(*values.values())
         return found
 
     def _find_replaced(self) -> str | None:
@@ -205,7 +218,9 @@ class Interception:
 
 
 @functools.cache
-def _comparing(names: tuple[str, ...], steps: tuple[_Step, ...]) -> Callable[..., Any]:
+def _comparing(
+    names: tuple[str, ...], steps: tuple[_Step, ...], library: tuple[str, ...]
+) -> Callable[..., Any]:
     """Return a factory of functions that compare the state of a client with the values given to it.
 
     Such a function is one condition, compiled from the tables above, since a loop over fifty values
@@ -219,6 +234,7 @@ def _comparing(names: tuple[str, ...], steps: tuple[_Step, ...]) -> Callable[...
         "not dict_of_recorder['_enabled']",
         *(f"dict_of_{holder}['{name}'] is {holder}_{name}" for holder, name in _PARTS),
         *(f"type_of_{owner}.{name} is {owner}_{name}" for owner, name in steps),
+        *(f"library_{at}.{name} is library_{at}_{name}" for at, name in enumerate(library)),
         f"{' + '.join(counts)} == count",
     ]
     source = f"lambda {', '.join(names)}: lambda: None if {' and '.join(conditions)} else look()"

@@ -71,6 +71,11 @@ class Wires:
             else SessionSender(http_session)
         )
 
+    @property
+    def library(self) -> tuple[tuple[type, str], ...]:
+        """The library functions that our own connections bypass, each as a class and a name."""
+        return self._calls.first, self._calls.second
+
     def are_plainly_of(self, http_session: Any) -> bool:
         """Return whether these are the routes of this session, and its `send` is that of aiobotocore."""
         if http_session is not self._http_session or "send" in vars(http_session):

@@ -103,9 +103,9 @@ async def test_no_wrapper_is_found_on_the_client_that_an_invoker_opens(
 ) -> None:
     clients: list[Any] = []
 
-    def kept(client: Any) -> Interception:
+    def kept(client: Any, **options: Any) -> Interception:
         clients.append(client)
-        return Interception(client)
+        return Interception(client, **options)
 
     monkeypatch.setattr(direct, "Interception", kept)
     async with Invoker(endpoint_url=NOWHERE):

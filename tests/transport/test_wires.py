@@ -91,14 +91,53 @@ async def test_a_replaced_function_of_the_http_library_sees_requests_until_it_is
     holder, name = library_calls()[step]
     seen: list[str] = []
     async with FaultEndpoint() as endpoint, open_variant(endpoint.url, "direct") as transport:
-        await send(transport)
-        monkeypatch.setattr(holder, name, spied(getattr(holder, name), seen)[make])
-        await send(transport)
-        monkeypatch.undo()
-        await send(transport)
-        assert seen == [make]
-        assert endpoint.deliveries("f") == 3
+        original = getattr(holder, name)
+        replaced = spied(original, seen)[make]
+        for there in [original, replaced, original, replaced]:
+            monkeypatch.setattr(holder, name, there)
+            for _ in range(3):  # the later ones find everything prepared
+                await send(transport)
+        assert seen == [make] * 6
+        assert endpoint.deliveries("f") == 12
         assert endpoint.connections <= 2
+
+
+class OwnConnector(aiohttp.BaseConnector):
+    """A connector of the caller's own, of which nothing is known."""
+
+    def __init__(self, inner: aiohttp.TCPConnector) -> None:
+        super().__init__()
+        self._inner = inner
+
+    async def _create_connection(self, *arguments: Any) -> Any:
+        return await self._inner._create_connection(*arguments)
+
+    async def close(self) -> None:  # type: ignore[override]  # aiohttp's returns an awaitable
+        await self._inner.close()
+        await super().close()
+
+
+async def test_a_route_that_becomes_one_of_the_session_alone_serves_the_calls_that_were_prepared(
+    anyio_backend: str,
+) -> None:
+    if anyio_backend == "trio":
+        return  # aiohttp is not used
+    answers: list[Any] = []
+    async with FaultEndpoint() as endpoint, open_variant(endpoint.url, "direct") as transport:
+
+        async def kept() -> None:
+            answers.append(await send(transport))
+
+        for _ in range(3):
+            await kept()
+        (inner,) = transport._wires._http_session._sessions.values()
+        inner._connector = OwnConnector(inner._connector)
+        async with anyio.create_task_group() as group:
+            for _ in range(5):  # more than there are connections
+                group.start_soon(kept)
+        await kept()
+        assert [answer.status_code for answer in answers] == [200] * 9
+        assert endpoint.deliveries("f") == 9
 
 
 # A test's first invoker may be opened within the test's mock, and the library imports its transport
