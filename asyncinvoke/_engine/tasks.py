@@ -16,6 +16,9 @@ Work: TypeAlias = Callable[[int, object], Awaitable[Outcome[Any]]]
 
 T = TypeVar("T")
 
+MOST_CALLED = 16
+"""The maximum number of workers that are called at once."""
+
 Broke: TypeAlias = Callable[[int, BaseException], None]
 """Called when an item has no outcome because processing it raised."""
 
@@ -89,10 +92,14 @@ class Workers(Generic[T]):
     """Processes items, at most `concurrency` of them concurrently.
 
     A worker takes items without waiting as long as there are any, since waking a task is the most
-    expensive step here. A worker that takes an item calls the next worker if there are more items.
-    So no thousand workers are started or woken for an input of three items, or for items that are
-    done before the second worker starts. `_is_calling` is set from the call until the worker runs,
-    so there is one call at a time.
+    expensive step here. If there are more, others are called, and each that takes an item calls the
+    next. So no thousand workers are started or woken for an input of three items, or for items that
+    are done before the second worker starts.
+
+    `_called` counts the workers that were called and have not run yet. With only one at a time, a
+    hundred items that arrive together would take as many turns of the event loop, each with a look
+    at the sockets. With many, those that find nothing to do would cost more than the work. So their
+    number doubles with each that finds an item, and is one again after one that does not.
     """
 
     def __init__(
@@ -111,7 +118,8 @@ class Workers(Generic[T]):
         self._busy = 0
         self._items: deque[tuple[int, object]] = deque()
         self._idle: list[anyio.Event] = []
-        self._is_calling = False
+        self._called = 0
+        self._most_called = 1
         self._group: TaskGroup | None = None
         self._context = contextvars.Context()
         self._event: type[anyio.Event] = anyio.Event
@@ -127,7 +135,7 @@ class Workers(Generic[T]):
     def add(self, index: int, item: object) -> None:
         """Process an item as soon as possible."""
         self._items.append((index, item))
-        if not self._is_calling and self._busy < self._concurrency:
+        if self._called < self._most_called:
             self._call()
 
     def set_concurrency(self, concurrency: int) -> None:
@@ -149,6 +157,7 @@ class Workers(Generic[T]):
         """Let each worker end after its current item."""
         self._concurrency = 0
         idle, self._idle = self._idle, []
+        self._called += len(idle)
         for called in idle:
             called.set()
 
@@ -160,14 +169,16 @@ class Workers(Generic[T]):
             self._group = None
 
     def _call(self) -> None:
-        if self._is_calling or not self._items or self._busy >= self._concurrency:
-            return
-        if self._idle:
-            self._is_calling = True
-            self._idle.pop().set()
-        elif self._group is not None:
-            self._is_calling = True
-            self._context.copy().run(self._group.start_soon, self._work_off)
+        """Call workers for the items that wait."""
+        most = min(self._most_called, len(self._items), self._concurrency - self._busy)
+        while self._called < most:
+            if self._idle:
+                self._idle.pop().set()
+            elif self._group is not None:
+                self._context.copy().run(self._group.start_soon, self._work_off)
+            else:
+                return
+            self._called += 1
 
     def _failed(self, index: int, error: BaseException) -> None:
         """Report that processing an item raised."""
@@ -184,11 +195,12 @@ class Workers(Generic[T]):
         task = current_task()
         try:
             while True:
-                self._is_calling = False
+                self._called -= 1
+                self._most_called = min(2 * self._most_called, MOST_CALLED) if items else 1
                 while items and self._busy < self._concurrency:
                     index, item = items.popleft()
                     self._busy += 1
-                    if items and not self._is_calling and self._busy < self._concurrency:
+                    if items and self._called < self._most_called:
                         self._call()
                     try:
                         outcome = await work(index, item)
@@ -200,7 +212,7 @@ class Workers(Generic[T]):
                     else:
                         self._busy -= 1
                         done(index, outcome)
-                if self._busy + len(self._idle) >= self._concurrency:
+                if self._busy + self._called + len(self._idle) >= self._concurrency:
                     return
                 item = outcome = None  # an idle worker must not keep a payload alive
                 called = self._event()

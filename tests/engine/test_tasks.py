@@ -1,0 +1,160 @@
+"""The workers of a map: how many run, and how soon they are called."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncinvoke._engine.tasks import MOST_CALLED, Workers
+
+pytestmark = pytest.mark.anyio
+
+
+class Items:
+    """Works off items, and keeps what happened.
+
+    Args:
+        waits: Waits within the work of an item; without it, items are done at once.
+    """
+
+    def __init__(self, waits: Callable[[int], Coroutine[Any, Any, object]] | None = None) -> None:
+        self._waits = waits
+        self.begun: list[int] = []
+        self.done: list[int] = []
+        self.most = 0
+        """The maximum number of items that were in progress at once."""
+        self.tasks: set[int] = set()
+        """The tasks that have worked."""
+        self.workers: Workers[int] = Workers(
+            self._work,
+            done=lambda index, _: self.done.append(index),
+            broke=self._broke,
+            cancelled=lambda: None,
+        )
+
+    async def _work(self, index: int, item: object) -> int:
+        self.begun.append(index)
+        self.tasks.add(anyio.get_current_task().id)
+        self.most = max(self.most, len(self.begun) - len(self.done))
+        if self._waits is not None:
+            await self._waits(index)
+        return index
+
+    def _broke(self, index: int, error: BaseException) -> None:
+        raise AssertionError(index) from error
+
+    async def turns_until(self, count: int) -> int:
+        """Return after how many turns of the event loop so many items have begun."""
+        turns = 0
+        while len(self.begun) < count:
+            await checkpoint()
+            turns += 1
+            assert turns < 10_000
+        return turns
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "after a pause"])
+async def test_many_items_that_arrive_together_begin_within_a_few_turns_of_the_loop(
+    again: bool,
+) -> None:
+    gate = anyio.Event()
+
+    async def waits(_: int) -> None:
+        await gate.wait()
+
+    items = Items(waits)
+    async with anyio.create_task_group() as group:
+        items.workers.start(group)
+        items.workers.set_concurrency(320)
+        expected = 320
+        if again:  # the workers are there then, and idle
+            gate.set()
+            for index in range(320):
+                items.workers.add(index, None)
+            await items.turns_until(320)
+            gate, expected = anyio.Event(), 640
+            for _ in range(3):
+                await checkpoint()
+        for index in range(320):
+            items.workers.add(index, None)
+        turns = await items.turns_until(expected)
+        assert turns <= 2 * 320 / MOST_CALLED
+        gate.set()
+        items.workers.dismiss()
+    assert len(items.done) == expected
+    assert items.most <= 320
+
+
+@pytest.mark.parametrize("concurrency", [1, 5, 1000])
+async def test_items_that_are_done_at_once_start_few_workers(concurrency: int) -> None:
+    items = Items()
+    async with anyio.create_task_group() as group:
+        items.workers.start(group)
+        items.workers.set_concurrency(concurrency)
+        for turn in range(50):
+            for index in range(100):
+                items.workers.add(100 * turn + index, None)
+            await items.turns_until(100 * (turn + 1))
+        items.workers.dismiss()
+    assert items.begun == items.done == list(range(5000))
+    assert len(items.tasks) <= MOST_CALLED
+
+
+async def test_three_items_start_three_workers_of_a_thousand() -> None:
+    gate = anyio.Event()
+
+    async def waits(_: int) -> None:
+        await gate.wait()
+
+    items = Items(waits)
+    async with anyio.create_task_group() as group:
+        items.workers.start(group)
+        items.workers.set_concurrency(1000)
+        for index in range(3):
+            items.workers.add(index, None)
+        await items.turns_until(3)
+        gate.set()
+        await checkpoint()
+        items.workers.dismiss()
+    assert len(items.tasks) == 3
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["add", "turn", "concurrency"]), st.integers(1, 40)), max_size=30
+    ),
+    waiting=st.lists(st.integers(0, 5), min_size=1, max_size=7),
+)
+def test_no_more_items_are_in_progress_than_the_concurrency_and_all_of_them_end(
+    steps: list[tuple[str, int]], waiting: list[int]
+) -> None:
+    async def waits(index: int) -> None:
+        for _ in range(waiting[index % len(waiting)]):
+            await checkpoint()
+
+    async def run() -> None:
+        items, added, most = Items(waits), 0, 0
+        async with anyio.create_task_group() as group:
+            items.workers.start(group)
+            items.workers.set_concurrency(concurrency := 3)
+            for what, number in [*steps, ("concurrency", 2)]:
+                if what == "add":
+                    for index in range(added, added + number):
+                        items.workers.add(index, None)
+                    added += number
+                elif what == "turn":
+                    for _ in range(number):
+                        await checkpoint()
+                else:
+                    items.workers.set_concurrency(concurrency := number)
+                most = max(most, concurrency)
+            await items.turns_until(added)
+            items.workers.dismiss()
+        assert sorted(items.begun) == sorted(items.done) == list(range(added))
+        assert items.most <= max(most, 3)
+
+    anyio.run(run)
