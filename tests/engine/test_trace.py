@@ -1,5 +1,7 @@
 """An invocation makes few Python calls within the package, in few files."""
 
+from pathlib import Path
+
 import pytest
 
 from .trace import HTTP, Trace, report
@@ -12,6 +14,8 @@ BOUNDS = {
     "one 429": (91, 20),
 }
 
+PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
+
 
 def counted(trace: Trace) -> tuple[int, int]:
     return len(trace.calls) - trace.of_http, len(trace.modules_beside_http)
@@ -22,6 +26,13 @@ async def test_an_invocation_makes_few_calls_of_ours_in_few_files() -> None:
     for name, (calls, files) in BOUNDS.items():
         made, seen = counted(found[name])
         assert made <= calls and seen <= files, "\n".join([name, *found[name].calls])  # noqa: PT018
+
+
+async def test_the_page_on_the_architecture_has_these_numbers() -> None:
+    (calls, files), (_, throttled) = BOUNDS["invoke"], BOUNDS["one 429"]
+    text = " ".join(PAGE.read_text().split())
+    assert f"makes {calls} calls in {files} files" in text
+    assert f"throttled once passes {throttled} files" in text
 
 
 async def test_without_hooks_no_events_are_created() -> None:
