@@ -117,19 +117,18 @@ class Conflicts:
             self._number_take(there)
             self._report(new, old, name if self._keyed and name is not None else there)
 
-    def lose(self, lost: list[Flight], ours: str, *, offset: int) -> None:
+    def lose(self, lost: list[Flight], ours: str) -> None:
         """Record the items of a part that may have run when its process died as ended.
 
         Args:
-            lost: Those items.
+            lost: Those items, with their rows in the merged journal.
             ours: A condition that a session is one of the part.
-            offset: The offset of the part's rows.
         """
         self.has_changed_counts = True
         cause = self._numbers.cause(LOST_CAUSE, LOST)
         for flight in lost:
             new_session, began = self._numbers.new_session(flight.session)
-            row = flight.row + offset
+            row = flight.row
             name = flight.key if self._keyed and flight.key is not None else row
             found = self._sql.all(
                 f"SELECT idx, session {ours} FROM item WHERE {self._column} = ?", name

@@ -8,6 +8,7 @@ from typing import Any
 from asyncinvoke._journal.conflicts import MET, Conflicts
 from asyncinvoke._journal.damage import damage_of_source
 from asyncinvoke._journal.flights import Flight
+from asyncinvoke._journal.moving import TAKEN, Moving
 from asyncinvoke._journal.opening import read_only_uris
 from asyncinvoke._journal.reading import PAGE, RecordedRun
 from asyncinvoke._journal.renumbering import TABLES as RENUMBERED
@@ -45,8 +46,8 @@ class Copies:
     """Copies one journal after the other into a new file.
 
     No other process uses the file, and it is discarded unless complete, so SQLite's own journal and
-    syncing are off until the end. Without keys, rows are positions. With keys, row numbers have no
-    meaning, and those of each part are moved behind those of the previous one.
+    syncing are off until the end. Rows are positions; with keys, `Moving` moves those that another
+    item has.
 
     One statement copies the items of a part that are not there yet; see `Conflicts` for the others.
 
@@ -63,7 +64,7 @@ class Copies:
         self._numbers = Renumbering(self._sql)
         self.conflicts = Conflicts(self._sql, self._numbers, keyed=keyed)
         """The items that are in two journals."""
-        self._rows = 0
+        self._moving = Moving(self._sql)
         self._sums = dict.fromkeys(COUNTS, 0)
         self._is_indexed = not keyed
 
@@ -81,7 +82,7 @@ class Copies:
         ):
             self._sql.all(f"PRAGMA {pragma}")
         self._sql.do("BEGIN")
-        tables = f"{TABLES}{VIEW}{KEYED if self._keyed else ''}{RENUMBERED}{MET}"
+        tables = f"{TABLES}{VIEW}{KEYED if self._keyed else ''}{RENUMBERED}{MET}{TAKEN}"
         for statement in tables.split(";\n"):
             if statement.strip() and statement.strip() != ITEM_KEY:
                 self._sql.do(statement)
@@ -153,6 +154,8 @@ class Copies:
 
     def _copy(self, lost: list[Flight]) -> None:
         self._sql.do("DELETE FROM met")
+        if self._keyed:
+            self._moving.find(lost)
         numbered = self._numbers.of
         first = self._numbers.session + 1
         seq = self._numbers.read()
@@ -162,7 +165,7 @@ class Copies:
             f" {numbered('session')}, {numbered('version')}, status, began, elapsed, request_id,"
             f" seq + {seq}"
         )
-        row = f"idx + {self._rows}" if self._rows else "idx"
+        row = self._moving.of("idx")
         before = self._connection.total_changes
         self._sql.do(f"INSERT OR IGNORE INTO item SELECT {row}, {columns} FROM part.item")
         copied = self._connection.total_changes - before
@@ -170,12 +173,12 @@ class Copies:
         if copied != count:
             self.conflicts.meet(columns, ours)
         self._sql.do(
-            f"INSERT INTO result SELECT idx + {self._rows}, body, facts FROM part.result"
+            f"INSERT INTO result SELECT {row}, body, facts FROM part.result"
             " WHERE idx NOT IN (SELECT idx FROM met)"
         )
         # Earlier takes of items in two journals are left out: their numbers would collide.
         self._sql.do(
-            f"INSERT OR IGNORE INTO earlier SELECT idx + {self._rows}, take, state,"
+            f"INSERT OR IGNORE INTO earlier SELECT {row}, take, state,"
             f" {self._numbers.of('cause')}, attempts, {self._numbers.of('session')}, began, elapsed,"
             " request_id FROM part.earlier WHERE idx NOT IN (SELECT idx FROM met)"
         )
@@ -186,21 +189,12 @@ class Copies:
         self._add_counts()
         if lost:
             self._index()
-            self.conflicts.lose(lost, ours, offset=self._rows)
-        if self._keyed:
-            self._move_rows()
-
-    def _move_rows(self) -> None:
-        """Copy the rows reserved for keys, and move those of the next part behind the used ones."""
-        # An item that was settled as not having run has only earlier takes, and such a row.
+            self.conflicts.lose([self._moving.flight(flight) for flight in lost], ours)
+        # The rows reserved for keys of items that were settled as not having run.
         self._sql.do(
-            f"INSERT OR IGNORE INTO run SELECT name, value + {self._rows} FROM part.run"
+            f"INSERT OR IGNORE INTO run SELECT name, {self._moving.of('value')} FROM part.run"
             " WHERE name LIKE ?",
             f"{ROW}%",
-        )
-        self._rows = 1 + max(
-            self._sql.all(f"SELECT COALESCE(MAX(idx), -1) FROM {table}")[0][0]
-            for table in ("item", "earlier")
         )
 
     def _digest(self) -> str:

@@ -171,6 +171,69 @@ def test_shards_of_different_divisions_have_items_in_common_which_are_told(
     assert set(merged.twice) == first & second != set()
 
 
+def test_merged_shards_of_a_run_with_keys_have_the_positions_and_the_order_of_the_input(
+    tmp_path: Path,
+) -> None:
+    parts = [tmp_path / f"{number}.run" for number in (1, 2, 3)]
+    for number, part in enumerate(parts, 1):
+        run_map(Function(), part, items=30, key=str, shard=Shard(number, of=3))
+    lost = [each.index for each in outcomes_of(parts[1])][-2:]
+    kill(parts[1], sent=lost, unsent=[])
+    for number, order in enumerate((parts, parts[::-1])):
+        whole = tmp_path / f"whole{number}.run"
+        merge(whole, order)
+        ended = outcomes_of(whole)
+        assert [(each.index, each.key) for each in ended] == [(n, str(n)) for n in range(30)]
+        assert [each.index for each in ended if not each.ok] == lost
+        run_map(Function(), whole, items=33, key=str)
+        assert [each.index for each in outcomes_of(whole)] == list(range(33))
+
+
+def test_shards_of_inputs_in_another_order_are_merged_with_each_item_under_its_key(
+    tmp_path: Path,
+) -> None:
+    first, second, whole = (tmp_path / f"{name}.run" for name in ("one", "two", "whole"))
+    function = Function(lambda pair: FAILED if pair[0] % 10 == 3 else pair)
+
+    async def run_pairs(path: Path, number: int, order: int) -> None:
+        pairs = [[n, n] for n in range(30)][::order]
+        for journal in (path, Journal(path, redrive=Redrive.FAILED)):
+            async with (
+                Invoker(transport=function) as invoker,
+                invoker.map(
+                    "work",
+                    pairs,
+                    key=lambda pair: str(pair[0]),
+                    journal=journal,
+                    shard=Shard(number, of=2),
+                ) as run,
+            ):
+                async for _ in run:
+                    pass
+
+    anyio.run(run_pairs, first, 1, 1)
+    anyio.run(run_pairs, second, 2, -1)
+    lost = outcomes_of(second)[-2:]
+    kill(second, sent=[each.index for each in lost], unsent=[])
+    assert merge(whole, [first, second]).items == 30
+    with open_run(whole) as recorded:
+        assert recorded.check() == ()
+        assert sorted(item.key or "" for item in recorded.unknown()) == sorted(
+            each.key or "" for each in lost
+        )
+        ended = {each.key: each for each in recorded.outcomes()}
+        assert len({each.index for each in ended.values()}) == len(ended) == 30
+        for key in {str(n) for n in range(30)} - {each.key for each in lost}:
+            if key.endswith("3"):
+                item = recorded.item(key=key)
+                assert item is not None
+                assert [take.state for take in item.earlier] == ["failed"]
+            else:
+                assert ended[key].unwrap().json() == [int(key)] * 2
+    for each in outcomes_of(first):
+        assert ended[each.key].index == each.index
+
+
 def test_a_copy_of_a_journal_ran_nothing_twice(tmp_path: Path) -> None:
     first, copy = tmp_path / "a.run", tmp_path / "b.run"
     run_map(Function(), first, items=10)
