@@ -1,16 +1,17 @@
 """What workers know of a run: its plan, and a small file with settings that change while it runs."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke._outputs.parts import new_part
+from asyncinvoke._outputs.parts import new_part, remove_abandoned
 from asyncinvoke._outputs.regular import open_regular
 from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
-from asyncinvoke.errors import InvalidRequestError
+from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 
 MERGED = "merged.run"
 """The name of the merged journal in the directory of a run."""
@@ -118,11 +119,24 @@ class Control:
 
 
 def write_control(path: Path, control: Control) -> None:
-    """Replace the file atomically: a concurrent reader sees either the old or the new one."""
-    part, opened = new_part(path)  # a name that nobody can have taken before
-    with opened as file:
-        file.write(json.dumps(asdict(control)).encode())
-    part.replace(path)
+    """Replace the file atomically: a concurrent reader sees either the old or the new one.
+
+    Raises:
+        ConfigurationError: It cannot be written, and is as before.
+    """
+    try:
+        remove_abandoned(path)
+        part, opened = new_part(path)  # a name that nobody can have taken before
+        try:
+            with opened as file:
+                file.write(json.dumps(asdict(control)).encode())
+            part.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise
+    except OSError as error:
+        raise ConfigurationError(f"{path}: it cannot be written: {error.strerror}") from None
 
 
 def read_control(path: Path) -> Control | None:

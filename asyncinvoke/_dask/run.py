@@ -102,20 +102,33 @@ class DaskRun:
 
         Raises:
             InvalidRequestError: `concurrency` is not a positive integer.
+            ConfigurationError: The directory cannot be written.
         """
         each = share(checked_concurrency(concurrency), shards=self._plan.shards, slots=self._slots)
         self._set_control(replace(self._control, concurrency=each))
 
     def pause(self) -> None:
-        """Start no new items until `resume`; items in flight are finished."""
+        """Start no new items until `resume`; items in flight are finished.
+
+        Raises:
+            ConfigurationError: The directory cannot be written.
+        """
         self._set_control(replace(self._control, paused=True))
 
     def resume(self) -> None:
-        """Resume after a pause."""
+        """Resume after a pause.
+
+        Raises:
+            ConfigurationError: The directory cannot be written.
+        """
         self._set_control(replace(self._control, paused=False))
 
     def stop(self) -> None:
-        """Start no more items; items in flight are finished, then `result` returns."""
+        """Start no more items; items in flight are finished, then `result` returns.
+
+        Raises:
+            ConfigurationError: The directory cannot be written.
+        """
         self._set_control(replace(self._control, stopped=True))
 
     def result(self) -> Merged:
@@ -141,13 +154,22 @@ class DaskRun:
         return merged
 
     def close(self) -> None:
-        """Stop the run, and release the resources it holds on the workers."""
-        if any(future.status not in _ENDED for future in self._futures):
-            self.stop()  # workers read this even where the scheduler is gone
-            for future in self._futures if self._client.status == "running" else ():
-                future.cancel()
-        self._merger.abandon()
-        release(self._client, self._plan)
+        """Stop the run, and release the resources it holds on the workers.
+
+        Raises:
+            ConfigurationError: The directory cannot be written: shards that have begun were not
+                stopped, and have ended by themselves.
+        """
+        is_over = all(future.status in _ENDED for future in self._futures)
+        try:
+            if not is_over:
+                self.stop()  # workers read this even where the scheduler is gone
+        finally:
+            if not is_over and self._client.status == "running":
+                for future in self._futures:
+                    future.cancel()
+            self._merger.abandon()
+            release(self._client, self._plan)
 
     def __enter__(self) -> Self:
         return self
@@ -179,13 +201,14 @@ class DaskRun:
         return error
 
     def _set_control(self, control: Control) -> None:
-        self._control = control
         write_control(self._plan.control, control)
+        self._control = control
 
 
 def release(client: Any, plan: Plan) -> None:
     """Release the resources that a run holds on the workers."""
-    plan.token.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is empty, and in nobody's way
+        plan.token.unlink()
     if client.status == "running":
         with contextlib.suppress(OSError):  # Dask's errors of a lost connection
             client.run(close_thread, plan.id, on_error="ignore")

@@ -73,8 +73,10 @@ class InvokerThread:
             until = time.monotonic() + TOGETHER
             with contextlib.suppress(OSError):  # the file is gone, because the run is closed
                 descriptor = os.open(plan.token, os.O_WRONLY | os.O_APPEND)
-                os.write(descriptor, b".")
-                os.close(descriptor)
+                try:
+                    os.write(descriptor, b".")
+                finally:
+                    os.close(descriptor)
                 while os.stat(plan.token).st_size < plan.workers and time.monotonic() < until:
                     time.sleep(_POLL_EVERY)
 

@@ -1,5 +1,6 @@
 """Opens inputs, and reads them in blocks without blocking the event loop."""
 
+import contextlib
 import errno
 import os
 import re
@@ -72,7 +73,8 @@ class Descriptor:
         """Close the descriptor, if it is ours."""
         if self._is_ours:
             self._is_ours = False
-            os.close(self._descriptor)
+            with contextlib.suppress(OSError):  # what was read is right
+                os.close(self._descriptor)
 
 
 class Remote:
@@ -103,7 +105,7 @@ class Remote:
 
     async def close(self) -> None:
         """Close it."""
-        await to_thread.run_sync(self._file.close)
+        await to_thread.run_sync(close, self._file)
 
 
 class Unpacked:
@@ -142,6 +144,12 @@ class Unpacked:
             if len(gathered) >= AT_ONCE:
                 break
         return bytes(gathered)
+
+
+def close(file: Any) -> None:
+    """Close a file that was opened by fsspec; what was read is right, whatever its file system says."""
+    with contextlib.suppress(Exception):
+        file.close()
 
 
 def open_descriptor(source: str) -> Descriptor:

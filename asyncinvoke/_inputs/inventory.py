@@ -157,7 +157,7 @@ async def _check_files(data_files: Sequence[DataFile], options: Mapping[str, Any
 
 
 def _check_file(data_file: DataFile, options: Mapping[str, Any]) -> None:
-    open_file(data_file.url, options, size=data_file.size).close()
+    files.close(open_file(data_file.url, options, size=data_file.size))
 
 
 _WHERE = "in a data file of the inventory"

@@ -1,6 +1,5 @@
 """The manifest of an S3 Inventory: its data files, and what they contain."""
 
-import contextlib
 import json
 import re
 from collections import Counter
@@ -95,9 +94,11 @@ def read_manifest(source: str, options: Mapping[str, Any]) -> Manifest:
         InputError: It cannot be read, or is not a manifest.
     """
     name = files.name_of(source)
-    with contextlib.closing(open_file(source, options)) as file:
-        try:
-            text = file.read(_LONGEST_MANIFEST)
-        except Exception as error:  # noqa: BLE001  # each file system has its own
-            raise files.cannot_read(name, error) from None
+    file = open_file(source, options)
+    try:
+        text = file.read(_LONGEST_MANIFEST)
+    except Exception as error:  # noqa: BLE001  # each file system has its own
+        raise files.cannot_read(name, error) from None
+    finally:
+        files.close(file)
     return Manifest.parse(text, name)

@@ -234,7 +234,7 @@ class Watched:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        files.close(self._file)
 
     def _call(self, method: Callable[..., Any], *arguments: int) -> Any:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke._inputs.files import BLOCK, cannot_read, is_pipe, name_of
+from asyncinvoke._inputs.files import BLOCK, cannot_read, close, is_pipe, name_of
 from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
 
@@ -30,7 +30,7 @@ def open_file(source: str, options: Mapping[str, Any], *, size: int | None = Non
         raise cannot_read(name, error) from None
     found = getattr(file, "size", None)
     if size is not None and isinstance(found, int) and found != size:
-        file.close()
+        close(file)
         raise InputError(f"{name} has {found:,} bytes, and should have {size:,}")
     return file
 

@@ -190,6 +190,11 @@ class ReadMarks(_MarksFile):
         except OSError as error:
             raise JournalError(f"{self._path}: it cannot be opened: {error.strerror}") from None
 
+    def close(self) -> None:
+        """Close the file."""
+        with contextlib.suppress(OSError):  # nothing was written, and what was read is right
+            super().close()
+
     def is_held(self) -> bool:
         """Return whether a process holds the lock, and so is using the journal."""
         if self._descriptor < 0:

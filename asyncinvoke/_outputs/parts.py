@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import uuid
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -44,14 +45,20 @@ def new_part(path: Path, *, mode: int = 0o666) -> tuple[Path, BinaryIO]:
             raise
 
 
-def remove_abandoned(path: Path) -> None:
-    """Remove the parts of a file that killed processes have left: those that are not locked."""
+def remove_abandoned(path: Path, *, before: Callable[[BinaryIO], None] = lambda _: None) -> None:
+    """Remove the parts of a file that killed processes have left: those that are not locked.
+
+    Args:
+        path: The path of the output.
+        before: Called with each such part, open and locked, before it is removed.
+    """
     prefix = f".{path.name[:_KEPT]}."
     with contextlib.suppress(OSError):
         for part in path.absolute().parent.iterdir():
             if _is_part(part.name, prefix) and part.is_file():
                 with part.open("rb") as file:
                     if locks.lock(file):
+                        before(file)
                         part.unlink(missing_ok=True)
 
 

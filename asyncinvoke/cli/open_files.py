@@ -11,6 +11,9 @@ _KEPT = 16
 _FEWEST = 16
 """The minimum for a single invocation."""
 
+_OF_A_COMMAND = 4
+"""What a command that has just started has open: the standard streams, and the folder of its files."""
+
 _OF_A_PROCESS = 6
 """What a process of a divided run takes of its parent: three pipes, and as many while it starts."""
 
@@ -36,11 +39,16 @@ def openable() -> int | None:
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if soft == resource.RLIM_INFINITY:
         return None
+    taken = _taken()
+    return max(soft - (_KEPT if taken is None else taken) - _KEPT, 1)
+
+
+def _taken() -> int | None:
+    """Return how many files are open in this process; `None` if the system does not say."""
     try:
-        taken = len(os.listdir("/dev/fd"))
+        return len(os.listdir("/dev/fd"))
     except OSError:
-        taken = _KEPT
-    return max(soft - taken - _KEPT, 1)
+        return None
 
 
 def check_open_files(*, processes: int = 0) -> None:
@@ -55,7 +63,8 @@ def check_open_files(*, processes: int = 0) -> None:
     import resource
 
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    fewest = _FEWEST + _OF_A_PROCESS * processes
+    inherited = max((_taken() or 0) - _OF_A_COMMAND, 0)  # such as those of a shell or a supervisor
+    fewest = _FEWEST + _OF_A_PROCESS * processes + inherited
     if soft != resource.RLIM_INFINITY and soft < fewest:
         raise CommandError(
             f"the limit of {soft} open files is too low: ulimit -n {max(fewest, 1024)}"

@@ -150,3 +150,12 @@ def test_too_few_files_for_several_processes_are_one_line_before_one_starts() ->
     assert ended.stderr == (
         "asyncinvoke: error: the limit of 24 open files is too low: ulimit -n 1024\n"
     )
+
+
+def test_too_few_files_beside_inherited_ones_are_one_line() -> None:
+    inherited = " ".join(f"{number}</dev/null" for number in range(3, 10))
+    ended = shell(f"exec {inherited}; ulimit -n 20; asyncinvoke map echo {__file__}")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "asyncinvoke: error: the limit of 20 open files is too low: ulimit -n 1024\n"
+    )

@@ -1,6 +1,7 @@
 """A map on a Dask cluster of two processes, against an endpoint that counts."""
 
 import asyncio
+import errno
 import json
 import os
 import subprocess
@@ -107,6 +108,44 @@ def test_no_request_is_written_through_a_link_that_was_planted(tmp_path: Path) -
     assert read_control(path) == Control(stopped=True)
 
 
+def test_a_request_that_cannot_be_written_is_one_error_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "control.json"
+    write_control(path, Control(paused=True))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(ConfigurationError, match=r"control\.json: it cannot be written: No"):
+            write_control(path, Control(stopped=True))
+    assert read_control(path) == Control(paused=True)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_that_cannot_be_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
+    client, plan = Client(), plan_in(tmp_path)
+    connected: Any = client
+    plan.token.touch()
+    threads = threading.active_count()
+    run = DaskRun(connected, plan, slots=4)
+    plan.control.unlink()
+    plan.control.mkdir()  # nothing can be written there any more
+    with pytest.raises(ConfigurationError, match="it cannot be written"):
+        run.pause()
+    with pytest.raises(ConfigurationError, match="it cannot be written"), run:
+        pass
+    assert client.cancelled == plan.shards
+    assert client.called == [working.close_thread]
+    assert threading.active_count() == threads
+    assert list(tmp_path.iterdir()) == [plan.control]
+    plan.control.rmdir()
+    run.set_concurrency(40)
+    assert read_control(plan.control) == Control(concurrency=10)  # what failed is not requested
+
+
 def test_shards_and_concurrency_are_shared_out() -> None:
     assert (shards_for(4, None), shards_for(4, 7), shards_for(0, None)) == (12, 7, 3)
     assert share(None, shards=6, slots=2) is None
@@ -185,20 +224,26 @@ class Client:
 
     def __init__(self, *, sees: bool = True) -> None:
         self._sees = sees
+        self.called: list[Callable[..., Any]] = []
+        self.cancelled = 0
 
     def nthreads(self) -> dict[str, int]:
         return {"tcp://a": 2, "tcp://b": 2}
 
     def run(self, function: Callable[..., Any], *arguments: Any, **_: Any) -> dict[str, bool]:
+        self.called.append(function)
         return {"tcp://a": True, "tcp://b": self._sees}
 
     def submit(self, *_: Any, **__: Any) -> SimpleNamespace:
         return SimpleNamespace(
             done=lambda: False,
             status="pending",
-            cancel=lambda: None,
+            cancel=self._cancel,
             add_done_callback=lambda _: None,
         )
+
+    def _cancel(self) -> None:
+        self.cancelled += 1
 
 
 def plan_in(directory: Path) -> Plan:

@@ -1,7 +1,11 @@
 """File systems that fail while a file is read give one error, which quotes no secrets."""
 
+import errno
+import gzip
 import io
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -51,7 +55,7 @@ def of_seeking() -> Exception:
 
 
 class FailingFile(io.BytesIO):
-    """A file that fails after a number of reads."""
+    """A file that fails after a number of reads, and when it is closed."""
 
     def __init__(self, data: bytes, error: Exception, reads: int) -> None:
         super().__init__(data)
@@ -64,6 +68,11 @@ class FailingFile(io.BytesIO):
         self._reads -= 1
         return super().read(size)
 
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            raise self._error
+
 
 def parquet() -> bytes:
     buffer = pa.BufferOutputStream()
@@ -72,7 +81,9 @@ def parquet() -> bytes:
     return data
 
 
-DATA = {"jsonl": b'{"n": 1}\n' * 200_000, "parquet": parquet(), "json": b"{}"}
+LINES = b'{"n": 1}\n' * 200_000
+DATA = {"jsonl": LINES, "gz": gzip.compress(LINES, 1), "parquet": parquet(), "json": b"{}"}
+ROWS = {"jsonl": 200_000, "jsonl.gz": 200_000, "parquet": 100_000}
 
 
 class FailingFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -101,6 +112,33 @@ async def test_whatever_a_file_raises_is_one_error_that_quotes_nothing(
             pass
     assert str(raised.value) == f"cannot read {url}: {ERRORS[name][1]}"
     assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl", "jsonl.gz"])
+@pytest.mark.parametrize("name", ["system", "own"])
+async def test_an_input_that_was_read_does_not_fail_because_it_cannot_be_closed(
+    name: str, suffix: str
+) -> None:
+    rows = [row async for row in read(f"failing://{name}/99/in.{suffix}")]
+    assert len(rows) == ROWS[suffix]
+
+
+async def test_a_local_input_that_was_read_does_not_fail_because_it_cannot_be_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"{}\n")
+    close = os.close
+
+    def failing(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, "Input/output error")
+
+    rows = aiter(read(path))
+    await anext(rows)
+    with monkeypatch.context() as patched:
+        patched.setattr("asyncinvoke._inputs.files.os.close", failing)
+        assert [row async for row in rows] == []
 
 
 async def test_a_manifest_that_fails_while_it_is_read_is_one_error() -> None:

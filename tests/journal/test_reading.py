@@ -1,8 +1,10 @@
 """Reading recorded runs: while they are in progress, and by later versions."""
 
 import dataclasses
+import errno
 import gc
 import json
+import os
 import pickle
 import re
 import shutil
@@ -515,3 +517,18 @@ def test_a_request_id_is_read_as_it_was_sent_whatever_its_format(
 ) -> None:
     packed = packed_id(request_id)
     assert (isinstance(packed, bytes), unpacked_id(packed)) == (is_packed, request_id)
+
+
+def test_closing_a_run_does_not_fail_because_its_marks_cannot_be_closed(
+    format_1: RecordedRun, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.with_name(f"{path.name}-marks").write_bytes(bytes(64))
+    close = os.close
+    with open_run(path) as run, monkeypatch.context() as patched:
+
+        def failing(descriptor: int) -> None:
+            close(descriptor)
+            raise OSError(errno.EIO, "Input/output error")
+
+        patched.setattr(os, "close", failing)
+        run.close()

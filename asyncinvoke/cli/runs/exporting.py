@@ -6,8 +6,9 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from asyncinvoke import InvocationError, Outcome, Shard
 from asyncinvoke._outputs.parts import new_part, remove_abandoned
@@ -57,11 +58,14 @@ class _Part:
 
     def finish(self) -> None:
         # It stays locked until it is renamed: an unlocked part is an abandoned one to others.
-        with self._file:
+        try:
             if os.name == "nt":  # an open file cannot be moved there
                 self._file.close()
             self.there = self.path  # first: a signal may come just after it was renamed
             self._part.replace(self.path)
+        finally:
+            with contextlib.suppress(OSError):  # it was synced: closing it loses nothing
+                self._file.close()
 
     def remove(self) -> None:
         with contextlib.suppress(OSError):
@@ -126,7 +130,9 @@ def split(run: RecordedRun, folder: Path) -> dict[str, int]:
 def _new_parts(folder: Path) -> Iterator[tuple[dict[str, _Part], _Part]]:
     """Create the files of an export, and its manifest; remove them if the block fails."""
     files = (*NAMES.values(), MANIFEST)
-    for file in files:
+    # The manifest first: as long as it is there, the files that it lists can be told from others.
+    remove_abandoned(folder / MANIFEST, before=partial(_remove_listed, folder))
+    for file in NAMES.values():
         remove_abandoned(folder / file)
     made: list[_Part] = []
     try:
@@ -141,6 +147,24 @@ def _new_parts(folder: Path) -> Iterator[tuple[dict[str, _Part], _Part]]:
             if part.there != part.path or not is_complete:
                 part.remove()
         raise
+
+
+def _remove_listed(folder: Path, manifest: BinaryIO) -> None:
+    """Remove the files that an export had renamed when it was killed, if nobody has changed them."""
+    if (folder / MANIFEST).exists():
+        return
+    with contextlib.suppress(
+        ValueError, TypeError, KeyError
+    ):  # it was killed before it was written
+        for listed in json.load(manifest)["files"]:
+            path = folder / listed["name"]
+            if listed["name"] in NAMES.values() and path.is_file():
+                with path.open("rb") as file:
+                    is_unchanged = (
+                        hashlib.file_digest(file, "sha256").hexdigest() == listed["sha256"]
+                    )
+                if is_unchanged:
+                    path.unlink()
 
 
 def _check_empty(folder: Path, *, but: set[Path]) -> None:

@@ -47,7 +47,16 @@ _BROKEN = (
 )
 
 # The errors of this machine, which no other package would avoid.
-_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS)
+_OF_THE_MACHINE = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOSPC,
+    errno.EROFS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +148,13 @@ class CodeStore:
     def _new_directory(self) -> Path:
         if self._root is None:
             # Resolved, as functions see it.
-            self._root = Path(tempfile.mkdtemp(prefix="asyncinvoke-")).resolve()
-            self._held.enter_context(self._guardian.directory(self._root))
+            root = Path(tempfile.mkdtemp(prefix="asyncinvoke-")).resolve()
+            try:
+                self._held.enter_context(self._guardian.directory(root))
+            except OSError:  # the guardian cannot be started, and the next package tries again
+                root.rmdir()
+                raise
+            self._root = root
         self._number += 1
         directory = self._root / str(self._number)
         directory.mkdir()

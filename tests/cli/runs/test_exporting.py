@@ -1,7 +1,13 @@
 """The files of a split export: each item of the run in one of them, and no other item."""
 
+import errno
+import io
 import json
+import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -10,10 +16,13 @@ import anyio
 import pytest
 
 from asyncinvoke import Invoker, Journal, Shard
-from asyncinvoke.cli.runs.exporting import may_have_run_line, split
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.runs import exporting
+from asyncinvoke.cli.runs.exporting import MANIFEST, NAMES, may_have_run_line, split
 from asyncinvoke.runs import merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.journal.crashes import crash
+from tests.journal.killing import ROOT
 
 
 async def work(path: Path, items: int, shard: Shard | None = None) -> None:
@@ -95,3 +104,86 @@ def test_items_of_other_shards_are_not_listed_as_not_started(
     if len(shards) == 2:  # it is unknown how many items the shards have that are not merged
         pending = [each for each in pending if each < files["succeeded"][-1]]
     assert files["pending"] == pending
+
+
+def killed(path: Path, renames: int) -> Path:
+    """Export in a process that is killed after it has renamed some files; return the folder."""
+    folder = path.with_name("parts")
+    words = ["runs", "export", "--split", str(path), str(folder)]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(renames), *words], cwd=ROOT, check=False, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert len([each for each in folder.iterdir() if each.suffix == ".jsonl"]) == min(renames, 5)
+    return folder
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from asyncinvoke.cli import main
+
+rename, left = Path.replace, [None] * int(sys.argv.pop(1))
+
+def replace(part, target):
+    rename(part, target)
+    left.pop()
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Path.replace = replace
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an abandoned part cannot be told there")
+@pytest.mark.parametrize("renames", [1, 5])
+def test_a_split_export_that_was_killed_between_its_files_is_repeated(
+    renames: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "o.run"
+    anyio.run(work, path, 12)
+    folder = killed(path, renames)
+    assert not (folder / MANIFEST).exists()
+    assert exported(path)["succeeded"] == [*range(12)]
+    assert {each.name for each in folder.iterdir()} == {*NAMES.values(), MANIFEST}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an abandoned part cannot be told there")
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_what_a_killed_split_export_left_is_kept_if_it_was_completed_or_changed_since(
+    is_complete: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "o.run"
+    anyio.run(work, path, 12)
+    folder = killed(path, 5)
+    kept = folder / NAMES["succeeded"]
+    if is_complete:
+        (manifest,) = folder.glob(f".{MANIFEST}.*")
+        shutil.copy(manifest, folder / MANIFEST)
+    else:
+        kept.write_text("mine")
+    content = kept.read_bytes()
+    with open_run(path) as run, pytest.raises(CommandError, match="is not empty"):
+        split(run, folder)
+    assert kept.read_bytes() == content
+
+
+def test_a_split_export_does_not_fail_because_a_file_that_is_written_cannot_be_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "o.run"
+    anyio.run(work, path, 3)
+
+    class Part(io.BufferedWriter):
+        def close(self) -> None:
+            if not self.closed:
+                super().close()
+                raise OSError(errno.EIO, "Input/output error")
+
+    def new_part(path: Path) -> tuple[Path, Part]:
+        part = path.with_suffix(".part")
+        return part, Part(open(part, "xb", buffering=0))
+
+    monkeypatch.setattr(exporting, "new_part", new_part)
+    assert exported(path)["succeeded"] == [0, 1, 2]

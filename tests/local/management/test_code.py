@@ -6,9 +6,13 @@ import io
 import json
 import shutil
 import stat
+import tempfile
 import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -143,19 +147,46 @@ async def test_of_two_that_create_one_function_at_once_one_is_refused(
     assert sorted(statuses) == [201, 409]
 
 
-async def test_a_full_disk_is_the_endpoints_fault_and_a_name_too_long_the_packages(
-    local: LocalLambda, request_to: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.ENOMEM])
+async def test_what_the_machine_lacks_is_the_endpoints_fault_and_a_name_too_long_the_packages(
+    local: LocalLambda, request_to: Any, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     body = creation("new", package({f"{'x' * 300}.py": ""}))
     refused = await request_to(local.url, CREATE, body)
     assert refused.error[:2] == (400, "InvalidParameterValueException")
 
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def fail(*_: object) -> None:
+        raise OSError(number, "it failed")
 
-    monkeypatch.setattr(shutil, "copyfileobj", full)
+    monkeypatch.setattr(shutil, "copyfileobj", fail)
     failed = await request_to(local.url, CREATE, creation("new", package({"app.py": ""})))
     assert failed.error[:2] == (500, "ServiceException")
+
+
+async def test_packages_are_only_unpacked_where_they_are_deleted_if_the_endpoint_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    guarded: list[Path] = []
+
+    @contextmanager
+    def directory(path: Path) -> Iterator[None]:
+        guarded.append(path)
+        if len(guarded) == 1:  # the guardian cannot be started at first
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        yield
+
+    guardian: Any = SimpleNamespace(directory=directory)
+    store = code.CodeStore(guardian)
+    content = package({"app.py": ""})
+    with pytest.raises(BlockingIOError):
+        async with store.unpacked(content):
+            pass
+    assert not list(tmp_path.iterdir())
+    async with store.unpacked(content) as unpacked:
+        assert unpacked.directory.parent == guarded[1]
+    await store.close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_link_that_stays_inside_is_one_and_others_are_dropped(tmp_path: Path) -> None:
