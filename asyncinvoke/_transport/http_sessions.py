@@ -12,6 +12,7 @@ from aiobotocore.httpxsession import HttpxSession
 from aiohttp import ClientSession
 
 from asyncinvoke._transport.http.asyncio_opening import note_socket
+from asyncinvoke._transport.http.connection import look_at
 
 # In seconds; AWS's NAT gateways and load balancers drop connections that are idle for 350 s.
 _IDLE = 60
@@ -84,17 +85,36 @@ class KeepaliveAiohttpSession(AIOHTTPSession):  # type: ignore[misc]
 
 
 class WithoutRedirects:
-    """An aiohttp session that returns redirects as answers.
+    """An aiohttp session that delivers a request once, over a connection that is still open.
 
-    Following one would deliver the payload twice, the second time to an unknown host.
+    It returns redirects as answers: following one would deliver the payload twice, the second time
+    to an unknown host.
     """
 
     def __init__(self, session: Any) -> None:
-        self.unwrapped = session
+        self.unwrapped: Any = getattr(session, "unwrapped", session)
 
     def request(self, method: str, url: Any, **options: Any) -> Any:
         """Make a request as the session would."""
+        _drop_ended(getattr(self.unwrapped, "connector", None))
         return self.unwrapped.request(method, url, **{**options, "allow_redirects": False})
+
+
+def _drop_ended(connector: Any) -> None:
+    """Drop the idle connections of aiohttp's pool that have ended, until the next one is usable.
+
+    aiohttp reuses the connection that has been idle longest, and does not look at its socket. While
+    the event loop is busy it does not know that the peer has closed it, and the request is lost.
+    """
+    for idle in list(getattr(connector, "_conns", {}).values()):
+        while idle and _has_ended(idle[0][0]):
+            idle.popleft()[0].close()
+
+
+def _has_ended(protocol: Any) -> bool:
+    transport = getattr(protocol, "transport", None)
+    descriptor = -1 if transport is None else transport.get_extra_info("socket").fileno()
+    return descriptor < 0 or bool(look_at(descriptor)())
 
 
 # In seconds; the backend's default of 5 s is too short for 6 MB on a slow line.

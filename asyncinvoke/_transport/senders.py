@@ -201,7 +201,6 @@ class AiohttpSender:
             data=NotedPayload(request.payload, progress),
             proxy=route.proxy,
             proxy_headers=route.proxy_headers,
-            allow_redirects=False,
         )
         return answer.status, texts(answer.headers), AiohttpBody(answer)
 
@@ -215,8 +214,7 @@ class AiohttpSender:
             route = self._routes[origin] = _Route(
                 proxy=proxy,
                 proxy_headers=None if proxy is None else proxies.proxy_headers_for(url),
-                # `open` disables redirects itself.
-                session=getattr(session, "unwrapped", session),
+                session=WithoutRedirects(session),
             )
         return route
 
@@ -227,4 +225,4 @@ class _Route:
 
     proxy: str | None
     proxy_headers: Any
-    session: Any
+    session: WithoutRedirects

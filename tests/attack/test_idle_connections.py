@@ -1,7 +1,11 @@
 """Connections that end, or receive bytes, while they are idle."""
 
+import contextlib
+from typing import Any
+
 import anyio
 import pytest
+from aiobotocore.config import AioConfig
 
 from asyncinvoke import FixedLimit, Invoker, Outcome, Response, TransportError
 from tests.doubles.certificates import Authority, Identity
@@ -10,7 +14,7 @@ from tests.doubles.messages import Received, answer
 from tests.doubles.waiting import until
 
 from .conftest import LOOPS
-from .invokers import invoked, open_invoker
+from .invokers import invoked, new_session, open_invoker
 
 on_all_loops = pytest.mark.parametrize("anyio_backend", LOOPS)
 
@@ -101,6 +105,34 @@ async def test_a_connection_closed_while_idle_is_not_used(noticed: bool, transpo
                 if noticed:
                     await anyio.sleep(0.01)
             assert server.whole == 5
+
+
+@pytest.mark.anyio
+@on_all_loops
+@pytest.mark.parametrize("given", [False, True], ids=["its own client", "a caller's client"])
+async def test_nor_is_one_of_the_sdk_s_http_session(given: bool, transport: str) -> None:
+    """That session is used for a proxy without a tunnel, and while the HTTP library is traced."""
+    with CountingServer() as proxy:
+        async with contextlib.AsyncExitStack() as stack:
+            options: dict[str, Any] = {
+                "config": AioConfig(proxies={"http": proxy.url}),
+                "region_name": "eu-west-1",
+            }
+            url = "http://lambda.test"
+            if given:
+                session = new_session(key="AKID", secret="secret")
+                options["config"] = options["config"].merge(
+                    AioConfig(retries={"total_max_attempts": 1})
+                )
+                made = session.create_client("lambda", endpoint_url=url, **options)
+                options = {"endpoint_url": None, "client": await stack.enter_async_context(made)}
+            invoker = await stack.enter_async_context(
+                open_invoker(url, transport=transport, **options)
+            )
+            for _ in range(3):
+                assert await together(invoker, 3) == [0, 1, 2]
+                assert proxy.close_idle() >= 1
+            assert proxy.whole == 9
 
 
 FOREIGN = answer(200, b'"of somebody else"')
