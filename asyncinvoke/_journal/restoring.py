@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from asyncinvoke import errors
@@ -188,10 +189,12 @@ def _error(
         return kind(message, reason=reason, scope=scope, **common)
     if issubclass(kind, FunctionError) and response is not None:
         body = parse_error_body(response.payload)
+        if body.error_type is None:  # the journal does not keep results
+            body = replace(body, error_type=cause.error_type)
         return kind(
             message,
             function_error=response.function_error or "",
-            error_type=body.error_type or cause.error_type,
+            error_type=body.error_type,
             error_message=body.error_message,
             stack_trace=body.stack_trace,
             by_platform=body.by_platform,

@@ -35,7 +35,8 @@ def change_environment(local: LocalLambda, monkeypatch: pytest.MonkeyPatch) -> d
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     # A proxy could not reach a server on loopback.
-    direct = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
+    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    direct = ",".join(filter(None, [others, "127.0.0.1"]))
     variables = {
         "AWS_ENDPOINT_URL_LAMBDA": local.url,
         "AWS_ACCESS_KEY_ID": "testing",

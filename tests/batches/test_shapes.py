@@ -150,7 +150,7 @@ MISFITS = [
     ("list", None, "the answer is null, and not a list"),
     ("list", b"[1, 2", "the answer is not JSON"),
     ("list", b"[1, 2] 3", "the answer is not JSON"),
-    ("list", b"[1 2]", "the answer is not JSON"),
+    ("list", b"[1 22]", "the answer is not JSON"),
     ("list", b"[1,]", "the answer is not JSON"),
     ("list", b'["\xff", 1]', "the answer is not JSON"),
     ("list", b"[" * 100_000, "the answer is not JSON"),
@@ -206,6 +206,16 @@ def test_a_custom_shape_packs_and_unpacks() -> None:
         "by": {"1": 2},
     }
     assert unpacked(shape, {"n": 3}) == [ItemFailed(error_type="No"), 3]
+
+
+def test_a_custom_shape_gets_an_integer_of_too_many_digits_as_a_float_and_others_as_they_are() -> (
+    None
+):
+    shape = Own(lambda answer, items: [str(each) for each in answer])
+    assert unpacked(shape, b"[-%b, 12345678901234567890]" % (b"9" * 5000)) == [
+        "-inf",
+        "12345678901234567890",
+    ]
 
 
 @pytest.mark.parametrize(

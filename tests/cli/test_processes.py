@@ -394,14 +394,21 @@ async def test_processes_import_what_their_parent_does_and_nothing_of_the_curren
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
+@pytest.mark.parametrize(
+    ("output", "processes"),
+    [
+        ("out.jsonl", ("--processes", "2")),
+        ("out.jsonl.gz", ("--processes", "2")),
+        ("out.jsonl.gz", ()),
+    ],
+)
 async def test_items_without_a_unique_key_fail_and_are_reported(
-    endpoint: LocalLambda, run: Run, tmp_path: Path, output: str
+    endpoint: LocalLambda, run: Run, tmp_path: Path, output: str, processes: tuple[str, ...]
 ) -> None:
     rows = [{"id": "a"}, {}, {"id": "b"}, {"n": 1}]
     (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     ended = await run(
-        *("map", "echo", "in.jsonl", "--processes", "2", "--key", "/id", "--journal", "a.run"),
+        *("map", "echo", "in.jsonl", *processes, "--key", "/id", "--journal", "a.run"),
         *("--output", output, "--endpoint-url", endpoint.url),
     )
     assert ended.status == 1, ended.err

@@ -342,6 +342,16 @@ def test_a_diagnosis_is_well_only_while_nothing_is_wrong() -> None:
         Diagnosis(checks=())["clock"]
 
 
+def test_a_diagnosis_as_text_has_a_line_for_each_check_and_one_for_each_advice() -> None:
+    well = endpoint_checks.clock(0)
+    unset = setup_checks.region(Setting(None), aws_region=None)
+    assert str(Diagnosis(checks=(well, unset))).splitlines() == [
+        f"ok      clock: {well.found}",
+        f"wrong   region: {unset.found}",
+        f"        -> {unset.advice}",
+    ]
+
+
 def test_a_library_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "CORE", ("asyncinvoke", "none-of-this-name"))
     found = facts.versions()

@@ -262,6 +262,37 @@ def test_without_results_no_output_of_the_function_is_in_the_file(path: Path) ->
     assert failed.error.error_type == "Busy"
 
 
+@pytest.mark.parametrize("results", [True, False])
+def test_a_recorded_function_error_still_says_whether_the_platform_ended_the_function(
+    results: bool, path: Path
+) -> None:
+    class TimedOut(FakeService):
+        async def send(
+            self, parameters: InvokeParameters, payload: bytes, progress: Progress
+        ) -> Reply | Failure:
+            answer = await super().send(parameters, payload, progress)
+            if payload != b"1":
+                return answer
+            assert isinstance(answer, Reply)
+            body = b'{"errorType": "Sandbox.Timedout", "errorMessage": "timed out"}'
+            return dataclasses.replace(answer, payload=body)
+
+    service = TimedOut(failing=[0, 1])
+    anyio.run(lambda: service.map(Journal(path, results=results), [0, 1]))
+    with open_run(path) as recorded:
+        restored = [outcome.error for outcome in recorded.outcomes()]
+    asked = list[bool]()
+
+    def ask(outcome: Outcome[Any]) -> bool:
+        assert isinstance(outcome.error, FunctionError)
+        asked.append(outcome.error.by_platform)
+        return False
+
+    anyio.run(lambda: service.map(Journal(path, results=results, redrive=ask), [0, 1]))
+    assert [isinstance(each, FunctionError) and each.by_platform for each in restored] == asked
+    assert asked == [False, True]
+
+
 def test_payloads_are_in_no_file(path: Path) -> None:
     class SilentTransport(FakeService):
         async def send(self, parameters, payload, progress):  # type: ignore[no-untyped-def]

@@ -261,6 +261,22 @@ async def test_it(local_lambda, lambda_environment, no_waits, transport):
     done.assert_outcomes(passed=4)
 
 
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_hosts_that_are_reached_without_the_proxy_still_are(
+    name: str, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, "db.example")
+    done = suite.run("""
+from urllib.request import proxy_bypass
+
+def test_it(lambda_environment):
+    assert proxy_bypass("db.example") and proxy_bypass("127.0.0.1")
+""")
+    done.assert_outcomes(passed=1)
+
+
 def test_what_was_set_is_set_back_after_the_test(
     suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,22 @@ async def test_an_endpoint_that_is_not_a_url_is_reported_with_the_reason() -> No
     assert "must begin with http" in str(told.flaw)
 
 
+async def test_an_endpoint_of_the_environment_is_reported_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = endpoint(AioSession(), None, "https://lambda.eu-west-1.amazonaws.com")
+    assert told.source == "AWS, for the region"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:hidden@all.example")
+    told = endpoint(AioSession(), None, "http://all.example")
+    assert (told.value, told.source) == ("http://...@all.example", "AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "http://one.example")
+    told = endpoint(AioSession(), None, "http://one.example")
+    assert (told.value, told.source) == ("http://one.example", "AWS_ENDPOINT_URL_LAMBDA")
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    told = endpoint(AioSession(), None, "https://lambda.eu-west-1.amazonaws.com")
+    assert told.source == "AWS, for the region"
+
+
 async def test_a_proxy_is_reported_with_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     url, theirs = "http://lambda.example", {"proxies": {"http": "http://user:hidden@proxy:1"}}
     async with open_client(url, "direct", config=theirs) as client:

@@ -184,7 +184,7 @@ class MapJob:
                 await self._add(await anext(run))
             await self._writer.finish()
         if limited.cancelled_caught:
-            click.echo("the reader closed the output: the last outcomes are not written", err=True)
+            click.echo("nobody reads the output: the last outcomes are not written", err=True)
 
     def _left(self, run: MapRun) -> summary.Remaining:
         statistics = run.statistics()

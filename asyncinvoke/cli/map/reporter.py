@@ -144,9 +144,10 @@ class RunReporter:
         if self._progress == "none":
             return
         if self._progress == "json":
+            last = summary.as_json(as_json(self.count()), self._tally, None)
             if whole is not None:
-                counts = summary.as_json(as_json(self.count()), self._tally, None)
-                click.echo(json.dumps({**counts, "run": ending.as_json(whole)}), err=True)
+                last["run"] = ending.as_json(whole)
+            click.echo(json.dumps(last), err=True)
             return
         said = summary.as_text(self.count(), self._tally, None, verb=self._verb, is_recorded=True)
         if whole is not None:

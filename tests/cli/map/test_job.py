@@ -3,7 +3,8 @@
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -215,6 +216,58 @@ async def test_an_interrupted_run_does_not_wait_for_workers_that_are_all_busy(
         concurrency=16,
     )
     assert "16 of them may have run" in capfd.readouterr().err.splitlines()[-1]
+
+
+async def test_an_interrupted_run_whose_output_nobody_reads_says_that_and_ends(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LAST_WRITES", 0.0)
+    (tmp_path / "in.jsonl").write_text("1\n")
+    signals = Interrupt()
+    with full_pipe() as pipe:
+        async with Invoker(transport=FakeLambda()) as invoker:
+            job = MapJob(
+                invoker,
+                source=read(tmp_path / "in.jsonl"),
+                concurrency=2,
+                ordered=False,
+                verb="succeeded",
+                idempotent=False,
+                display=Silent(),
+                progress="auto",
+            )
+            lines = job.read()
+            await anext(lines)
+
+            class InterruptedRun(Run):
+                async def __anext__(self) -> Outcome:
+                    signals.signal = signal.SIGINT
+                    signals.leave()
+                    return await super().__anext__()
+
+            run = cast("MapRun", InterruptedRun([outcome(1)]))
+            with anyio.fail_after(60):
+                await job.work(run, Output(pipe, "the pipe"), signals)
+            await cast("Any", lines).aclose()
+    said, summary, left = capfd.readouterr().err.splitlines()
+    assert said == "nobody reads the output: the last outcomes are not written"
+    assert summary.startswith("1 outcome in ")
+    assert left == "unfinished: 1 outcome not written; no line after line 1 was sent"
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """Yield the descriptor of a pipe that is full, and that nobody reads."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    try:
+        yield writer
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 @pytest.mark.parametrize("ordered", [False, True])

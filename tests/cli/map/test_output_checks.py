@@ -188,8 +188,17 @@ async def test_an_output_that_fails_later_is_not_wrong_usage(
         ("output is emptied", "out.jsonl was truncated by another program while it was written"),
     ],
 )
+@pytest.mark.parametrize(
+    ("progress", "shown"), [((), "outcomes in "), (("--progress", "json"), '"failures": []')]
+)
 async def test_an_output_that_is_deleted_meanwhile_is_reported_and_not_wrong_usage(
-    what: str, says: str, endpoint: LocalLambda, run: Run, tmp_path: Path
+    what: str,
+    says: str,
+    progress: tuple[str, ...],
+    shown: str,
+    endpoint: LocalLambda,
+    run: Run,
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(30)))
     output = tmp_path / "out.jsonl"
@@ -209,9 +218,9 @@ async def test_an_output_that_is_deleted_meanwhile_is_reported_and_not_wrong_usa
 
     endpoint.function("takes", take_away, timeout=70)
     words = ("map", "takes", "in.jsonl", "-o", "out.jsonl", "-j", "e.run", "-c", "1")
-    ended = await run(*words, "--endpoint-url", endpoint.url)
+    ended = await run(*words, "--endpoint-url", endpoint.url, *progress)
     assert says in ended.err
-    assert "outcomes in " in ended.err  # and its outcome
+    assert shown in ended.err  # and its outcome
     assert ended.status == 1
     if what == "output is emptied":
         assert output.read_bytes() == b""  # no hole

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 import zstandard
@@ -116,6 +117,23 @@ def test_the_lines_of_a_run_without_a_journal_are_packed_when_it_ends(
     assert not list(meanwhile.iterdir())
     (made,) = tmp_path.iterdir()
     assert UNPACKED[name](made.read_bytes()) == LINES
+
+
+def test_the_lines_of_a_run_without_a_journal_are_uploaded_and_nothing_is_left_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, meanwhile = tmp_path / "here", tmp_path / "meanwhile"
+    for folder in (here, meanwhile):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(tempfile, "tempdir", str(meanwhile))
+    url = "memory://uploaded/out.jsonl.gz"
+    assert run_with_output(bulk(url), lambda _: 2) == 2  # nothing was sent
+    assert not fsspec.open(url).fs.exists(url)
+    assert run_with_output(bulk(url), works) == 1
+    with fsspec.open(url, "rb") as file:
+        assert gzip.decompress(file.read()) == LINES
+    assert not [*here.iterdir(), *meanwhile.iterdir()]
 
 
 def test_if_the_output_cannot_be_written_the_lines_are_left_and_named(
