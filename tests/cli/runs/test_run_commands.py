@@ -818,7 +818,7 @@ def test_line_numbers_take_no_memory_however_many_empty_lines_there_are() -> Non
             False,
             "has 8 bytes, but had 9 when",
         ),
-        (8, OutputState(path=""), False, "does not belong to this run: --force replaces it"),
+        (8, OutputState(path=""), False, "does not belong to this run: map --force replaces it"),
         (8, OutputState(path=""), True, None),
         (0, OutputState(path=""), False, None),
         (8, OutputState(path="", is_known=True), False, None),
