@@ -20,7 +20,7 @@ MOST_BYTES = 8 << 20
 """The size at which a group is complete, in bytes of payload."""
 
 _RESTORE = "restore it, or record this input in another journal"
-_KEEP_OR_REPEAT = "give changed, or --changed, to keep their outcomes or to run them again"
+_KEEP_OR_REPEAT = "give changed, or map --changed, to keep their outcomes or to run them again"
 
 
 class Comparison:

@@ -1,7 +1,9 @@
-"""Recording what a person found out about an item that may have run."""
+"""Recording what a person found out about items that may have run."""
 
 import json
 import os
+from collections.abc import Collection
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +26,33 @@ def settle(
     path: str | os.PathLike[str],
     *,
     ran: bool,
-    position: int | None = None,
-    key: str | None = None,
+    position: int | Collection[int] | None = None,
+    key: str | Collection[str] | None = None,
 ) -> None:
-    """Record whether an item that may have run did run.
+    """Record whether items that may have run did run: all of those given, or none of them.
 
     An item that ran becomes `settled` and is not run again. An item that did not run counts as not
     started, and is sent when the run is continued. The previous record is kept as an earlier take.
 
     Args:
         path: The path of the journal; no process may be using it.
-        ran: Whether the item ran.
-        position: Its index in the input, in a run without keys.
-        key: Its key, in a run with keys.
+        ran: Whether the items ran.
+        position: The index of an item in the input, or several, in a run without keys.
+        key: The key of an item, or several, in a run with keys.
 
     Raises:
-        JournalError: The journal cannot be used, or the item is not one that may have run.
+        JournalError: The journal cannot be used, or an item is not one that may have run; nothing
+            is recorded.
     """
     journal = Path(path)
-    column, name = column_of(position, key)
+    named = dict.fromkeys(column_of(*each) for each in product(_each(position), _each(key)))
     read_only(journal).close()
     try:
         marks = Marks.locked(journal)
     except LockedError:
         raise JournalError(f"{journal}: another process is using it: stop the run first") from None
     try:
-        _settle(journal, marks, name, is_key=column == "key", ran=ran)
+        _settle(journal, marks, named, ran=ran)
     except BaseException:
         if marks.is_new:
             marks.remove()
@@ -58,34 +61,41 @@ def settle(
         marks.close()
 
 
-def _settle(journal: Path, marks: Marks, name: object, *, is_key: bool, ran: bool) -> None:
+def _each(given: Any) -> Collection[Any]:
+    is_one = isinstance(given, str | bytes) or not isinstance(given, Collection)
+    return (given,) if is_one else given
+
+
+def _settle(
+    journal: Path, marks: Marks, named: Collection[tuple[str, int | str]], *, ran: bool
+) -> None:
     sql = Statements(writing(journal))
     try:
         with damage_told(journal), sql.transaction():
             if marks.is_new and not has_ended_in_order(sql.all):
                 raise JournalError(without_marks(journal))
             is_keyed = _identity(sql)["key"]
-            if is_key and not is_keyed:  # its requests may have keys, which need not be unique
-                raise JournalError(
-                    f"{journal}: item {name!r}: the run has no keys: name the item by its position"
-                )
-            if is_keyed and not is_key:  # it is recorded in the next free row
-                raise JournalError(
-                    f"{journal}: item {name!r}: the run has keys: name the item by its key"
-                )
-            flight = next(
-                (
-                    flight
-                    for flight in read_flights(sql.all, marks)
-                    if flight.may_have_run and name == (flight.key if is_key else flight.row)
-                ),
-                None,
-            )
-            if flight is None:
-                _settle_item(journal, sql, name, is_key=is_key, ran=ran)
-            else:
-                _settle_flight(sql, flight, ran=ran)
-            _note_settled(sql, ran=ran)
+            flights = {
+                flight.key if is_keyed else flight.row: flight
+                for flight in read_flights(sql.all, marks)
+                if flight.may_have_run
+            }
+            for column, name in named:
+                is_key = column == "key"
+                if is_key and not is_keyed:  # its requests may have keys, which need not be unique
+                    raise JournalError(
+                        f"{journal}: item {name!r}: the run has no keys: name the item by its position"
+                    )
+                if is_keyed and not is_key:  # it is recorded in the next free row
+                    raise JournalError(
+                        f"{journal}: item {name!r}: the run has keys: name the item by its key"
+                    )
+                if name in flights:
+                    _settle_flight(sql, flights[name], ran=ran)
+                else:
+                    _settle_item(journal, sql, name, is_key=is_key, ran=ran)
+            if named:
+                _note_settled(sql, ran=ran)
     finally:
         sql.close()
 

@@ -4,6 +4,8 @@ import signal
 import sys
 from importlib.util import find_spec
 
+from asyncinvoke.cli.terminated import raised_signals
+
 
 def main() -> None:
     """Run the command line on `sys.argv` and exit with its status."""
@@ -12,9 +14,11 @@ def main() -> None:
     if find_spec("click") is None or find_spec("rich") is None:
         _refuse("the command line needs click and rich: pip install 'asyncinvoke[cli]'")
     try:
-        from asyncinvoke.cli.app import run
+        # From here on every SIGTERM ends in status 143, also while the command is imported.
+        with raised_signals():
+            from asyncinvoke.cli.app import run
 
-        status = run()
+            status = run()
     except KeyboardInterrupt:  # during the imports
         status = 130
     # Nothing is left to be done: one more Ctrl-C ends the process, and shows no traceback.

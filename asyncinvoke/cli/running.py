@@ -17,6 +17,7 @@ import click
 from asyncinvoke.cli.errors import BROKEN_PIPE
 from asyncinvoke.cli.open_files import check_open_files
 from asyncinvoke.cli.streams import STDERR, STDOUT
+from asyncinvoke.cli.terminated import NUMBERS, TerminatedError, raise_signal
 
 Main = Callable[["Interrupt"], Awaitable[int]]
 """A command's async part; returns the exit status."""
@@ -121,7 +122,7 @@ def run(main: Main) -> int:
         # Their warnings repeat errors that are reported anyway.
         logging.getLogger(library).addHandler(logging.NullHandler())
     check_open_files()
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *NUMBERS)}
     uvloop = find_spec("uvloop") is not None
     try:
         return anyio.run(_run, main, backend_options={"use_uvloop": uvloop})
@@ -131,11 +132,15 @@ def run(main: Main) -> int:
         return BROKEN_PIPE
     except BaseExceptionGroup as errors:
         # A second Ctrl-C before signals are handled, or after.
-        if errors.subgroup(KeyboardInterrupt) is None:
+        found: BaseException | None = errors.subgroup((KeyboardInterrupt, TerminatedError))
+        if found is None:
             raise
-        raise KeyboardInterrupt from None
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        raise found from None
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _run(main: Main) -> int:
@@ -151,7 +156,7 @@ async def _run(main: Main) -> int:
 
 
 def _let_it_close() -> None:
-    """Ignore Ctrl-C while the event loop closes, and what the loop says of anything that was cut off.
+    """Ignore signals while the event loop closes, and what the loop says of anything that was cut off.
 
     The work is over. It takes milliseconds, unless a thread waits, as for a name server.
     """
@@ -160,14 +165,19 @@ def _let_it_close() -> None:
     began = time.monotonic()
 
     def ignore(number: int, frame: FrameType | None) -> None:
-        if time.monotonic() - began > _CLOSES_WITHIN:
+        if time.monotonic() - began <= _CLOSES_WITHIN:
+            return
+        if number == signal.SIGINT:
             signal.default_int_handler(number, frame)
+        raise_signal(number, frame)
 
-    signal.signal(signal.SIGINT, ignore)
+    for each in (signal.SIGINT, *NUMBERS):
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, ignore)
 
 
 _CLOSES_WITHIN = 1.0
-"""Seconds after which Ctrl-C ends a loop that has not closed."""
+"""Seconds after which a signal ends a loop that has not closed."""
 
 
 @contextlib.asynccontextmanager

@@ -7,16 +7,20 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
+NUMBERS = (signal.SIGTERM, signal.SIGHUP)
 
-class TerminatedError(BaseException):
+
+class TerminatedError(SystemExit):
     """A signal other than SIGINT ends the process, as `KeyboardInterrupt` does for SIGINT.
+
+    Event loops let only `SystemExit` and `KeyboardInterrupt` through.
 
     Attributes:
         number: The signal.
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__()
+        super().__init__(128 + number)
         self.number = number
 
 
@@ -29,9 +33,9 @@ def raised_signals() -> Iterator[None]:
     """
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in NUMBERS:
             if signal.getsignal(number) is signal.SIG_DFL:
-                before[number] = signal.signal(number, _raise)
+                before[number] = signal.signal(number, raise_signal)
     try:
         yield
     finally:
@@ -39,5 +43,6 @@ def raised_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _raise(number: int, _: FrameType | None) -> NoReturn:
+def raise_signal(number: int, _: FrameType | None) -> NoReturn:
+    """Raise the exception for a signal; a signal handler."""
     raise TerminatedError(number)

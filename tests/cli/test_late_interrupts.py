@@ -9,16 +9,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from asyncinvoke.cli import running
+from asyncinvoke.cli.terminated import TerminatedError
 
 
-def test_an_interrupt_while_the_event_loop_closes_changes_nothing() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_event_loop_closes_changes_nothing(number: signal.Signals) -> None:
     reached = []
 
     async def pressed_at_the_end() -> AsyncIterator[None]:
         try:
             yield
         finally:  # the loop closes remaining generators
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             reached.append(True)
 
     generator = pressed_at_the_end()
@@ -27,23 +29,28 @@ def test_an_interrupt_while_the_event_loop_closes_changes_nothing() -> None:
         await anext(generator)
         return 3
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     try:
         assert running.run(main) == 3
     except KeyboardInterrupt:  # which would end the tests
         pytest.fail("the loop was interrupted as it closed")
     assert reached == [True]
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
 
 
-def test_a_loop_that_does_not_close_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminatedError)]
+)
+def test_a_loop_that_does_not_close_is_ended(
+    number: signal.Signals, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(running, "_CLOSES_WITHIN", -1.0)
 
     async def pressed_at_the_end() -> AsyncIterator[None]:
         try:
             yield
         finally:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     generator = pressed_at_the_end()
 
@@ -51,7 +58,7 @@ def test_a_loop_that_does_not_close_is_ended(monkeypatch: pytest.MonkeyPatch) ->
         await anext(generator)
         return 3
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(raised):
         running.run(main)
 
 
@@ -102,3 +109,40 @@ def test_an_interrupt_while_the_interpreter_exits_shows_no_traceback() -> None:
     )
     assert ended.stdout.startswith("asyncinvoke ")
     assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
+
+
+IMPORTING = """
+import os, signal, sys
+from asyncinvoke.cli import main
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "asyncinvoke.cli.app":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+
+STARTING = """
+import os, signal
+from asyncinvoke.cli import running
+from asyncinvoke.cli.terminated import raised_signals
+
+async def main(_):
+    os.kill(os.getpid(), signal.SIGTERM)  # before signals are watched
+    return 0
+
+with raised_signals():
+    running.run(main)
+"""
+
+
+@pytest.mark.parametrize("program", [IMPORTING, STARTING], ids=["importing", "starting its loop"])
+def test_a_command_that_is_terminated_as_it_starts_ends_with_the_documented_status(
+    program: str,
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (143, "")

@@ -296,7 +296,7 @@ async def test_rows_that_have_changed_are_refused_unless_the_command_says_what_t
     )
     refused = await run(*words)
     assert (refused.status, "item '3' is not what it was" in refused.err) == (2, True)
-    assert "give changed, or --changed" in refused.err
+    assert "give changed, or map --changed" in refused.err
     assert function.seen.total() == 5
     assert (await run(*words, "--changed", changed)).status == 0
     assert function.seen[3] == (2 if changed == "again" else 1)

@@ -159,7 +159,7 @@ async def test_keys_that_changed_are_named_one_by_one_with_what_can_be_done(path
             path, [{"id": n, "v": n // 3} for n in range(5)], key=lambda item: str(item["id"])
         )
     assert raised.value.differences == tuple(f"item '{n}' is not what it was" for n in range(3))
-    assert "give changed, or --changed, to keep their outcomes or to run them again" in str(
+    assert "give changed, or map --changed, to keep their outcomes or to run them again" in str(
         raised.value
     )
 

@@ -89,7 +89,7 @@ def test_a_python_without_sqlite_has_no_journals_and_says_so(tmp_path: Path) -> 
 def test_a_system_that_cannot_fork_needs_no_care_for_forked_children(tmp_path: Path) -> None:
     # What the standard library has registered by then is its own.
     program = """
-        import concurrent.futures.thread, logging, os, random, threading
+        import asyncio, concurrent.futures.thread, logging, os, random, threading
         del os.register_at_fork
         import asyncinvoke.local, asyncinvoke.runs
         print("imported")

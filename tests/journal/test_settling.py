@@ -275,3 +275,30 @@ async def test_an_item_is_named_by_its_key_or_its_index_only(
             with pytest.raises(JournalError, match=says):
                 call(**named)
         assert recorded.summary().may_have_run == 1
+
+
+@pytest.mark.parametrize("ran", [False, True])
+async def test_several_items_are_settled_together_or_none_of_them(
+    ran: bool, redriven: Path, keys: dict[str, Any]
+) -> None:
+    name = "key" if keys else "position"
+    kind: type = str if keys else int
+    doubtful = [kind(each) for each in (FAILED, REFUSED, LOST)]
+    with pytest.raises(JournalError, match=r"0'? cannot be settled: it is recorded as succeeded"):
+        settle(redriven, ran=ran, **{name: [*doubtful, kind(0)]})
+    settle(redriven, ran=ran, **{name: []})
+    with open_run(redriven) as recorded:
+        assert recorded.summary().may_have_run == 3
+        assert recorded.summary().complete is False
+    settle(redriven, ran=ran, **{name: [*doubtful, doubtful[0]]})
+    with open_run(redriven) as recorded:
+        check_consistency(recorded)
+        assert recorded.summary().may_have_run == 0
+        assert recorded.summary().settled == (3 if ran else 0)
+
+
+async def test_nothing_is_settled_where_no_item_is_named(path: Path) -> None:
+    await FakeService().map(path, range(ITEMS))
+    settle(path, ran=False, position=[])
+    with open_run(path) as recorded:
+        assert recorded.summary().complete

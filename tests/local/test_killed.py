@@ -247,3 +247,23 @@ async def test_a_fork_of_the_process_does_not_keep_the_port_of_the_endpoint_in_u
         for descriptor in (waker, waiting, tell, is_forked):
             os.close(descriptor)
         os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("was_loading", [True, False], ids=["and still does", "and just ended"])
+def test_a_process_that_loads_its_program_is_killed_once_it_has_its_environment(
+    was_loading: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = uuid.uuid4().hex
+    variables = remains.MARK + mark.encode()
+    read = [b"", variables]  # the environment of a process within `exec` is empty
+
+    def reads(path: str) -> bytes:
+        if path.endswith("/environ"):
+            return read.pop(0)
+        return b"1 (a b) S " + b" ".join([b"1"] * 46 + [b"0" if was_loading else b"9"] + [b"1"])
+
+    monkeypatch.setattr(remains, "_read", reads)
+    assert remains._is_marked(os.getpid(), {mark.encode()})
+    read = [b"", b""]
+    if not was_loading:
+        assert not remains._is_marked(os.getpid(), {mark.encode()})

@@ -145,7 +145,7 @@ def check_output(path: str, place: OutputState, *, force: bool) -> OutputState:
         )
     if not place.is_known and size and not force:
         raise CommandError(
-            f"output {path} exists, and does not belong to this run: --force replaces it"
+            f"output {path} exists, and does not belong to this run: map --force replaces it"
         )
     # A journal that somebody else has made may name any file as its output.
     if not force and not _begins_with_an_outcome(file):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from asyncinvoke import Changed, InvalidRequestError, Journal, MapRun, Redrive
+from asyncinvoke import Changed, InvalidRequestError, Journal, JournalError, MapRun, Redrive
 from asyncinvoke._outputs.files import real_name
 from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke.cli import streams
@@ -171,9 +171,12 @@ async def _stream_of(bulk: Bulk) -> AsyncIterator[streams.Output | None]:
 def _notes(path: str) -> Mapping[str, object]:
     """Return the notes of earlier sessions; none if the journal is new or cannot be read."""
     with contextlib.suppress(OSError, ValueError):  # reported when it is opened
-        if is_begun(path):
+        try:
             with open_run(path) as recorded:
                 return recorded.summary().notes
+        except JournalError:
+            if is_begun(path):
+                raise
     return {}
 
 

@@ -33,13 +33,22 @@ def unmerged(path: str) -> list[str]:
     return begun if begun and (not is_begun(path) or _are_ahead(begun, path)) else []
 
 
+def whole_of(path: str) -> str | None:
+    """Return the journal that a part has been merged into; `None` if there is none beside it."""
+    whole, dot, numbers = path.rpartition(".")
+    is_part = _PART.fullmatch(dot + numbers) is not None
+    return whole if is_part and is_begun(whole) else None
+
+
 def check_whole(path: str) -> None:
-    """Check that no parts of a run are running or unmerged: the whole would run items again.
+    """Check that a run has all that was done: otherwise it would run items again.
 
     Raises:
         CommandError: A part is running, and the message names its process; or the parts are not
-            merged yet.
+            merged yet; or it is itself a part, and the run that it was merged into goes on alone.
     """
+    if (whole := whole_of(path)) is not None:
+        raise CommandError(f"{path}: it was merged into {whole}: use that run in its place")
     for part in running_parts(path):
         with open_run(part) as run:
             summary = run.summary()

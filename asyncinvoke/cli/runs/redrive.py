@@ -1,4 +1,4 @@
-"""`asyncinvoke runs redrive` and `runs settle`: run failed items again, record what is known of one."""
+"""`asyncinvoke runs redrive` and `runs settle`: run failed items again, record what is known of some."""
 
 import os
 import sys
@@ -159,31 +159,35 @@ def _bulk_of(summary: RunSummary, path: str) -> Bulk:
     return Bulk.from_note(note, path)
 
 
-@runs.command(short_help="Record whether an item ran.")
+@runs.command(short_help="Record whether items ran.")
 @run_argument
-@click.option("--key", metavar="KEY", help="The item with this key.")
+@click.option(
+    "--key", "keys", multiple=True, metavar="KEY", help="The item with this key; may be repeated."
+)
 @click.option(
     "--item",
+    "items",
     type=WholeNumber(0),
+    multiple=True,
     metavar="N",
-    help="The item at this position, counting from 0.",
+    help="The item at this position, counting from 0; may be repeated.",
 )
-@click.option("--ran/--did-not-run", "ran", default=None, help="Whether the item ran.")
-def settle(path: str, key: str | None, item: int | None, ran: bool | None) -> None:
-    """Record whether an item of RUN that may have run did run.
+@click.option("--ran/--did-not-run", "ran", default=None, help="Whether the items ran.")
+def settle(path: str, keys: tuple[str, ...], items: tuple[int, ...], ran: bool | None) -> None:
+    """Record whether items of RUN that may have run did run: all of those named, or none.
 
-    An item that ran counts as settled. One that did not run is run when the run is continued.
+    Items that ran count as settled. Those that did not run are run when the run is continued.
     """
-    if (key is None) == (item is None):
+    if bool(keys) == bool(items):
         raise CommandError("give either --key or --item")
     if ran is None:
         raise CommandError("give --ran or --did-not-run")
     check_whole(path)
-    record(path, ran=ran, position=item, key=key)
-    named = f"item {item}" if key is None else f"key {key!r}"
+    record(path, ran=ran, position=items or None, key=keys or None)
     how = ", without --processes," if found_parts(Path(path)) else ""
     said = "it ran" if ran else f"it did not run; the same command{how} runs it"
-    click.echo(printable(f"{named}: {said}"))
+    for named in (*(f"item {item}" for item in items), *(f"key {key!r}" for key in keys)):
+        click.echo(printable(f"{named}: {said}"))
 
 
 def _check_input(bulk: Bulk, path: str) -> None:

@@ -17,6 +17,7 @@ from asyncinvoke._report.standing import pending_of, total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import check_named, run_argument, runs
+from asyncinvoke.cli.runs.parts import whole_of
 from asyncinvoke.cli.runs.view import held_back, item_lines, summary_lines
 from asyncinvoke.cli.runs.whole import ReadableRun, opened_whole
 from asyncinvoke.cli.values import WholeNumber
@@ -107,12 +108,14 @@ def _elapsed(summary: RunSummary, sample: Sample | None, now: float) -> float:
 
 
 def _lines_of(run: ReadableRun) -> list[str]:
+    summary = run.summary()
     return summary_lines(
-        run.summary(),
+        summary,
         run.causes(),
         sample=run.latest_sample(),
         now=time.time(),
         width=_width(),
+        whole=whole_of(summary.path),
     )
 
 

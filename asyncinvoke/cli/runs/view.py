@@ -27,6 +27,7 @@ def summary_lines(
     sample: Sample | None,
     now: float,
     width: int,
+    whole: str | None = None,
 ) -> list[str]:
     """Return the lines that `runs show` prints for a run.
 
@@ -36,6 +37,7 @@ def summary_lines(
         sample: The statistics of the last second, if the run is running.
         now: The current time, in seconds since the epoch.
         width: The number of columns.
+        whole: The run that it was merged into, and that is redriven in its place.
     """
     lines = [_what(summary), _who(summary, now)]
     if summary.running and sample is not None:
@@ -69,6 +71,7 @@ def summary_lines(
                 digits=names + 2 + digits,
                 hints=hints,
                 is_command=COMMAND in summary.notes,
+                whole=whole,
             )
     doubtful = [cause for cause in causes if cause.delivery == "unknown"]
     if doubtful:
@@ -96,6 +99,7 @@ def cause_lines(
     digits: int,
     hints: bool = True,
     is_command: bool = True,
+    whole: str | None = None,
 ) -> list[str]:
     """Return a line for each cause, with its number and how to redrive its items."""
     lines = []
@@ -111,6 +115,8 @@ def cause_lines(
         again = f"runs redrive {path}, or --cause {causes[0].number}, runs them again"
         if not is_command:
             again = "Journal(path, redrive=Redrive.FAILED) runs them again"
+        elif whole is not None:  # its causes have other numbers
+            again = f"runs redrive {whole} runs them again"
         lines.append(f"{_INDENT}{'':>{digits}}  {again}")
     return lines
 

@@ -15,6 +15,7 @@ import select
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Collection
 
 MARK = b"AWS_LAMBDA_LOG_STREAM_NAME="
@@ -73,13 +74,38 @@ def _is_readable(descriptor: int, seconds: float) -> bool:
 
 
 def _is_marked(pid: int, wanted: Collection[bytes]) -> bool:
+    until = time.monotonic() + CHECK_INTERVAL
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            variables = file.read()
+        while not (variables := _read(f"/proc/{pid}/environ")):
+            if not _is_loading(pid):
+                variables = _read(f"/proc/{pid}/environ")  # it was loading before
+                break
+            if time.monotonic() > until:
+                break
+            time.sleep(0.001)
     except OSError:
         return False
     _, found, rest = (b"\0" + variables).partition(b"\0" + MARK)
     return bool(found) and rest.partition(b"\0")[0] in wanted
+
+
+def _is_loading(pid: int) -> bool:
+    """Return whether a process is within `exec`: it has its program, but not yet its environment.
+
+    Whoever started it goes on already. A process of the kernel has no program.
+    """
+    os.readlink(f"/proc/{pid}/exe")
+    _, _, fields = _read(f"/proc/{pid}/stat").rpartition(b")")  # the name may have blanks
+    return fields.split()[_ENV_START] == b"0"
+
+
+_ENV_START = 47
+"""The index of `env_start` in `/proc/PID/stat`, counted after the name."""
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _watch(endpoint: int) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from asyncinvoke import Invoker, Journal, Redrive, Shard
 from asyncinvoke.cli.app import run
+from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.map.whole_output import run_with_output
 from asyncinvoke.cli.runs import control
 from asyncinvoke.cli.runs import parts as module
@@ -351,3 +352,21 @@ def test_a_merged_run_whose_parts_went_on_and_were_killed_is_not_run_by_itself(
     merge(path, parts, replace=True)
     assert run(["runs", "redrive", str(path)]) == 2
     assert "not started by" in capfd.readouterr().err
+
+
+def test_a_part_that_was_merged_is_not_redriven_or_settled_apart_from_its_run(
+    journal: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, part = tmp_path / "a.run", tmp_path / "a.run.1of3"
+    shutil.copy(f"{journal}.1of3", part)
+    assert run(["runs", "redrive", str(part)]) == 2
+    assert "not started by" in capfd.readouterr().err  # as a shard that was not merged
+    merge(path, [part])
+    for command in (["redrive", str(part)], ["settle", str(part), "--item", "3", "--ran"]):
+        assert run(["runs", *command]) == 2
+        assert f"it was merged into {path}: use that run in its place" in capfd.readouterr().err
+    with open_run(part) as recorded:
+        summary, causes = recorded.summary(), recorded.causes()
+    noted = replace(summary, notes={COMMAND: {}})
+    shown = summary_lines(noted, causes, sample=None, now=0, width=200, whole=str(path))
+    assert f"runs redrive {path} runs them again" in "\n".join(shown)

@@ -818,7 +818,7 @@ def test_line_numbers_take_no_memory_however_many_empty_lines_there_are() -> Non
             False,
             "has 8 bytes, but had 9 when",
         ),
-        (8, OutputState(path=""), False, "does not belong to this run: --force replaces it"),
+        (8, OutputState(path=""), False, "does not belong to this run: map --force replaces it"),
         (8, OutputState(path=""), True, None),
         (0, OutputState(path=""), False, None),
         (8, OutputState(path="", is_known=True), False, None),
@@ -894,3 +894,14 @@ async def test_a_process_that_compares_an_input_is_not_taken_for_the_last_sessio
         now = summary.sessions[-1].started + 9
         held = replace(summary, running=True, holder=holder)
         assert summary_lines(held, (), sample=None, now=now, width=100)[1] == printed
+
+
+async def test_items_are_settled_by_one_command(
+    recorded: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    doubtful = [4, 7]
+    crash(recorded, sent=doubtful)
+    words = [word for position in doubtful for word in ("--item", str(position))]
+    assert command(["runs", "settle", "o.run", "--ran", *words]) == 0
+    assert capfd.readouterr().out == "".join(f"item {each}: it ran\n" for each in doubtful)
+    assert read(lambda run: run.summary().settled) == 2
