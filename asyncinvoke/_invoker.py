@@ -10,6 +10,7 @@ from asyncinvoke._clock import Clock
 from asyncinvoke._engine.caller import Caller, Opened, unwrapped
 from asyncinvoke._engine.calls import Calls
 from asyncinvoke._engine.events import Hook
+from asyncinvoke._engine.frames import without_frames
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.options import (
     EventOptions,
@@ -121,6 +122,11 @@ class Invoker:
         self._is_opening = True
         try:
             self._opened = await self._opening.open(self._tally, self.statistics)
+        except ConfigurationError as error:
+            # The SDK's error, and the frames of both, hold URLs with passwords.
+            error.__context__ = None
+            without_frames(error)
+            raise
         finally:
             self._is_opening = False
         return self

@@ -237,13 +237,16 @@ def stream_options(options: InvokeOptions) -> StreamOptions:
         InvalidRequestError: An option is set that does not apply.
     """
     given: dict[str, Any] = dict(options)
-    for name, allowed in _STREAM_HAS_NO.items():
-        value = given.pop(name, None)
-        if not is_one_of(value, allowed):
-            raise InvalidRequestError(
-                f"{name} {show_value(value)} does not go with a response stream"
-            )
-    return cast("StreamOptions", given)
+    try:
+        for name, allowed in _STREAM_HAS_NO.items():
+            value = given.pop(name, None)
+            if not is_one_of(value, allowed):
+                raise InvalidRequestError(
+                    f"{name} {show_value(value)} does not go with a response stream"
+                )
+        return cast("StreamOptions", given)
+    finally:
+        del options, given  # keeps a client context out of tracebacks
 
 
 def item_options(

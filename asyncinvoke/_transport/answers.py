@@ -146,8 +146,15 @@ def _message(status_code: int, members: Mapping[str, Any]) -> str:
 
 
 def texts(headers: Mapping[str, str]) -> dict[str, str]:
-    """Convert the headers of an HTTP library: names in lower case, values as valid text."""
-    return {name.lower(): as_text(value) or "" for name, value in headers.items()}
+    """Convert the headers of an HTTP library: names in lower case, values as valid text.
+
+    Of a repeated header, the first value counts, as on our own connections.
+    """
+    found: dict[str, str] = {}
+    # httpx joins the values of a repeated header, except here; aiohttp yields each of them.
+    for name, value in getattr(headers, "multi_items", headers.items)():
+        found.setdefault(name.lower(), as_text(value) or "")
+    return found
 
 
 def as_text(value: object) -> str | None:

@@ -99,7 +99,9 @@ def _refuse(url: object, setting: str, flaw: str | None) -> None:
     if not isinstance(url, str):
         raise ConfigurationError(f"{setting} must be a URL, not {type(url).__name__}")
     if flaw is not None:
-        raise ConfigurationError(f"{setting} {bare_url(url)!r} {flaw}")
+        # Without a scheme, or with a "/" in the password, it does not end where that of a URL does.
+        shown = re.sub(r"^(\w[\w+.-]*:/+|/*).*@", r"\1...@", url, flags=re.DOTALL)
+        raise ConfigurationError(f"{setting} {shown!r} {flaw}")
 
 
 def _url_flaw(url: object) -> str | None:
@@ -113,7 +115,9 @@ def _url_flaw(url: object) -> str | None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        return f"is not a URL: {error}"
+        # The rest quotes the host or the port, which is where a password with a "/" begins.
+        why = re.match(r"Invalid IPv6 URL|Port [a-z ]+(?= as )|Port out of range", str(error))
+        return f"is not a URL: {why[0]}" if why else "is not a URL"
     if parts.scheme not in ("http", "https"):
         return "must begin with http:// or https://"
     if not parts.hostname:

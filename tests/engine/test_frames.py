@@ -227,10 +227,15 @@ async def test_what_binding_a_function_raises_shows_no_client_context() -> None:
             with pytest.raises((InterruptError, asyncinvoke.InvalidRequestError)) as raised:
                 invoker.function("f", **options)
             assert not shown_by(raised.value)
-        named = invoker.function("f", durable_execution_name="once")
-        with pytest.raises(asyncinvoke.InvalidRequestError) as refused:
-            named.stream(PAYLOAD)
-        assert not shown_by(refused.value)
+        bound: list[dict[str, Any]] = [
+            {"durable_execution_name": "once"},
+            {"invocation_type": "Event"},
+        ]
+        for no_stream in bound:
+            named = invoker.function("f", client_context={"a": SECRET}, **no_stream)
+            with pytest.raises(asyncinvoke.InvalidRequestError) as refused:
+                named.stream(PAYLOAD)
+            assert not shown_by(refused.value)
 
 
 async def test_an_error_of_the_callers_policy_or_transport_shows_no_payload(tmp_path: Path) -> None:

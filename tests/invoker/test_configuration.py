@@ -14,6 +14,7 @@ from aiobotocore.session import AioSession
 from botocore.config import Config
 
 from asyncinvoke import AsyncInvokeError, ConfigurationError, FixedLimit, Invoker, RetryPolicy
+from tests.attack.secrets import SECRET, leaks_of
 
 SESSION = AioSession()
 NOWHERE = "http://127.0.0.1:9"
@@ -88,9 +89,36 @@ async def test_an_endpoint_that_is_not_a_url_is_named(
 
 
 @pytest.mark.anyio
-async def test_an_endpoint_does_not_show_its_password() -> None:
-    message = await refusal(session=SESSION, endpoint_url="http://me:hidden@lambda.example:99999")
-    assert "hidden" not in message
+@pytest.mark.parametrize("setting", ["endpoint_url", "AWS_ENDPOINT_URL_LAMBDA", "proxies", "proxy"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://me:{SECRET}@lambda.example:99999",
+        f"http://me:{SECRET}/x@lambda.example",
+        f"http://me:x/{SECRET}@lambda.example",
+        f"http://me:x#{SECRET}@lambda.example",
+        f"http://me:{SECRET}\n@lambda.example",
+        f"http://me:{SECRET}\u2100@lambda.example",
+        f"http://[{SECRET}@lambda.example",
+        f"me:{SECRET}@lambda.example:x",
+    ],
+)
+async def test_no_url_shows_its_password_when_it_is_refused(
+    url: str, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"endpoint_url": url if setting == "endpoint_url" else NOWHERE}
+    if setting == "proxies":
+        options["config"] = AioConfig(proxies={"http": url})
+    elif setting == "proxy":
+        monkeypatch.setenv("http_proxy", url)
+        options["endpoint_url"] = "http://lambda.example"
+    elif setting != "endpoint_url":
+        monkeypatch.setenv(setting, url)
+        del options["endpoint_url"]
+    with pytest.raises(ConfigurationError, match=r"lambda\.example") as raised:
+        async with Invoker(session=SESSION, **options):
+            pass
+    assert not leaks_of(raised.value)
 
 
 def files(folder: Path) -> dict[str, str]:

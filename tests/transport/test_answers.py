@@ -6,9 +6,11 @@ from typing import Any
 
 import botocore.parsers
 import botocore.session
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
@@ -16,6 +18,7 @@ from asyncinvoke._model.response import Reply
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._retries.classify import CODES, classify
 from asyncinvoke._transport.answers import ACCEPTED, read_answer, read_failure
+from asyncinvoke._transport.answers import texts as texts_of_headers
 from asyncinvoke._transport.http.answer import Headers
 
 REASONS = ["CallerRateLimitExceeded", "ConcurrentInvocationLimitExceeded", "BrandNewReason"]
@@ -181,3 +184,19 @@ def test_the_fast_path_of_reading_headers_equals_the_slow_one(
     written = "".join(f"{name}:{value}\r\n" for name, value in lines)
     head = Headers(f"HTTP/1.1 200 OK\r\n{written}\r\n".encode())
     assert read_answer(200, head, b"{}", 200) == read_answer(200, dict(head), b"{}", 200)
+
+
+@pytest.mark.parametrize(
+    "library",
+    [lambda pairs: Headers(head_of(pairs)), CIMultiDict, httpx2.Headers],
+    ids=["our own", "aiohttp", "httpx"],
+)
+def test_of_a_repeated_header_the_first_value_counts_in_every_library(library: Any) -> None:
+    pairs = [("Retry-After", "1"), ("x-amzn-ErrorType", "A"), ("retry-after", "2"), ("Via", "")]
+    read = texts_of_headers(library(pairs))
+    assert read == {"retry-after": "1", "x-amzn-errortype": "A", "via": ""}
+
+
+def head_of(pairs: list[tuple[str, str]]) -> bytes:
+    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in pairs), "", ""]
+    return "\r\n".join(lines).encode()

@@ -147,7 +147,10 @@ def body_length(status: int, lowered: bytes) -> int:
         raise refused(SWITCHES)
     at = lowered.find(_LENGTH)
     if at >= 0:
-        length = int(_value(lowered, at + len(_LENGTH)))
+        # llhttp has checked the number, but not how many zeros it begins with, and Python reads no
+        # number of very many digits.
+        digits = _value(lowered, at + len(_LENGTH)).strip(b" \t").lstrip(b"0")
+        length = int(digits or b"0")
     elif _ENCODING in lowered:
         _check_coding(lowered)
         length = CHUNKED

@@ -1,6 +1,7 @@
 """The response parser: where answers end, what is rejected, and agreement with other parsers."""
 
 import math
+import sys
 from collections import deque
 from collections.abc import Callable
 
@@ -57,6 +58,16 @@ def test_an_answer_is_read_whole_and_in_single_bytes(data: bytes, status: int, b
         answer, reader = read(*pieces)
         assert (answer.status, answer.body) == (status, body)
         assert not reader.surplus
+
+
+@pytest.mark.parametrize(("number", "body"), [(b"2", b"hi"), (b" ", b""), (b"\t", b"")])
+def test_a_length_of_more_digits_than_python_converts_is_read_in_pieces_too(
+    number: bytes, body: bytes
+) -> None:
+    head = OK + b"Content-Length: " + b"0" * sys.get_int_max_str_digits() + number + b"\r\n\r\n"
+    for pieces in ([head + body], [head, body], in_bytes(head + body)):
+        answer, _ = read(*pieces)
+        assert answer.body == body
 
 
 @pytest.mark.parametrize(("data", "status", "body"), GOOD.values(), ids=GOOD)
