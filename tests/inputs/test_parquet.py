@@ -373,6 +373,39 @@ async def test_a_text_that_is_in_each_row_is_decoded_for_a_few_rows_at_once(
     assert [each["text"] for each in found] == texts
 
 
+@pytest.mark.parametrize(
+    ("kind", "held"),
+    [
+        (pa.list_(pa.string()), lambda each: [each, None, each]),
+        (pa.list_(pa.large_string(), 3), lambda each: [each, "", each]),
+        (pa.large_list(pa.list_(pa.string())), lambda each: [[each], [], None, [each]]),
+        (pa.struct([("n", pa.int8()), ("k", pa.string())]), lambda each: {"n": 1, "k": each}),
+        (pa.map_(pa.string(), pa.string()), lambda each: {"k": each, "l": each}),
+        (pa.map_(pa.string(), pa.struct([("k", pa.string())])), lambda each: {each: {"k": "l"}}),
+        (pa.binary(), lambda each: base64.b64encode(each.encode()).decode()),
+    ],
+)
+async def test_a_text_that_is_within_each_row_is_decoded_for_a_few_rows_at_once(
+    kind: Any, held: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = held("x" * 9_999)
+    column = [None if n % 10 == 9 else value for n in range(1000)]
+    given = [each and base64.b64decode(each) for each in column] if kind == pa.binary() else column
+    columns = {"n": range(1000), "held": pa.array(given, kind)}
+    path = write(tmp_path / "in.parquet", columns, row_group_size=300)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(parquet, "AT_ONCE", 100_000)
+    source = parquet.Parquet.open(str(path), {})
+    pieces: list[list[Any]] = []
+    while (rows := await source.rows()) is not None:
+        pieces.append([json.loads(row) for _, row, _ in rows])
+    await source.close()
+    assert max(map(len, pieces)) <= 12
+    found = [each for piece in pieces for each in piece]
+    assert [each["n"] for each in found] == list(range(1000))
+    assert [each["held"] for each in found] == column
+
+
 async def test_rows_that_pyarrow_leaves_out_are_an_error_where_they_are_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
