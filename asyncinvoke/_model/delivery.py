@@ -83,3 +83,6 @@ class Progress:
     head: tuple[int, Mapping[str, str]] | None = field(default=None, init=False, repr=False)
     """Status and headers of a response whose body is incomplete. They may prove that the function
     did not run."""
+
+    def __getstate__(self) -> object:
+        return object.__getstate__(self)  # protocols 0 and 1 of pickle refuse slots without it

@@ -285,11 +285,12 @@ async def test_an_interrupt_ends_the_wait_for_a_reader_of_a_named_pipe(
 
 
 async def until_it_waits_for_signals(pid: int) -> None:
-    """Wait until a process handles SIGINT itself, as /proc shows."""
+    """Wait until the event loop of a process sleeps: its handlers of signals are installed before."""
+    there = Path(f"/proc/{pid}")
     while True:
-        status = Path(f"/proc/{pid}/status").read_text()
-        caught = int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)  # type: ignore[index]
-        if caught >> (signal.SIGTERM - 1) & 1:
+        opened = [os.readlink(each) for each in (there / "fd").iterdir() if each.is_symlink()]
+        state = (there / "stat").read_text().rpartition(")")[2].split()[0]
+        if state == "S" and any("eventpoll" in each for each in opened):
             return
         await anyio.sleep(0.02)
 
