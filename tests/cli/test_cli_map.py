@@ -1,5 +1,6 @@
 """`asyncinvoke map` as a process: valid input, invalid input, and runs that end early."""
 
+import contextlib
 import json
 import os
 import re
@@ -288,10 +289,11 @@ async def until_it_waits_for_signals(pid: int) -> None:
     """Wait until the event loop of a process sleeps: its handlers of signals are installed before."""
     there = Path(f"/proc/{pid}")
     while True:
-        opened = [os.readlink(each) for each in (there / "fd").iterdir() if each.is_symlink()]
         state = (there / "stat").read_text().rpartition(")")[2].split()[0]
-        if state == "S" and any("eventpoll" in each for each in opened):
-            return
+        with contextlib.suppress(FileNotFoundError):  # a file that was just closed
+            opened = [os.readlink(each) for each in (there / "fd").iterdir()]
+            if state == "S" and any("eventpoll" in each for each in opened):
+                return
         await anyio.sleep(0.02)
 
 
