@@ -157,8 +157,8 @@ class DaskRun:
         """Stop the run, and release the resources it holds on the workers.
 
         Raises:
-            ConfigurationError: The directory cannot be written: shards that have begun were not
-                stopped, and have ended by themselves.
+            ConfigurationError: The directory cannot be written, so shards that were running
+                could not be told to stop, and ran to their end.
         """
         is_over = all(future.status in _ENDED for future in self._futures)
         try:
@@ -207,7 +207,7 @@ class DaskRun:
 
 def release(client: Any, plan: Plan) -> None:
     """Release the resources that a run holds on the workers."""
-    with contextlib.suppress(OSError):  # it is empty, and in nobody's way
+    with contextlib.suppress(OSError):  # a few bytes stay behind
         plan.token.unlink()
     if client.status == "running":
         with contextlib.suppress(OSError):  # Dask's errors of a lost connection

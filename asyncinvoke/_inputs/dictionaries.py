@@ -52,7 +52,7 @@ def pieces(batch: Any, *, size: int) -> Iterator[Any]:
     sizes = None
     for column in batch.columns:
         if _is_dictionary(column.type) or holds_dictionary(column.type):
-            referred = _referred(column)
+            referred = _referred_bytes(column)
             sizes = referred if sizes is None else pc.add(sizes, referred)
     if sizes is None:
         yield batch
@@ -66,7 +66,7 @@ def pieces(batch: Any, *, size: int) -> Iterator[Any]:
         first = end
 
 
-def _referred(column: Any) -> Any:
+def _referred_bytes(column: Any) -> Any:
     """Return the bytes of the texts that each value of an array refers to, at any depth."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -74,32 +74,34 @@ def _referred(column: Any) -> Any:
     column = getattr(column, "storage", column)
     if _is_dictionary(column.type):
         if column.type.value_type not in (pa.string(), pa.large_string(), pa.binary()):
-            return _none(column)
+            return _zeros(column)
         lengths = pc.binary_length(column.dictionary).take(column.indices).cast(pa.int64())
         return pc.fill_null(lengths, 0)
     if not holds_dictionary(column.type):
-        return _none(column)
+        return _zeros(column)
     if pa.types.is_struct(column.type):
-        return reduce(pc.add, map(_referred, column.flatten()))
+        return reduce(pc.add, map(_referred_bytes, column.flatten()))
     if pa.types.is_map(column.type):
-        totals = _totals(pc.add(_referred(column.keys), _referred(column.items)))
+        totals = _running_totals(
+            pc.add(_referred_bytes(column.keys), _referred_bytes(column.items))
+        )
         begins, ends = column.offsets[:-1], column.offsets[1:]
     else:
-        totals = _totals(_referred(column.flatten()))
+        totals = _running_totals(_referred_bytes(column.flatten()))
         lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int64())
         ends = pc.cumulative_sum(lengths)
         begins = pc.subtract(ends, lengths)
     return pc.subtract(totals.take(ends), totals.take(begins))
 
 
-def _totals(sizes: Any) -> Any:
+def _running_totals(sizes: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     return pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(sizes)])
 
 
-def _none(column: Any) -> Any:
+def _zeros(column: Any) -> Any:
     import pyarrow as pa
 
     return pa.repeat(pa.scalar(0, pa.int64()), len(column))

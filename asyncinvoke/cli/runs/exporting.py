@@ -153,9 +153,8 @@ def _remove_listed(folder: Path, manifest: BinaryIO) -> None:
     """Remove the files that an export had renamed when it was killed, if nobody has changed them."""
     if (folder / MANIFEST).exists():
         return
-    with contextlib.suppress(
-        ValueError, TypeError, KeyError
-    ):  # it was killed before it was written
+    # A manifest that is incomplete lists nothing: its export was killed before any file was renamed.
+    with contextlib.suppress(ValueError, TypeError, KeyError):
         for listed in json.load(manifest)["files"]:
             path = folder / listed["name"]
             if listed["name"] in NAMES.values() and path.is_file():

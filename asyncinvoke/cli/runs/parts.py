@@ -41,11 +41,11 @@ def whole_of(path: str) -> str | None:
 
 
 def check_whole(path: str) -> None:
-    """Check that a run has all that was done: otherwise it would run items again.
+    """Check that a journal holds the whole run: continued without the rest, it would run items again.
 
     Raises:
         CommandError: A part is running, and the message names its process; or the parts are not
-            merged yet; or it is itself a part, and the run that it was merged into goes on alone.
+            merged yet; or it is itself a part, and has been merged.
     """
     if (whole := whole_of(path)) is not None:
         raise CommandError(f"{path}: it was merged into {whole}: use that run in its place")

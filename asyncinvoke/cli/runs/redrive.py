@@ -1,4 +1,4 @@
-"""`asyncinvoke runs redrive` and `runs settle`: run failed items again, record what is known of some."""
+"""`asyncinvoke runs redrive` and `runs settle`: run failed items again, record whether items ran."""
 
 import os
 import sys

@@ -37,7 +37,7 @@ def summary_lines(
         sample: The statistics of the last second, if the run is running.
         now: The current time, in seconds since the epoch.
         width: The number of columns.
-        whole: The run that it was merged into, and that is redriven in its place.
+        whole: The run that it was merged into, if any; that one is redriven instead.
     """
     lines = [_what(summary), _who(summary, now)]
     if summary.running and sample is not None:
