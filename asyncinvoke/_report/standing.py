@@ -79,6 +79,12 @@ def has_changed_since_merge(summary: RunSummary) -> bool:
     return sessions != len(summary.sessions) or any(SETTLED in part for part in parts)
 
 
+def is_part_of(merged: RunSummary, part: RunSummary) -> bool:
+    """Return whether a journal was merged into another one."""
+    noted: Any = merged.notes.get(PARTS)
+    return is_of_merge(noted) and any(each.get("id") == part.id for each in noted)
+
+
 def has_run_since_merge(merged: RunSummary, parts: Iterable[RunSummary]) -> bool:
     """Return whether parts of a merged journal have run since, so that it lacks what they did.
 

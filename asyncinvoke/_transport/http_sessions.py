@@ -113,7 +113,9 @@ def _drop_ended(connector: Any) -> None:
 
 def _has_ended(protocol: Any) -> bool:
     transport = getattr(protocol, "transport", None)
-    descriptor = -1 if transport is None else transport.get_extra_info("socket").fileno()
+    # A TLS connection that was lost has no socket one turn before aiohttp learns of it.
+    connection = None if transport is None else transport.get_extra_info("socket")
+    descriptor = -1 if connection is None else connection.fileno()
     return descriptor < 0 or bool(look_at(descriptor)())
 
 

@@ -44,5 +44,10 @@ def raised_signals() -> Iterator[None]:
 
 
 def raise_signal(number: int, _: FrameType | None) -> NoReturn:
-    """Raise the exception for a signal; a signal handler."""
+    """Raise the exception for a signal; a signal handler.
+
+    A SIGHUP after it has no effect, or it would cut off the cleaning up: when a terminal is closed,
+    the system sends one, and the shell another.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise TerminatedError(number)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from asyncinvoke.cli import running
-from asyncinvoke.cli.terminated import TerminatedError
+from asyncinvoke.cli.terminated import TerminatedError, raised_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -146,3 +146,27 @@ def test_a_command_that_is_terminated_as_it_starts_ends_with_the_documented_stat
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (ended.returncode, ended.stderr) == (143, "")
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+def test_the_second_hangup_of_a_closed_terminal_does_not_cut_off_the_cleaning_up(
+    first: signal.Signals,
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    cleaned = []
+
+    @raised_signals()
+    def work() -> None:
+        try:
+            signal.raise_signal(first)
+        finally:
+            signal.raise_signal(signal.SIGHUP)
+            cleaned.append(True)
+
+    try:
+        with pytest.raises(TerminatedError) as raised:
+            work()
+        assert (raised.value.number, cleaned) == (first, [True])
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)

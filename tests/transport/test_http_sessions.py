@@ -1,10 +1,19 @@
-"""TCP keep-alive: the option names of every platform, on all connections of an invoker's client."""
+"""The SDK's HTTP sessions: TCP keep-alive on every platform, and connections that have ended."""
 
 import socket
+from pathlib import Path
 
+import anyio
 import pytest
+from aiohttp import ClientSession
 
-from asyncinvoke._transport.http_sessions import keepalive_options, keepalive_socket
+from asyncinvoke._transport.http_sessions import (
+    WithoutRedirects,
+    keepalive_options,
+    keepalive_socket,
+)
+from tests.doubles.certificates import Authority
+from tests.doubles.counting_server import CountingServer
 
 TCP = socket.IPPROTO_TCP
 
@@ -29,3 +38,25 @@ def test_a_socket_is_made_with_them() -> None:
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         for level, option, value in keepalive_options()[1:]:
             assert made.getsockopt(level, option) == value
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", ("asyncio", {"use_uvloop": True})])
+async def test_a_tls_connection_that_was_lost_a_moment_ago_does_not_break_the_next_request(
+    tmp_path: Path,
+) -> None:
+    identity = Authority(tmp_path).issue("server")
+    async with ClientSession() as unwrapped:
+        session = WithoutRedirects(unwrapped)
+        with CountingServer(tls=identity.server_context()) as server:
+            async with session.request("GET", server.url, ssl=False) as answered:
+                await answered.read()
+            ((idle, _),) = next(iter(unwrapped.connector._conns.values()))  # type: ignore[union-attr]
+            transport = idle.transport
+            assert transport is not None
+            transport.abort()
+            while transport.get_extra_info("socket") is not None:
+                await anyio.sleep(0)
+            assert idle.transport is transport  # aiohttp does not know it yet
+            async with session.request("GET", server.url, ssl=False) as answered:
+                assert answered.status == 200

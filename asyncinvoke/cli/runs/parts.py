@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 from asyncinvoke import JournalError
-from asyncinvoke._report.standing import has_run_since_merge
+from asyncinvoke._report.standing import has_run_since_merge, is_part_of
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.runs import RunSummary, is_begun, open_run
+from asyncinvoke.runs import RunSummary, is_begun, is_journal, open_run
 
 _PART = re.compile(r"\.([0-9]+)of([0-9]+)")
 
@@ -34,10 +34,17 @@ def unmerged(path: str) -> list[str]:
 
 
 def whole_of(path: str) -> str | None:
-    """Return the journal that a part has been merged into; `None` if there is none beside it."""
+    """Return the journal that a part has been merged into; `None` if there is none beside it.
+
+    A user may give any journal such a name, also beside an input or a folder.
+    """
     whole, dot, numbers = path.rpartition(".")
-    is_part = _PART.fullmatch(dot + numbers) is not None
-    return whole if is_part and is_begun(whole) else None
+    if _PART.fullmatch(dot + numbers) is None or not is_journal(whole) or not is_begun(whole):
+        return None
+    merged, part = _read_summary(whole), _read_summary(path)
+    # Of a damaged journal it is unknown what was merged into it.
+    is_whole = merged is None or part is None or is_part_of(merged, part)
+    return whole if is_whole else None
 
 
 def check_whole(path: str) -> None:

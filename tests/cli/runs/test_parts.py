@@ -370,3 +370,17 @@ def test_a_part_that_was_merged_is_not_redriven_or_settled_apart_from_its_run(
     noted = replace(summary, notes={COMMAND: {}})
     shown = summary_lines(noted, causes, sample=None, now=0, width=200, whole=str(path))
     assert f"runs redrive {path} runs them again" in "\n".join(shown)
+
+
+def test_a_journal_that_only_has_the_name_of_a_part_is_no_part_of_the_file_beside_it(
+    journal: Path, tmp_path: Path
+) -> None:
+    others = [tmp_path / name for name in ("photos.jsonl", "day", "trial.run", "merged.run")]
+    others[0].write_text('{"a": 1}\n')
+    others[1].mkdir()
+    anyio.run(work, fail_some, Journal(others[2]), 1)
+    merge(others[3], [f"{journal}.2of3"])
+    for other in others:
+        shutil.copy(f"{journal}.1of3", f"{other}.1of3")
+        assert module.whole_of(f"{other}.1of3") is None
+        module.check_whole(f"{other}.1of3")
