@@ -120,7 +120,7 @@ class Interception:
 
         Args:
             client: The client.
-            library: Functions of the HTTP library, each as a class and a name.
+            library: Functions of the HTTP library, each as the class that defines it and a name.
 
         Raises:
             AttributeError: A private name of aiobotocore that this relies on is missing.
@@ -178,8 +178,9 @@ class Interception:
         for owner, name in self._steps:
             values[f"{owner}_{name}"] = defined(self._classes[owner], name)[1]
         for number, (kind, name) in enumerate(self._library):
-            values[f"library_{number}"] = kind
-            values[f"library_{number}_{name}"] = getattr(kind, name)
+            # As it is in the class: a wrapper of wrapt is another object each time it is bound.
+            values[f"library_{number}"] = vars(kind).get
+            values[f"library_{number}_{name}"] = vars(kind).get(name)
         # The objects' attributes are counted in total: the SDK's own are never removed.
         values["count"] = sum(
             len(each) for name, each in self._attributes.items() if name in _WITH_METHODS
@@ -234,7 +235,7 @@ def _comparing(
         "not dict_of_recorder['_enabled']",
         *(f"dict_of_{holder}['{name}'] is {holder}_{name}" for holder, name in _PARTS),
         *(f"type_of_{owner}.{name} is {owner}_{name}" for owner, name in steps),
-        *(f"library_{at}.{name} is library_{at}_{name}" for at, name in enumerate(library)),
+        *(f"library_{at}('{name}') is library_{at}_{name}" for at, name in enumerate(library)),
         f"{' + '.join(counts)} == count",
     ]
     source = f"lambda {', '.join(names)}: lambda: None if {' and '.join(conditions)} else look()"

@@ -73,7 +73,7 @@ class Wires:
 
     @property
     def library(self) -> tuple[tuple[type, str], ...]:
-        """The library functions that our own connections bypass, each as a class and a name."""
+        """The library functions that our own connections bypass, each as the class that defines it and a name."""
         return self._calls.first, self._calls.second
 
     def are_plainly_of(self, http_session: Any) -> bool:
@@ -89,13 +89,7 @@ class Wires:
             connections = self._routes[origin]
         except KeyError:
             connections = self._routes[origin] = self._open(origin)
-        calls = self._calls
-        if (
-            getattr(*calls.first) is calls.plain_first
-            and getattr(*calls.second) is calls.plain_second
-        ):
-            return connections
-        return connections if calls.are_plain() else None
+        return connections if self._calls.are_plain() else None
 
     async def exchange(self, request: Outgoing, progress: Progress) -> Exchanged | Failure:
         """Send a request once, and read the whole response; failures are returned, not raised."""

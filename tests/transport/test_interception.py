@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 import aiobotocore.context
+import aiohttp
 import anyio
 import pytest
 import wrapt
@@ -412,6 +413,26 @@ async def test_nothing_is_checked_again_while_nothing_has_changed(
         for _ in range(5):
             assert interception.found() is None
         assert look.call_count == 2
+
+
+async def test_a_wrapped_function_of_the_http_library_is_looked_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As tracers wrap it with wrapt, whose wrapper is another object each time it is bound."""
+    look = mock.Mock(wraps=Interception._look)
+    monkeypatch.setattr(Interception, "_look", lambda self: look(self))
+    original = aiohttp.ClientSession._request
+    async with opened() as client:
+        interception = Interception(client, library=((aiohttp.ClientSession, "_request"),))
+        for count, there in enumerate((original, wrapt.FunctionWrapper(original, passed_on))):
+            monkeypatch.setattr(aiohttp.ClientSession, "_request", there)
+            for _ in range(5):
+                assert interception.found() is None
+            assert look.call_count == count + 1
+
+
+def passed_on(wrapped: Any, instance: Any, arguments: Any, options: Any) -> Any:
+    return wrapped(*arguments, **options)
 
 
 # Listeners.

@@ -17,6 +17,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
 
 from asyncinvoke import Invoker, ResponseStream, RetryPolicy, ThrottledError, TransportError
+from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
 from asyncinvoke._transport.session import TransportName, open_transport
 from asyncinvoke._transport.wires import Wires
@@ -100,6 +101,22 @@ async def test_a_replaced_function_of_the_http_library_sees_requests_until_it_is
         assert seen == [make] * 6
         assert endpoint.deliveries("f") == 12
         assert endpoint.connections <= 2
+
+
+@pytest.mark.parametrize("step", [0, 1])
+async def test_a_function_of_the_http_library_that_a_test_deletes_lets_nothing_be_sent(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FaultEndpoint() as endpoint, open_variant(endpoint.url, "direct") as transport:
+        await send(transport)
+        monkeypatch.delattr(*library_calls()[step])
+        for _ in range(2):
+            answer = await send(transport)
+            assert isinstance(answer, Failure)
+            assert answer.fault is TransportFault.UNEXPECTED
+        assert endpoint.deliveries("f") == 1
+        monkeypatch.undo()
+        assert (await send(transport)).status_code == 200
 
 
 class OwnConnector(aiohttp.BaseConnector):
