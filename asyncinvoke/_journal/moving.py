@@ -1,4 +1,4 @@
-"""Moves rows of a journal that is copied, where another item of the copy has the same row."""
+"""Moves the rows of a part that another item already has in the merged journal."""
 
 from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.renumbering import PartStatements

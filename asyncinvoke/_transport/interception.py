@@ -102,11 +102,12 @@ class Interception:
 
     `found` is called before every call, so its result is cached by identity: while the objects have
     the same parts and no new attributes, their classes have the same functions, and the emitter has
-    the same handlers, the check takes less than a microsecond. Only a negative result is cached: an
+    the same handlers, the check takes two microseconds. Only a negative result is cached: an
     intercepted call is on the slow path anyway, and the end of an interception must be noticed.
 
-    Functions of the HTTP library are compared too, so that whoever bypasses them asks about them
-    only after a change: then `found` is another function. By themselves they are no interception.
+    Functions of the HTTP library are compared too. Replacing one is no interception, but whoever
+    sends without the library has to check it, and may rely on the last check while `found` is the
+    same function.
 
     A change inside these objects' values is not noticed, such as a config or a service model that
     was edited in place: hundreds of values would have to be compared before each call.
