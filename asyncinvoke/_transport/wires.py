@@ -22,6 +22,7 @@ from asyncinvoke._transport.http_sessions import (
     LibraryCalls,
 )
 from asyncinvoke._transport.process import on_asyncio
+from asyncinvoke._transport.sdk_code import defined, foreign_link
 from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
 from asyncinvoke._transport.set_up_urls import bare_url
 from asyncinvoke._transport.stream import MOST, Body, OwnBody, read_whole
@@ -80,8 +81,8 @@ class Wires:
         """Return whether these are the routes of this session, and its `send` is that of aiobotocore."""
         if http_session is not self._http_session or "send" in vars(http_session):
             return False
-        module: str = getattr(type(http_session).send, "__globals__", {}).get("__name__", "")
-        return module.startswith("aiobotocore.")
+        # As it is in the class: a wrapper of wrapt shows the globals of what it wraps.
+        return foreign_link(defined(type(http_session), "send")[1]) is None
 
     def ours(self, origin: str) -> Connections | None:
         """Return our own connections to an origin, if they may be used now."""

@@ -103,6 +103,20 @@ async def test_a_replaced_function_of_the_http_library_sees_requests_until_it_is
         assert endpoint.connections <= 2
 
 
+@pytest.mark.parametrize("make", ["plain", "wrapping", "wrapt", "an object"])
+async def test_a_wrapper_of_the_send_of_the_sdks_session_sees_each_request(
+    make: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder: Any = HttpxSession if on_trio() else AIOHTTPSession
+    seen: list[str] = []
+    async with FaultEndpoint() as endpoint, open_variant(endpoint.url, "direct") as transport:
+        await send(transport)
+        monkeypatch.setattr(holder, "send", spied(holder.send, seen)[make])
+        for _ in range(2):
+            await send(transport)
+        assert seen == [make] * 2
+
+
 @pytest.mark.parametrize("step", [0, 1])
 async def test_a_function_of_the_http_library_that_a_test_deletes_lets_nothing_be_sent(
     step: int, monkeypatch: pytest.MonkeyPatch
