@@ -80,7 +80,7 @@ def _settle(
                 for flight in read_flights(sql.all, marks)
                 if flight.may_have_run
             }
-            for column, name in named:
+            for column, name in named:  # an error of one of them undoes those before it
                 is_key = column == "key"
                 if is_key and not is_keyed:  # its requests may have keys, which need not be unique
                     raise JournalError(

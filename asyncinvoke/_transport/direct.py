@@ -228,11 +228,9 @@ _Kind: TypeAlias = tuple[object, ...]
 _Latest: TypeAlias = tuple[
     InvokeParameters | None, Moment | None, object, Template | None, Connections | None
 ]
-"""The latest call on the fast path: its parameters, its moment, the `found` that let it through, its
-template, and its connections."""
+"""The parameters, the moment, the `found`, the template and the connections of the latest call."""
 
 _NO_LATEST: _Latest = (None, None, None, None, None)
-
 
 _HOLES = frozenset(HOLES.values())
 _PARAMETERS = tuple(field.name for field in fields(InvokeParameters))

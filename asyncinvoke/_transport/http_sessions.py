@@ -85,10 +85,9 @@ class KeepaliveAiohttpSession(AIOHTTPSession):  # type: ignore[misc]
 
 
 class WithoutRedirects:
-    """An aiohttp session that delivers a request once, over a connection that is still open.
+    """An aiohttp session that delivers a request once: over an open connection, and not elsewhere.
 
-    It returns redirects as answers: following one would deliver the payload twice, the second time
-    to an unknown host.
+    Following a redirect would deliver the payload again, to an unknown host, so it is an answer.
     """
 
     def __init__(self, session: Any) -> None:
