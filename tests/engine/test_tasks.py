@@ -1,7 +1,8 @@
 """The workers of a map: how many run, and how soon they are called."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeAlias
 
 import anyio
 import pytest
@@ -14,15 +15,20 @@ from asyncinvoke._engine.tasks import MOST_CALLED, Workers
 pytestmark = pytest.mark.anyio
 
 
+Waits: TypeAlias = Callable[[int], Coroutine[Any, Any, object]]
+"""Waits within the work of an item."""
+
+
 class Items:
     """Works off items, and keeps what happened.
 
     Args:
-        waits: Waits within the work of an item; without it, items are done at once.
+        waits: What an item waits for; without it, items are done at once.
     """
 
-    def __init__(self, waits: Callable[[int], Coroutine[Any, Any, object]] | None = None) -> None:
+    def __init__(self, waits: Waits | None) -> None:
         self._waits = waits
+        self.added = 0
         self.begun: list[int] = []
         self.done: list[int] = []
         self.most = 0
@@ -35,6 +41,12 @@ class Items:
             broke=self._broke,
             cancelled=lambda: None,
         )
+
+    def add(self, count: int) -> None:
+        """Add items."""
+        for _ in range(count):
+            self.workers.add(self.added, None)
+            self.added += 1
 
     async def _work(self, index: int, item: object) -> int:
         self.begun.append(index)
@@ -57,69 +69,56 @@ class Items:
         return turns
 
 
+@contextlib.asynccontextmanager
+async def working(concurrency: int, waits: Waits | None = None) -> AsyncIterator[Items]:
+    """Start workers, and dismiss them at the end."""
+    items = Items(waits)
+    async with anyio.create_task_group() as group:
+        items.workers.start(group)
+        items.workers.set_concurrency(concurrency)
+        yield items
+        items.workers.dismiss()
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["first", "after a pause"])
 async def test_many_items_that_arrive_together_begin_within_a_few_turns_of_the_loop(
     again: bool,
 ) -> None:
     gate = anyio.Event()
-
-    async def waits(_: int) -> None:
-        await gate.wait()
-
-    items = Items(waits)
-    async with anyio.create_task_group() as group:
-        items.workers.start(group)
-        items.workers.set_concurrency(320)
-        expected = 320
+    expected = 320
+    async with working(320, lambda _: gate.wait()) as items:
         if again:  # the workers are there then, and idle
             gate.set()
-            for index in range(320):
-                items.workers.add(index, None)
+            items.add(320)
             await items.turns_until(320)
             gate, expected = anyio.Event(), 640
             for _ in range(3):
                 await checkpoint()
-        for index in range(320):
-            items.workers.add(index, None)
+        items.add(320)
         turns = await items.turns_until(expected)
         assert turns <= 2 * 320 / MOST_CALLED
         gate.set()
-        items.workers.dismiss()
     assert len(items.done) == expected
     assert items.most <= 320
 
 
 @pytest.mark.parametrize("concurrency", [1, 5, 1000])
 async def test_items_that_are_done_at_once_start_few_workers(concurrency: int) -> None:
-    items = Items()
-    async with anyio.create_task_group() as group:
-        items.workers.start(group)
-        items.workers.set_concurrency(concurrency)
-        for turn in range(50):
-            for index in range(100):
-                items.workers.add(100 * turn + index, None)
-            await items.turns_until(100 * (turn + 1))
-        items.workers.dismiss()
+    async with working(concurrency) as items:
+        for turn in range(1, 51):
+            items.add(100)
+            await items.turns_until(100 * turn)
     assert items.begun == items.done == list(range(5000))
     assert len(items.tasks) <= MOST_CALLED
 
 
 async def test_three_items_start_three_workers_of_a_thousand() -> None:
     gate = anyio.Event()
-
-    async def waits(_: int) -> None:
-        await gate.wait()
-
-    items = Items(waits)
-    async with anyio.create_task_group() as group:
-        items.workers.start(group)
-        items.workers.set_concurrency(1000)
-        for index in range(3):
-            items.workers.add(index, None)
+    async with working(1000, lambda _: gate.wait()) as items:
+        items.add(3)
         await items.turns_until(3)
         gate.set()
         await checkpoint()
-        items.workers.dismiss()
     assert len(items.tasks) == 3
 
 
@@ -137,24 +136,19 @@ def test_no_more_items_are_in_progress_than_the_concurrency_and_all_of_them_end(
             await checkpoint()
 
     async def run() -> None:
-        items, added, most = Items(waits), 0, 0
-        async with anyio.create_task_group() as group:
-            items.workers.start(group)
-            items.workers.set_concurrency(concurrency := 3)
+        most = concurrency = 3
+        async with working(concurrency, waits) as items:
             for what, number in [*steps, ("concurrency", 2)]:
                 if what == "add":
-                    for index in range(added, added + number):
-                        items.workers.add(index, None)
-                    added += number
+                    items.add(number)
                 elif what == "turn":
                     for _ in range(number):
                         await checkpoint()
                 else:
-                    items.workers.set_concurrency(concurrency := number)
-                most = max(most, concurrency)
-            await items.turns_until(added)
-            items.workers.dismiss()
-        assert sorted(items.begun) == sorted(items.done) == list(range(added))
-        assert items.most <= max(most, 3)
+                    items.workers.set_concurrency(number)
+                    most = max(most, number)
+            await items.turns_until(items.added)
+        assert sorted(items.begun) == sorted(items.done) == list(range(items.added))
+        assert items.most <= most
 
     anyio.run(run)

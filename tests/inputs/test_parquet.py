@@ -351,6 +351,16 @@ async def test_the_total_is_known_and_row_groups_are_read_in_their_order(tmp_pat
     assert (source.total, [item.position async for item in source][-1]) == (50_000, 49_999)
 
 
+async def read_in_pieces(path: Path) -> list[list[Any]]:
+    """Return the rows of a file, in the pieces in which they are decoded."""
+    source = parquet.Parquet.open(str(path), {})
+    pieces: list[list[Any]] = []
+    while (rows := await source.rows()) is not None:
+        pieces.append([json.loads(row) for _, row, _ in rows])
+    await source.close()
+    return pieces
+
+
 @pytest.mark.parametrize(
     "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())]
 )
@@ -362,11 +372,7 @@ async def test_a_text_that_is_in_each_row_is_decoded_for_a_few_rows_at_once(
     path = write(tmp_path / "in.parquet", columns, row_group_size=300)
     assert path.stat().st_size < 100_000
     monkeypatch.setattr(parquet, "AT_ONCE", 100_000)
-    source = parquet.Parquet.open(str(path), {})
-    pieces: list[list[Any]] = []
-    while (rows := await source.rows()) is not None:
-        pieces.append([json.loads(row) for _, row, _ in rows])
-    await source.close()
+    pieces = await read_in_pieces(path)
     assert max(map(len, pieces)) <= 12
     found = [each for piece in pieces for each in piece]
     assert [each["n"] for each in found] == list(range(1000))
@@ -395,11 +401,7 @@ async def test_a_text_that_is_within_each_row_is_decoded_for_a_few_rows_at_once(
     path = write(tmp_path / "in.parquet", columns, row_group_size=300)
     assert path.stat().st_size < 100_000
     monkeypatch.setattr(parquet, "AT_ONCE", 100_000)
-    source = parquet.Parquet.open(str(path), {})
-    pieces: list[list[Any]] = []
-    while (rows := await source.rows()) is not None:
-        pieces.append([json.loads(row) for _, row, _ in rows])
-    await source.close()
+    pieces = await read_in_pieces(path)
     assert max(map(len, pieces)) <= 12
     found = [each for piece in pieces for each in piece]
     assert [each["n"] for each in found] == list(range(1000))

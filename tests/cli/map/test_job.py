@@ -95,22 +95,33 @@ def lost() -> TransportError:
     return TransportError("lost", function_name="f", delivery=Delivery.UNKNOWN)
 
 
+def job_of(
+    invoker: Invoker,
+    source: Any,
+    *,
+    concurrency: int = 2,
+    ordered: bool = False,
+    idempotent: bool = False,
+) -> MapJob:
+    return MapJob(
+        invoker,
+        source=source,
+        concurrency=concurrency,
+        ordered=ordered,
+        verb="succeeded",
+        idempotent=idempotent,
+        display=Silent(),
+        progress="auto",
+    )
+
+
 async def work(run: Run, tmp_path: Path, *, ordered: bool = False) -> tuple[int, list[Any]]:
     """Process a run as the command does; return its status and the lines written."""
     (tmp_path / "in.jsonl").write_text("1\n2\n3\n4\n")
     source = read(tmp_path / "in.jsonl")
     with (tmp_path / "out").open("wb", buffering=0) as file:
         async with Invoker(transport=FakeLambda()) as invoker:
-            job = MapJob(
-                invoker,
-                source=source,
-                concurrency=2,
-                ordered=ordered,
-                verb="succeeded",
-                idempotent=False,
-                display=Silent(),
-                progress="auto",
-            )
+            job = job_of(invoker, source, ordered=ordered)
             lines = job.read()
             for _ in run.outcomes:
                 await anext(lines)
@@ -152,15 +163,11 @@ async def interrupt(
             signals.leave()
 
         with (folder / "out").open("wb", buffering=0) as file:
-            job = MapJob(
+            job = job_of(
                 invoker,
-                source=read(folder / "in.jsonl"),
+                read(folder / "in.jsonl"),
                 concurrency=options["concurrency"],
-                ordered=False,
-                verb="succeeded",
                 idempotent=True,
-                display=Silent(),
-                progress="auto",
             )
             with anyio.fail_after(60):
                 async with (
@@ -226,16 +233,7 @@ async def test_an_interrupted_run_whose_output_nobody_reads_says_that_and_ends(
     signals = Interrupt()
     with full_pipe() as pipe:
         async with Invoker(transport=FakeLambda()) as invoker:
-            job = MapJob(
-                invoker,
-                source=read(tmp_path / "in.jsonl"),
-                concurrency=2,
-                ordered=False,
-                verb="succeeded",
-                idempotent=False,
-                display=Silent(),
-                progress="auto",
-            )
+            job = job_of(invoker, read(tmp_path / "in.jsonl"))
             lines = job.read()
             await anext(lines)
 
