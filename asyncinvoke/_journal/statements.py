@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
-ROWS = 64
-"""The maximum number of rows that one statement inserts."""
+ROWS = 512
+"""The maximum number of rows that one statement inserts. Beyond it, compiling takes longer."""
 
-NAMES = 500
-"""The maximum number of names in one statement; older versions of SQLite accept 999 values."""
+NAMES = 5000
+"""The maximum number of names in one statement."""
 
 
 class Statements:
@@ -18,11 +18,12 @@ class Statements:
 
     SQLite releases the GIL, and has to reacquire it once per statement and once per fetched row,
     which may take up to 5 ms each time while the event loop is busy. So one statement inserts many
-    rows.
+    rows: as many as SQLite accepts values for, 999 in older versions.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._values = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
 
     def close(self) -> None:
         """Close the connection, which checkpoints the WAL."""
@@ -66,8 +67,10 @@ class Statements:
     def insert(self, statement: str, values: Iterable[tuple[Any, ...]]) -> None:
         """Insert rows; they are drawn a statement's worth at a time."""
         drawn = iter(values)
-        while group := list(islice(drawn, ROWS)):
-            row = f"({','.join('?' * len(group[0]))})"
+        for first in drawn:
+            most = min(ROWS, self._values // len(first))
+            group = [first, *islice(drawn, most - 1)]
+            row = f"({','.join('?' * len(first))})"
             self.do(
                 f"{statement} VALUES {','.join([row] * len(group))}", *chain.from_iterable(group)
             )
@@ -75,8 +78,9 @@ class Statements:
     def named(self, statement: str, names: list[Any]) -> list[Any]:
         """Execute a statement that ends with `IN`, for these names, and fetch all rows."""
         found: list[Any] = []
-        for first in range(0, len(names), NAMES):
-            group = names[first : first + NAMES]
+        most = min(NAMES, self._values)
+        for first in range(0, len(names), most):
+            group = names[first : first + most]
             found += self.all(f"{statement} ({','.join('?' * len(group))})", *group)
         return found
 
