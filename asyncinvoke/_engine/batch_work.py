@@ -18,8 +18,8 @@ from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.frames import without_frames
 from asyncinvoke._engine.item import ItemWork, refused
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.prepared import BatchMarks, Prepared
 from asyncinvoke._engine.recorded_work import RecordedWork, with_take
-from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
@@ -124,7 +124,7 @@ class BatchWork:
         marks = None
         if recorded is not None:
             recorded.check_open()
-            marks = recorded.marks(unit.prepared)
+            marks = BatchMarks(unit.prepared)
         started, began = clock.time(), clock.monotonic()
         executed = await self._items.execute(index, unit.call, unit.payload, marks)
         elapsed = clock.monotonic() - began

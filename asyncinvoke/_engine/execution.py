@@ -26,7 +26,7 @@ from asyncinvoke._engine.events import (
 from asyncinvoke._engine.frames import forget_frames
 from asyncinvoke._engine.history import ENDS, History
 from asyncinvoke._engine.in_progress import InProgress
-from asyncinvoke._engine.recording import AttemptMarks
+from asyncinvoke._engine.prepared import AttemptMarks
 from asyncinvoke._engine.waits import Brake, NotStartedError, Waits, WaitScope
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._limits.limiter import Limiter, Permit
@@ -138,7 +138,7 @@ class Engine:
                         number = 1 if history is None else history.number + 1
                         emit(attempt_started(execution, number, permit.waited))
                     if marks is not None:
-                        marks.set(progress)
+                        marks.begin(progress)
                     started, sent = clock.time(), clock.monotonic()
                     answer = await transport.send(call.parameters, payload, progress)
                     elapsed = clock.monotonic() - sent

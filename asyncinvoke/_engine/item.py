@@ -9,7 +9,7 @@ from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.frames import without_frames
 from asyncinvoke._engine.options import InvokeOptions
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import AttemptMarks
+from asyncinvoke._engine.prepared import AttemptMarks
 from asyncinvoke._engine.tolerance import Failures, Tolerance
 from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.response import Attempt, Response

@@ -10,8 +10,9 @@ from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.frames import hide_frames
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.pipeline import Pipeline
+from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._engine.recorded_work import RecordedWork
-from asyncinvoke._engine.recording import MapCallbacks, Prepared, Recorder
+from asyncinvoke._engine.recording import MapCallbacks, Recorder
 from asyncinvoke._engine.shard import ShardFilter
 from asyncinvoke._engine.tolerance import StopCondition, invoker_was_left
 from asyncinvoke._engine.waits import Brake

@@ -1,63 +1,19 @@
 """The work of a recorded map: items are prepared when read, marked when sent, and numbered by take."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from asyncinvoke._engine.item import ItemWork, refused
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import Prepared, Recorder, Written
+from asyncinvoke._engine.prepared import Prepared
+from asyncinvoke._engine.recording import Recorder, Written
 from asyncinvoke._engine.tolerance import invoker_was_left
 from asyncinvoke._engine.waits import Waits
-from asyncinvoke._model.delivery import Delivery, Phase, Progress
 from asyncinvoke._model.response import Attempt
 from asyncinvoke._model.text import NO_CHARACTERS
 from asyncinvoke._request.payload import max_payload
 from asyncinvoke._request.request import Request
 from asyncinvoke.errors import InvalidRequestError
-
-
-class ItemMarks:
-    """Marks items before their first request, and unmarks those that certainly did not run.
-
-    So if the process dies while a throttled item waits for its next attempt, the item does not
-    count as one that may have run.
-
-    Args:
-        recorder: Records the marks.
-        items: The item that is sent, or the items of a batch.
-    """
-
-    __slots__ = ("_items", "_marked", "_progress", "_recorder")
-
-    def __init__(self, recorder: Recorder, items: Sequence[Prepared]) -> None:
-        self._recorder = recorder
-        self._items = items
-        self._marked: Sequence[Prepared] = ()  # by the current attempt
-        self._progress: Progress
-
-    def set(self, progress: Progress) -> None:
-        """Mark the items, for an attempt that is about to be sent."""
-        self._progress = progress
-        self._marked = self._recorder.mark(self._items)
-
-    def ended(self, *, did_not_run: bool) -> None:
-        """Unmark the items that a failed attempt has marked, if it certainly did not run."""
-        marked, self._marked = self._marked, ()
-        if did_not_run:
-            self._recorder.unmark(marked)
-
-    def cancelled(self) -> None:
-        """Unmark them if the current attempt was cancelled before it was sent.
-
-        A cancellation is raised only at an `await`, where the recorded phase is correct. An
-        interrupt may be raised between writing a request and recording that, so it does not justify
-        removing a mark. A custom transport may not record any phase.
-        """
-        if self._marked:
-            phase = self._progress.phase
-            noted = phase is not Phase.NOT_BEGUN
-            self.ended(did_not_run=noted and phase.delivery is Delivery.NOT_SENT)
 
 
 class RecordedWork:
@@ -76,10 +32,6 @@ class RecordedWork:
         self._is_keyed = recorder.keyed
         self._shared = work.call.parameters
         self._most = max_payload(self._shared.invocation_type)
-
-    def marks(self, items: Sequence[Prepared]) -> ItemMarks:
-        """Return the marks of an item, or of the items of a batch, that is about to be executed."""
-        return ItemMarks(self._recorder, items)
 
     def check_open(self) -> None:
         """Check that items can still be sent.
@@ -127,8 +79,8 @@ class RecordedWork:
                 key = name
             call, body = self._work.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
-            return Prepared(index, key, None, b"", refused(error))
-        return Prepared(index, key, call, body)
+            return Prepared(self._recorder, index, key, None, b"", refused(error))
+        return Prepared(self._recorder, index, key, call, body)
 
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
         """Execute a prepared item."""
@@ -142,7 +94,7 @@ class RecordedWork:
             assert item.error is not None  # noqa: S101  # one of the two is set
             outcome = work.outcome(index, item.key, item.error, started=started, began=began)
             return with_take(item, outcome)
-        executing = work.execute(index, call, body, self.marks((item,)))
+        executing = work.execute(index, call, body, item)
         body = b""  # keeps the payload out of tracebacks
         executed = await executing
         outcome = work.outcome(index, item.key, executed, started=started, began=began)

@@ -1,61 +1,12 @@
-"""What a map requires of a recorder: the items it passes, and the callbacks it expects."""
+"""What a map requires of a recorder, and the callbacks it expects."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._model.delivery import Progress
-from asyncinvoke._model.response import Attempt
+from asyncinvoke._engine.prepared import Marks, Prepared
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
-
-
-class Prepared:
-    """An item of a recorded map, encoded and ready to be sent."""
-
-    __slots__ = (
-        "body",
-        "call",
-        "digest",
-        "error",
-        "index",
-        "is_sent",
-        "key",
-        "lost",
-        "outcome",
-        "row",
-        "take",
-    )
-
-    def __init__(
-        self,
-        index: int,
-        key: str | None,
-        call: Call | None,
-        body: bytes,
-        error: InvalidRequestError | None = None,
-    ) -> None:
-        self.index: int = index
-        self.key: str | None = key
-        self.call: Call | None = call
-        self.body: bytes = body
-        self.error: InvalidRequestError | None = error
-        """Why the item is invalid, if it is."""
-        self.digest: bytes | None = None
-        """The digest of the request; set by the recorder."""
-        self.row: int = -1
-        """The row of the item in the journal; set by the recorder."""
-        self.take: int = 1
-        """How many times the item has been run, including this time."""
-        self.lost: Attempt | None = None
-        """The attempt of an earlier process that died during it, if there was one."""
-        self.is_sent: bool = False
-        """Whether the function may already have run."""
-        self.outcome: Outcome[Any]
-        """How the item has ended; set by the recorder, not before. A pair of item and outcome, for each
-        item that waits for a commit, would be one more object that every garbage collection visits."""
-
+from asyncinvoke.errors import AsyncInvokeError
 
 Prepare: TypeAlias = Callable[[int, object], Prepared | None]
 """Determines the key of an item and encodes it; returns `None` if it belongs to another shard."""
@@ -109,30 +60,7 @@ class MapCallbacks(NamedTuple):
     """Sets how many items may be read ahead of the workers."""
 
 
-class AttemptMarks(Protocol):
-    """Records of what an execution sends whether it may have run."""
-
-    def set(self, progress: Progress) -> None:
-        """Record that it may have run from now on: an attempt is about to be sent.
-
-        Args:
-            progress: The progress of the attempt.
-
-        Raises:
-            JournalError: It cannot be recorded. Nothing is sent.
-        """
-        ...
-
-    def ended(self, *, did_not_run: bool) -> None:
-        """Record that the attempt has failed, and whether it certainly did not run."""
-        ...
-
-    def cancelled(self) -> None:
-        """Record that the execution was cancelled, perhaps between two attempts."""
-        ...
-
-
-class Recorder(Protocol):
+class Recorder(Marks, Protocol):
     """Records a map: nothing is sent, and no outcome is yielded, before it is recorded."""
 
     @property
@@ -191,21 +119,6 @@ class Recorder(Protocol):
 
     def note(self, name: str, value: object) -> None:
         """Store a note with the next commit."""
-        ...
-
-    def mark(self, items: Iterable[Prepared]) -> Sequence[Prepared]:
-        """Record that a request with these items is about to be sent.
-
-        Returns:
-            The items for which it is the first one.
-
-        Raises:
-            JournalError: It cannot be recorded; nothing is then.
-        """
-        ...
-
-    def unmark(self, items: Iterable[Prepared]) -> None:
-        """Record that these items certainly have not run so far."""
         ...
 
     async def close(self) -> AsyncInvokeError | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from asyncinvoke._engine.causes import MOST_CAUSES, OTHERS
-from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal import rows
 from asyncinvoke._journal.pending import CommitBatch
 from asyncinvoke._journal.schema import STATES, State

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from typing import Any
 
 from asyncinvoke._engine.journal import Changed, Journal
-from asyncinvoke._engine.recording import Prepare, Prepared
+from asyncinvoke._engine.prepared import Prepared
+from asyncinvoke._engine.recording import Prepare
 from asyncinvoke._journal.deciding import SeenRows
 from asyncinvoke._journal.identity import SHOWN, changed_items, digest_of
 from asyncinvoke._journal.store import Store

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from asyncinvoke._engine.frames import without_frames
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.in_doubt import lost_attempt, lost_outcome
 from asyncinvoke._journal.schema import State
@@ -246,7 +246,7 @@ def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:
         prepared.outcome = outcome
         return Doubt(prepared, prepared, is_again=False)
     # Not the item that may have run: its intent, and its record, would be those of another payload.
-    sent = Prepared(prepared.index, prepared.key, None, b"")
+    sent = Prepared(prepared.marks, prepared.index, prepared.key, None, b"")
     sent.digest, sent.row, sent.take, sent.outcome = left.digest, left.row, left.take, outcome
     return Doubt(prepared, sent, is_again=journal.changed is Changed.AGAIN)
 

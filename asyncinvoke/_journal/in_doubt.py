@@ -3,7 +3,7 @@
 from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.rows import CauseKey
 from asyncinvoke._model.delivery import Delivery

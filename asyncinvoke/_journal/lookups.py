@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal.damage import explains_damage
 from asyncinvoke._journal.deciding import Found
 from asyncinvoke._journal.flights import Unfinished

@@ -8,7 +8,7 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import Any
 
-from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal.in_doubt import left_outcome
 from asyncinvoke._journal.schema import COMPLETE
 from asyncinvoke.errors import JournalError

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal.flights import Unfinished
 
 SelectNamed = Callable[[str, list[int]], list[Any]]

@@ -1,8 +1,7 @@
 """The recorder of a map: opens its journal, accepts its items and outcomes, and closes it."""
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import anyio.to_thread
 from asyncinvoke._clock import Clock
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import MapCallbacks, Prepare, Prepared, Write
+from asyncinvoke._engine.prepared import Prepared
+from asyncinvoke._engine.recording import MapCallbacks, Prepare, Write
 from asyncinvoke._journal.comparing import Comparison, second_reading
 from asyncinvoke._journal.deciding import SeenRows
 from asyncinvoke._journal.pending import LEAST_GROUP, Pending
@@ -194,27 +194,13 @@ class JournalRecorder:
         if self._is_connected:
             self._writer.wake()
 
-    def mark(self, items: Iterable[Prepared]) -> Sequence[Prepared]:
-        """Mark those of the items that are not yet: a request with them is about to be sent."""
-        marked: list[Prepared] = []
-        try:
-            for prepared in items:
-                if not prepared.is_sent:
-                    self._store.set_mark(prepared.row)
-                    prepared.is_sent = True  # not before: without its mark it is not sent
-                    marked.append(prepared)
-        except BaseException:  # as of a full disk: nothing is sent
-            for prepared in marked:
-                with contextlib.suppress(JournalError):
-                    self.unmark((prepared,))
-            raise
-        return marked
+    def mark(self, row: int) -> None:
+        """Mark a row: a request with its item is about to be sent."""
+        self._store.set_mark(row)
 
-    def unmark(self, items: Iterable[Prepared]) -> None:
-        """Unmark the items: whatever was sent for them certainly did not run."""
-        for prepared in items:
-            prepared.is_sent = False
-            self._store.unset_mark(prepared.row)
+    def unmark(self, row: int) -> None:
+        """Unmark a row: its item certainly has not run so far."""
+        self._store.unset_mark(row)
 
     async def write(self) -> None:
         """Write to the journal until cancelled, or until the journal cannot be written."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal.committing import Commit, Numbering
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.deciding import Found

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import anyio
 
 from asyncinvoke._engine.journal import Journal
-from asyncinvoke._engine.recording import MapCallbacks, Prepared
+from asyncinvoke._engine.prepared import Prepared
+from asyncinvoke._engine.recording import MapCallbacks
 from asyncinvoke._journal.comparing import Comparison, digest
 from asyncinvoke._journal.deciding import Decided, SeenRows, decide_found, decide_fresh
 from asyncinvoke._journal.explaining import FAILED, explained

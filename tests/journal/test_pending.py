@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal.pending import LEAST_GROUP, MOST_BYTES, MOST_GROUP, Pending, group_size
 
 
@@ -47,8 +47,16 @@ def test_a_group_follows_what_is_taken_during_a_commit(
     assert group_size(size, **last) == wanted
 
 
+class NoMarks:
+    """Marks that are not kept."""
+
+    def mark(self, row: int) -> None: ...
+
+    def unmark(self, row: int) -> None: ...
+
+
 def item(index: int, size: int = 1) -> Prepared:
-    return Prepared(index, None, None, b"x" * size)
+    return Prepared(NoMarks(), index, None, None, b"x" * size)
 
 
 def test_a_commit_that_did_not_happen_changes_nothing() -> None:
