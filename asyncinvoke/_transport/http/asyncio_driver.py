@@ -21,7 +21,6 @@ from asyncinvoke._transport.http.connection import (
     WRITTEN,
     WRITTEN_IN_PART,
     Connection,
-    ExchangeClock,
     Limits,
     look_at,
     note_head,
@@ -29,6 +28,7 @@ from asyncinvoke._transport.http.connection import (
     uptime,
 )
 from asyncinvoke._transport.http.errors import ended
+from asyncinvoke._transport.http.exchange_clock import ExchangeClock
 from asyncinvoke._transport.http.reader import AnswerReader
 from asyncinvoke._transport.http.whole import WholeReader
 

@@ -16,12 +16,12 @@ from asyncinvoke._transport.http.connection import (
     WRITTEN,
     WRITTEN_IN_PART,
     Connection,
-    ExchangeClock,
     Limits,
     note_head,
     uptime,
 )
 from asyncinvoke._transport.http.errors import WireError, ended
+from asyncinvoke._transport.http.exchange_clock import ExchangeClock
 from asyncinvoke._transport.http.reader import AnswerReader
 from asyncinvoke._transport.http.trio_stream import LOST, TrioStream
 from asyncinvoke._transport.http.whole import WholeReader

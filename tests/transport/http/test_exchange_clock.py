@@ -11,7 +11,8 @@ import pytest
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http import connection as timed
+from asyncinvoke._transport.http import exchange_clock
+from asyncinvoke._transport.http.connection import Limits
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.pool import Connections
 from tests.doubles.waiting import until
@@ -130,12 +131,12 @@ async def test_a_stall_ends_an_exchange_after_its_time_and_not_after_twice_that(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(timed, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(exchange_clock, "time", SimpleNamespace(monotonic=lambda: now))
     stalled = Stalled(5)
-    clock = timed.ExchangeClock(stalled)
+    clock = exchange_clock.ExchangeClock(stalled)
     progress = Progress()
     progress.phase = Phase.WRITTEN_IN_PART
-    clock.begin(progress, timed.Limits(1, 960, 120))
+    clock.begin(progress, Limits(1, 960, 120))
     now = 121.0
     stalled.rings.pop()()
     assert stalled.ended == [TransportFault.WRITE_TIMEOUT]
@@ -145,19 +146,19 @@ async def test_unsent_bytes_of_an_older_exchange_do_not_count_for_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(timed, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(exchange_clock, "time", SimpleNamespace(monotonic=lambda: now))
     stalled = Stalled(5)
-    clock = timed.ExchangeClock(stalled)
+    clock = exchange_clock.ExchangeClock(stalled)
     progress = Progress()
     progress.phase = Phase.WRITTEN_IN_PART
-    clock.begin(progress, timed.Limits(1, 960, 120))
+    clock.begin(progress, Limits(1, 960, 120))
     now = 60.0
     stalled.left = 3
     stalled.rings[-1]()
     assert not stalled.ended
     now = 61.0
     stalled.left = 7
-    clock.begin(progress, timed.Limits(1, 960, 120))
+    clock.begin(progress, Limits(1, 960, 120))
     now = 150.0
     stalled.left = (
         3  # as many as were left when the timer last fired, but fewer than at the beginning
