@@ -10,8 +10,8 @@ import anyio
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.recording import MapCallbacks, Prepared
 from asyncinvoke._journal.comparing import Comparison, digest
+from asyncinvoke._journal.damage import FAILED, explained
 from asyncinvoke._journal.deciding import Decided, SeenRows, decide_found, decide_fresh
-from asyncinvoke._journal.explaining import FAILED, explained
 from asyncinvoke._journal.identity import changed_items
 from asyncinvoke._journal.pending import LEAST_GROUP, CommitBatch, Pending, group_size
 from asyncinvoke._journal.releasing import Releaser
