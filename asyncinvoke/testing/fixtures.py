@@ -10,7 +10,7 @@ from anyio.from_thread import start_blocking_portal
 
 from asyncinvoke._invoker import Invoker
 from asyncinvoke.local.server import LocalLambda
-from asyncinvoke.testing.clock import InstantClock
+from asyncinvoke.testing.waits import InstantClock
 
 _NO_RUNNER = (
     "the fixture 'invoker' is for async tests that anyio's plugin (@pytest.mark.anyio), "
