@@ -51,6 +51,12 @@ def check_not_the_input(output: str | None, source: str) -> None:
             raise CommandError(f"output {output} is the input")
 
 
+def is_stream(path: str) -> bool:
+    """Return whether a path is a stream, which cannot be continued: a pipe, terminal or device."""
+    file = Path(path)
+    return file.exists() and not file.is_file() and not file.is_dir()
+
+
 _OF_A_JOURNAL = ("", "-wal", "-shm", "-marks", "-control", "-control.new")
 """The suffixes of the files that belong to a journal."""
 
