@@ -1,14 +1,16 @@
 """What workers know of a run: its plan, and a small file with settings that change while it runs."""
 
 import contextlib
+import errno
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from asyncinvoke._outputs.parts import new_part, remove_abandoned
-from asyncinvoke._outputs.regular import open_regular
 from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
@@ -142,7 +144,16 @@ def write_control(path: Path, control: Control) -> None:
 def read_control(path: Path) -> Control | None:
     """Return the contents of the file; `None` if it is missing or unreadable."""
     try:
-        with open(path, opener=open_regular) as file:
+        with open(path, opener=_open_regular) as file:
             return Control(**json.load(file))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a regular file only: opening a pipe would wait for its other end, which may never come."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+    return descriptor

@@ -15,9 +15,9 @@ from asyncinvoke._inputs.extension_types import (
     Interval,
     Json,
     Marked,
-    Uuid,
     as_iso,
     as_uuid,
+    is_uuid,
     shortened,
 )
 
@@ -136,10 +136,6 @@ def _texts_of_json(column: Any) -> Any:
     return _texts_of_strings(column.storage.view(pa.string()))
 
 
-def _is_uuid(kind: Any) -> bool:
-    return isinstance(kind, Uuid) or getattr(kind, "extension_name", None) == "arrow.uuid"
-
-
 # Types that contain others.
 
 
@@ -243,7 +239,7 @@ _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda kind: _types.is_date(kind) or _types.is_time(kind), _texts_of_dates),
     (_types.is_duration, _texts_of_durations),
     (lambda kind: isinstance(kind, Interval), _texts_of_intervals),
-    (_is_uuid, _texts_of_uuids),
+    (is_uuid, _texts_of_uuids),
     (lambda kind: isinstance(kind, Json), _texts_of_json),
     (lambda kind: _types.is_string(kind) or _types.is_large_string(kind), _texts_of_strings),
     (_types.is_string_view, _texts_of_strings),

@@ -1,15 +1,16 @@
-"""Parses CSV and TSV: a header, then one JSON object of strings per record."""
+"""Parses CSV and TSV: a header, then one JSON object of strings per record. Does no I/O."""
 
 import codecs
 import contextlib
 import csv
 import io
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from asyncinvoke._inputs.beginning import LOOKED_AT
 from asyncinvoke._inputs.formats import InputError
-from asyncinvoke._inputs.header import why_not_header
 from asyncinvoke._inputs.lines import Row
 
 LONGEST = 16_777_216
@@ -148,7 +149,8 @@ class Delimited:
             self._header = self._checked_header(line, fields, wrong)
             return None
         if wrong is None and len(fields) != len(header):
-            wrong = f"{_counted(len(fields))}, and the {self._named_by} names {len(header)}"
+            counted = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+            wrong = f"{counted}, and the {self._named_by} names {len(header)}"
         if wrong is not None:
             self._check_that_some_fit(wrong)
             return line, b"", wrong
@@ -159,7 +161,7 @@ class Delimited:
             return line, b"", "not UTF-8"
 
     def _checked_header(self, line: int, fields: list[str], wrong: str | None) -> list[str]:
-        wrong = wrong or why_not_header(fields)
+        wrong = wrong or _why_not_header(fields)
         if wrong is not None:
             raise InputError(
                 f"{self._name}: line {line} must be a header of {self._kind}, "
@@ -201,11 +203,49 @@ def _fields_of_any_length() -> Iterator[None]:
 
 
 def _why(error: csv.Error) -> str:
-    text = str(error)
-    if text.startswith("unexpected end"):
+    if str(error).startswith("unexpected end"):
         return "a quote is not closed by the end of the input"
-    return f"not well-formed: {text}"
+    return f"not well-formed: {error}"
 
 
-def _counted(fields: int) -> str:
-    return "1 field" if fields == 1 else f"{fields} fields"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def _why_not_header(fields: list[str]) -> str | None:
+    """Return why a first record cannot be a header, or `None` if it can.
+
+    A record with a number in it is probably data. Adding a header is one line; but if data were
+    taken for a header, every item would have wrong names. The same goes for names that another
+    delimiter separates.
+    """
+    if fields[0] == "sep=":
+        return "it is Excel's word on what separates fields: take this line away"
+    if any(not name.strip() for name in fields):
+        return "one of the names is empty (pandas writes its index so: to_csv(index=False))"
+    number = next((name.strip() for name in fields if _NUMBER.fullmatch(name.strip())), None)
+    if number is not None:
+        return f"{number[:20]} is a number"
+    repeated = next((name for name, count in Counter(fields).items() if count > 1), None)
+    if repeated is not None:
+        return f"{repeated[:40]!r} occurs twice"
+    if fields[0].lstrip().startswith(("{", "[")):
+        return "it looks like JSON"
+    return _why_not_names(fields)
+
+
+_OTHER_DELIMITERS = {
+    "\t": "tabs: --from tsv (format='tsv') reads it",
+    ",": "commas: --from csv (format='csv') reads it",
+    ";": "semicolons: convert it with csvformat -d ';'",
+    "|": "bars: convert it with csvformat -d '|'",
+}
+"""What may separate the names in a single field, and how to read such an input."""
+
+
+def _why_not_names(fields: list[str]) -> str | None:
+    for delimiter, cure in _OTHER_DELIMITERS.items():
+        if len(fields) == 1 and delimiter in fields[0]:
+            return f"its names are separated by {cure}"
+    if any(not name.isprintable() for name in fields):
+        return "a name has characters that cannot be printed, or is not UTF-8"
+    return None

@@ -98,3 +98,8 @@ def as_uuid(value: bytes) -> str:
 def shortened(number: str) -> str:
     """Return a decimal number without zeros at the end of its fraction."""
     return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def is_uuid(kind: Any) -> bool:
+    """Return whether a type is that of UUIDs: ours, or Arrow's own."""
+    return isinstance(kind, Uuid) or getattr(kind, "extension_name", None) == "arrow.uuid"

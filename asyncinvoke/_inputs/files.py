@@ -77,37 +77,6 @@ class Descriptor:
                 os.close(self._descriptor)
 
 
-class Remote:
-    """The blocks of a file that was opened by fsspec.
-
-    Args:
-        file: The file.
-        name: The name of the input in messages.
-    """
-
-    def __init__(self, file: Any, name: str) -> None:
-        self._file = file
-        self._name = name
-
-    @property
-    def is_decoded(self) -> bool:
-        """Whether it comes by HTTP with a content encoding, such as gzip, that aiohttp has undone."""
-        headers = getattr(getattr(self._file, "r", None), "headers", {})  # of the response
-        return "Content-Encoding" in headers
-
-    async def read(self) -> bytes:
-        """Return the next block; nothing at the end."""
-        try:
-            block: bytes = await to_thread.run_sync(self._file.read, BLOCK, abandon_on_cancel=True)
-        except Exception as error:  # noqa: BLE001  # each file system has its own
-            raise cannot_read(self._name, error) from None
-        return block
-
-    async def close(self) -> None:
-        """Close it."""
-        await to_thread.run_sync(close, self._file)
-
-
 class Unpacked:
     """Decompressed blocks.
 
@@ -144,12 +113,6 @@ class Unpacked:
             if len(gathered) >= AT_ONCE:
                 break
         return bytes(gathered)
-
-
-def close(file: Any) -> None:
-    """Close a file that was opened by fsspec; what was read is right, whatever its file system says."""
-    with contextlib.suppress(Exception):
-        file.close()
 
 
 def open_descriptor(source: str) -> Descriptor:

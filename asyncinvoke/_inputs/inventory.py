@@ -17,7 +17,7 @@ from asyncinvoke._inputs.lines import Row
 from asyncinvoke._inputs.manifest import DataFile, Manifest, plain, read_manifest
 from asyncinvoke._inputs.parquet import Parquet
 from asyncinvoke._inputs.s3 import as_row
-from asyncinvoke._inputs.seekable import open_file
+from asyncinvoke._inputs.seekable import Remote, close_file, open_file
 from asyncinvoke._inputs.text import Text
 from asyncinvoke.errors import AsyncInvokeError
 
@@ -115,7 +115,7 @@ class Inventory:
         if self._columns is None:
             return Parquet.open(url, self._options, size=data_file.size)
         file = open_file(url, self._options, size=data_file.size)
-        blocks = Checked(files.Remote(file, url), url, data_file.md5)
+        blocks = Checked(Remote(file, url), url, data_file.md5)
         return Text(
             files.Unpacked(blocks, Gzip(url)),
             url,
@@ -157,7 +157,7 @@ async def _check_files(data_files: Sequence[DataFile], options: Mapping[str, Any
 
 
 def _check_file(data_file: DataFile, options: Mapping[str, Any]) -> None:
-    files.close(open_file(data_file.url, options, size=data_file.size))
+    close_file(open_file(data_file.url, options, size=data_file.size))
 
 
 _WHERE = "in a data file of the inventory"

@@ -9,7 +9,7 @@ from typing import Any
 
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.formats import InputError
-from asyncinvoke._inputs.seekable import open_file
+from asyncinvoke._inputs.seekable import close_file, open_file
 
 _LONGEST_MANIFEST = 67_108_864
 _MD5 = re.compile("[0-9a-f]{32}")
@@ -100,5 +100,5 @@ def read_manifest(source: str, options: Mapping[str, Any]) -> Manifest:
     except Exception as error:  # noqa: BLE001  # each file system has its own
         raise files.cannot_read(name, error) from None
     finally:
-        files.close(file)
+        close_file(file)
     return Manifest.parse(text, name)

@@ -1,7 +1,7 @@
 """The rows of a Parquet file as JSON, read in batches by pyarrow."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from anyio import to_thread
@@ -10,7 +10,7 @@ from asyncinvoke._inputs import files
 from asyncinvoke._inputs.dictionaries import holds_dictionary, pieces, repetitive_texts
 from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke._inputs.lines import Row
-from asyncinvoke._inputs.seekable import open_file
+from asyncinvoke._inputs.seekable import Watched, open_file
 
 MOST_ROWS = 16_384
 """The maximum number of rows that are decoded at once."""
@@ -35,7 +35,7 @@ class Parquet:
     # A few thousand rows at a time are decoded and converted to JSON in a worker thread, mostly
     # without the GIL. Memory is that of one batch, whatever the size of the file.
 
-    def __init__(self, file: Any, source: "Watched", name: str) -> None:
+    def __init__(self, file: Any, source: Watched, name: str) -> None:
         self._file = file
         self._source = source
         self._name = name
@@ -198,50 +198,6 @@ def _marked_types(schema: Any, arrow_schema: Any) -> dict[int, Any]:
         for number, (new, kind) in enumerate(zip(found, kinds, strict=True))
         if new is not kind
     }
-
-
-class Watched:
-    """A file that keeps the error that it raised, if any.
-
-    pyarrow's errors describe the format. Those of a file system pass through pyarrow, and their
-    messages may contain a signed URL; this tells them apart.
-
-    Args:
-        file: The file.
-    """
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.error: Exception | None = None
-        """The last error of the file."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether the file is closed."""
-        return bool(self._file.closed)
-
-    def read(self, size: int = -1) -> bytes:
-        """Read some bytes, or all that are left."""
-        return bytes(self._call(self._file.read, size))
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Change the position; return the new one."""
-        return int(self._call(self._file.seek, offset, whence))
-
-    def tell(self) -> int:
-        """Return the position."""
-        return int(self._file.tell())
-
-    def close(self) -> None:
-        """Close the file."""
-        files.close(self._file)
-
-    def _call(self, method: Callable[..., Any], *arguments: int) -> Any:
-        try:
-            return method(*arguments)
-        except Exception as error:
-            self.error = error
-            raise
 
 
 def _why_failed(error: Exception, source: Watched, name: str, what: str) -> Exception:

@@ -14,7 +14,7 @@ from asyncinvoke._inputs.compression import Gzip, Zstd
 from asyncinvoke._inputs.formats import FormatName, InputFormat, format_of, is_prefix
 from asyncinvoke._inputs.item import Item, ItemSpec
 from asyncinvoke._inputs.lines import LineCounter, Row
-from asyncinvoke._inputs.seekable import open_file
+from asyncinvoke._inputs.seekable import Remote, open_file
 from asyncinvoke._inputs.template import PayloadTemplate, Pointer
 from asyncinvoke._inputs.text import Text
 from asyncinvoke.errors import InvalidRequestError
@@ -202,7 +202,7 @@ class Input:
         is_decoded = False
         if "://" in self._source:
             file = await to_thread.run_sync(open_file, self._source, self._options)
-            blocks = remote = files.Remote(file, self.name)
+            blocks = remote = Remote(file, self.name)
             # Servers send the encoding for a file that is stored compressed, too.
             is_decoded = remote.is_decoded
         else:

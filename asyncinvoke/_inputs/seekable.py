@@ -1,10 +1,13 @@
-"""Opens paths and URLs as seekable files; URLs with the help of fsspec."""
+"""Seekable files, of paths and, with the help of fsspec, of URLs: opened, read in blocks, closed."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke._inputs.files import BLOCK, cannot_read, close, is_pipe, name_of
+from anyio import to_thread
+
+from asyncinvoke._inputs.files import BLOCK, cannot_read, is_pipe, name_of
 from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
 
@@ -30,7 +33,7 @@ def open_file(source: str, options: Mapping[str, Any], *, size: int | None = Non
         raise cannot_read(name, error) from None
     found = getattr(file, "size", None)
     if size is not None and isinstance(found, int) and found != size:
-        close(file)
+        close_file(file)
         raise InputError(f"{name} has {found:,} bytes, and should have {size:,}")
     return file
 
@@ -94,3 +97,84 @@ def _found(fsspec: Any, scheme: str, rest: str, options: Mapping[str, Any]) -> t
         return fsspec.filesystem(scheme, **options), rest
     system, path = fsspec.core.url_to_fs(f"{scheme}://{rest}", **options)
     return system, path
+
+
+def close_file(file: Any) -> None:
+    """Close a file that was opened by fsspec; what was read is right, whatever its file system says."""
+    with contextlib.suppress(Exception):
+        file.close()
+
+
+class Remote:
+    """The blocks of a file that was opened by fsspec.
+
+    Args:
+        file: The file.
+        name: The name of the input in messages.
+    """
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file = file
+        self._name = name
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether it comes by HTTP with a content encoding, such as gzip, that aiohttp has undone."""
+        headers = getattr(getattr(self._file, "r", None), "headers", {})  # of the response
+        return "Content-Encoding" in headers
+
+    async def read(self) -> bytes:
+        """Return the next block; nothing at the end."""
+        try:
+            block: bytes = await to_thread.run_sync(self._file.read, BLOCK, abandon_on_cancel=True)
+        except Exception as error:  # noqa: BLE001  # each file system has its own
+            raise cannot_read(self._name, error) from None
+        return block
+
+    async def close(self) -> None:
+        """Close it."""
+        await to_thread.run_sync(close_file, self._file)
+
+
+class Watched:
+    """A file that keeps the error that it raised, if any.
+
+    pyarrow's errors describe the format. Those of a file system pass through pyarrow, and their
+    messages may contain a signed URL; this tells them apart.
+
+    Args:
+        file: The file.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.error: Exception | None = None
+        """The last error of the file."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed."""
+        return bool(self._file.closed)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read some bytes, or all that are left."""
+        return bytes(self._call(self._file.read, size))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Change the position; return the new one."""
+        return int(self._call(self._file.seek, offset, whence))
+
+    def tell(self) -> int:
+        """Return the position."""
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        """Close the file."""
+        close_file(self._file)
+
+    def _call(self, method: Callable[..., Any], *arguments: int) -> Any:
+        try:
+            return method(*arguments)
+        except Exception as error:
+            self.error = error
+            raise

@@ -8,8 +8,7 @@ from typing import Any
 from asyncinvoke._engine.journal import Changed, Journal
 from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._engine.recording import Prepare
-from asyncinvoke._journal.deciding import SeenRows
-from asyncinvoke._journal.identity import SHOWN, changed_items, digest_of
+from asyncinvoke._journal.identity import SHOWN, SeenRows, changed_items, digest_of
 from asyncinvoke._journal.store import Store
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.errors import JournalMismatchError

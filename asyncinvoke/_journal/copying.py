@@ -8,11 +8,10 @@ from typing import Any
 from asyncinvoke._journal.conflicts import MET, Conflicts
 from asyncinvoke._journal.damage import damage_of_source
 from asyncinvoke._journal.flights import Flight
-from asyncinvoke._journal.moving import TAKEN, Moving
 from asyncinvoke._journal.opening import read_only_uris
 from asyncinvoke._journal.reading import PAGE, RecordedRun
 from asyncinvoke._journal.renumbering import TABLES as RENUMBERED
-from asyncinvoke._journal.renumbering import PartStatements, Renumbering
+from asyncinvoke._journal.renumbering import Moving, PartStatements, Renumbering
 from asyncinvoke._journal.restoring import ITEM_ROWS, ItemRow, outcome_of
 from asyncinvoke._journal.rows import cause_of
 from asyncinvoke._journal.schema import (
@@ -82,7 +81,7 @@ class Copies:
         ):
             self._sql.all(f"PRAGMA {pragma}")
         self._sql.do("BEGIN")
-        tables = f"{TABLES}{VIEW}{KEYED if self._keyed else ''}{RENUMBERED}{MET}{TAKEN}"
+        tables = f"{TABLES}{VIEW}{KEYED if self._keyed else ''}{RENUMBERED}{MET}"
         for statement in tables.split(";\n"):
             if statement.strip() and statement.strip() != ITEM_KEY:
                 self._sql.do(statement)

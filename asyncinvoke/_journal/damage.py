@@ -1,16 +1,61 @@
-"""Damage to a journal: what SQLite cannot read, or no version of this library can have written."""
+"""Why a journal cannot be used: errors of SQLite and of the system in one sentence, and damage.
+
+Damage is what SQLite cannot read, or no version of this library can have written.
+"""
 
 import contextlib
 import functools
 import inspect
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from asyncinvoke._journal.explaining import explained
 from asyncinvoke._journal.schema import KEYED, STATES, TABLES, VIEW, State
 from asyncinvoke.errors import AsyncInvokeError, JournalError
+
+_WHY = {
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_READONLY": "it cannot be written: the file or its folder is read-only",
+    "SQLITE_CANTOPEN": "it cannot be opened: the folder is missing, or cannot be written",
+    "SQLITE_PERM": "it may not be opened",
+    "SQLITE_BUSY": "another program has it locked",
+    "SQLITE_LOCKED": "another program has it locked",
+    "SQLITE_NOTADB": "it is not a journal",
+    "SQLITE_CORRUPT": "it is damaged",
+    "SQLITE_IOERR": "it could not be read or written: the disk is full, or broken",
+}
+
+_NO_TEXT = "Could not decode to UTF-8"
+
+FAILED = (sqlite3.Error, UnicodeDecodeError, OSError)
+"""What a statement, or a look at the files of a journal, may raise: SQLite's message for a damaged file
+may not be valid UTF-8."""
+
+
+def explained(path: Path, error: Exception) -> JournalError:
+    """Return the `JournalError` for an error of SQLite or of the system."""
+    if isinstance(error, OSError):
+        return JournalError(f"{path}: it could not be read or written: {error.strerror}")
+    # Python's error for invalid UTF-8 quotes the text, which may be what a function returned.
+    if isinstance(error, UnicodeDecodeError) or str(error).startswith(_NO_TEXT):
+        return JournalError(f"{path}: {_WHY['SQLITE_CORRUPT']}")
+    name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
+    family = "_".join(name.split("_")[:2])
+    if family == "SQLITE_CANTOPEN" and (why := _why_nothing_opens()):
+        return JournalError(f"{path}: it cannot be opened: {why}")
+    return JournalError(f"{path}: {_WHY.get(family, str(error))}")
+
+
+def _why_nothing_opens() -> str | None:
+    """Return why this process can open no file at all, as with too many open ones: SQLite hides it."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.strerror
+    return None
+
 
 MOST = 20
 """The maximum number of problems to name."""

@@ -9,6 +9,7 @@ from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal.flights import Flight
+from asyncinvoke._journal.identity import SeenRows
 from asyncinvoke._journal.in_doubt import lost_attempt, lost_outcome
 from asyncinvoke._journal.schema import State
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
@@ -95,44 +96,6 @@ class Decided:
         self.dropped = [each for each in reads if id(each) not in kept]
         self.fresh, self.again, self.repeated, self.lost = [], [], [], []
         self.replayed, self.asked, self.skipped = [], [], []
-
-
-class SeenRows:
-    """The rows of the items read in this session, to detect duplicate keys."""
-
-    def __init__(self) -> None:
-        self._bits = bytearray()
-        self.open: dict[str, int] = {}
-        """The rows of the keys in progress."""
-
-    def __contains__(self, row: int) -> bool:
-        byte, bit = divmod(row, 8)
-        return byte < len(self._bits) and bool(self._bits[byte] >> bit & 1)
-
-    def add(self, row: int) -> None:
-        """Add the row of an item."""
-        byte, bit = divmod(row, 8)
-        if byte >= len(self._bits):
-            self._bits.extend(bytes(max(4096, byte + 1 - len(self._bits))))
-        self._bits[byte] |= 1 << bit
-
-    def add_all(self, first: int, count: int) -> None:
-        """Add `count` consecutive rows."""
-        until = first + count
-        whole = range(-(-first // 8), until // 8)  # bytes all of whose bits are set
-        if len(whole) == 0:
-            for row in range(first, until):
-                self.add(row)
-            return
-        for row in (*range(first, whole.start * 8), *range(whole.stop * 8, until)):
-            self.add(row)
-        if whole.stop > len(self._bits):
-            self._bits.extend(bytes(max(4096, whole.stop - len(self._bits))))
-        self._bits[whole.start : whole.stop] = b"\xff" * len(whole)
-
-    def count(self) -> int:
-        """Return how many rows there are."""
-        return int.from_bytes(self._bits, "big").bit_count()
 
 
 class _Action(Enum):

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from asyncinvoke._journal.host import boot_id
 from asyncinvoke._journal.identity import cut
 from asyncinvoke._journal.marks import Marks, ReadMarks, mark_of
 from asyncinvoke._journal.schema import ROW
+from asyncinvoke.errors import JournalError
 
 Query: TypeAlias = Callable[..., list[Any]]
 """Executes a statement with these values, and returns its rows."""
@@ -123,3 +125,30 @@ def read_unfinished(query: Query, marks: Marks, *, keyed: bool) -> Unfinished:
             if row in reserved
         }
     return left
+
+
+def has_ended_in_order(query: Query) -> bool:
+    """Return whether the last session of a journal ended in order, if there was one.
+
+    A merged journal has no row `file` until a session of its own begins. Until then, sessions that
+    did not end are those of its parts, and the merge has recorded what they left.
+    """
+    if not query("SELECT 1 FROM run WHERE name = 'file'"):
+        return True
+    last = query("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
+    return not last or last[0][0] is not None
+
+
+def check_marks(path: Path, marks: Marks, query: Query) -> None:
+    """Check that the marks are there which say what may have run.
+
+    Raises:
+        JournalError: The last session did not end in order, and its marks are missing.
+    """
+    if marks.is_new and not has_ended_in_order(query):
+        raise JournalError(
+            f"{path}: its last session did not end in order, and {path}-marks is missing: it was "
+            "copied without the files beside it, whose names begin as its own; if they are lost, an "
+            "empty file of that name says that it is to be continued as it is, and whatever was "
+            "under way may have run"
+        )

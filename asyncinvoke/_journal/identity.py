@@ -1,4 +1,4 @@
-"""The identity of an item, and the differences between two runs: decisions on values."""
+"""The identity of an item, the rows seen so far, and what differs between runs: decisions on values."""
 
 import hashlib
 import itertools
@@ -100,3 +100,41 @@ def _start(numbered: tuple[int, int | str]) -> tuple[str, int]:
     """Return what successive positions have in common, and nothing else has."""
     number, name = numbered
     return ("key", number) if isinstance(name, str) else ("position", name - number)
+
+
+class SeenRows:
+    """The rows of the items read in this session, to detect duplicate keys."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+        self.open: dict[str, int] = {}
+        """The rows of the keys in progress."""
+
+    def __contains__(self, row: int) -> bool:
+        byte, bit = divmod(row, 8)
+        return byte < len(self._bits) and bool(self._bits[byte] >> bit & 1)
+
+    def add(self, row: int) -> None:
+        """Add the row of an item."""
+        byte, bit = divmod(row, 8)
+        if byte >= len(self._bits):
+            self._bits.extend(bytes(max(4096, byte + 1 - len(self._bits))))
+        self._bits[byte] |= 1 << bit
+
+    def add_all(self, first: int, count: int) -> None:
+        """Add `count` consecutive rows."""
+        until = first + count
+        whole = range(-(-first // 8), until // 8)  # bytes all of whose bits are set
+        if len(whole) == 0:
+            for row in range(first, until):
+                self.add(row)
+            return
+        for row in (*range(first, whole.start * 8), *range(whole.stop * 8, until)):
+            self.add(row)
+        if whole.stop > len(self._bits):
+            self._bits.extend(bytes(max(4096, whole.stop - len(self._bits))))
+        self._bits[whole.start : whole.stop] = b"\xff" * len(whole)
+
+    def count(self) -> int:
+        """Return how many rows there are."""
+        return int.from_bytes(self._bits, "big").bit_count()

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from asyncinvoke._journal.explaining import FAILED, explained
+from asyncinvoke._journal.damage import FAILED, explained
 from asyncinvoke._journal.paths import SIDES, check_beside, check_path
 from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT, TABLE_NAMES
 from asyncinvoke._model.text import in_one_line

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._journal.damage import explains_damage, problems
-from asyncinvoke._journal.explaining import explained
+from asyncinvoke._journal.damage import explained, explains_damage, problems
 from asyncinvoke._journal.flights import Flight, read_flights
 from asyncinvoke._journal.marks import ReadMarks
 from asyncinvoke._journal.opening import read_only

@@ -14,7 +14,7 @@ from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._engine.recording import MapCallbacks, Prepare, Write
 from asyncinvoke._journal.comparing import Comparison, second_reading
-from asyncinvoke._journal.deciding import SeenRows
+from asyncinvoke._journal.identity import SeenRows
 from asyncinvoke._journal.pending import LEAST_GROUP, Pending
 from asyncinvoke._journal.skimming import Skimmer
 from asyncinvoke._journal.store import Store

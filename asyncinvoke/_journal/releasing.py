@@ -8,7 +8,8 @@ from asyncinvoke._engine.journal import Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._engine.recording import MapCallbacks
-from asyncinvoke._journal.deciding import Decided, SeenRows
+from asyncinvoke._journal.deciding import Decided
+from asyncinvoke._journal.identity import SeenRows
 from asyncinvoke._journal.pending import CommitBatch, Pending
 
 

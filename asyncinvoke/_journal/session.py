@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke._journal.committing import keep_notes
-from asyncinvoke._journal.flights import Query, Unfinished, read_unfinished
+from asyncinvoke._journal.flights import (
+    Unfinished,
+    check_marks,
+    has_ended_in_order,
+    read_unfinished,
+)
 from asyncinvoke._journal.host import NETWORK, boot_id, host_name
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.locked_file import LockedError
@@ -57,7 +62,9 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
     try:
         marks = Marks.locked(path)
     except LockedError:
-        raise JournalError(f"{path}: it is in use by {_holder(path)}") from None
+        with closing(ReadMarks(path)) as theirs:
+            holder = theirs.holder() or "another process"
+        raise JournalError(f"{path}: it is in use by {holder}") from None
     with contextlib.ExitStack() as stack:
         stack.callback(marks.close)
         if marks.run_id() is not None and not path.exists():
@@ -232,8 +239,7 @@ class Session:
                         f"{self._path}: it is a copy of {original}, which is still there: "
                         "to continue both would run items twice"
                     )
-        if self._marks.is_new and not has_ended_in_order(self._sql.all):
-            raise JournalError(without_marks(self._path))
+        check_marks(self._path, self._marks, self._sql.all)
 
     def _check_pages(self) -> None:
         """Check all pages if the last session did not end in order, as after a power failure.
@@ -244,30 +250,3 @@ class Session:
             ((finding,),) = self._sql.all("PRAGMA quick_check(1)")
             if finding != "ok":
                 raise JournalError(f"{self._path}: it is damaged: {' '.join(finding.split())}")
-
-
-def has_ended_in_order(query: Query) -> bool:
-    """Return whether the last session of a journal ended in order, if there was one.
-
-    A merged journal has no row `file` until a session of its own begins. Until then, sessions that
-    did not end are those of its parts, and the merge has recorded what they left.
-    """
-    if not query("SELECT 1 FROM run WHERE name = 'file'"):
-        return True
-    last = query("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
-    return not last or last[0][0] is not None
-
-
-def without_marks(path: Path) -> str:
-    """Return the error message for a journal whose last session died and whose marks are missing."""
-    return (
-        f"{path}: its last session did not end in order, and {path}-marks is missing: it was copied "
-        "without the files beside it, whose names begin as its own; if they are lost, an empty file "
-        "of that name says that it is to be continued as it is, and whatever was under way may have "
-        "run"
-    )
-
-
-def _holder(path: Path) -> str:
-    with closing(ReadMarks(path)) as marks:
-        return marks.holder() or "another process"

@@ -9,14 +9,13 @@ from typing import Any
 
 from asyncinvoke._journal.committing import copy_to_earlier, keep_notes, move_to_earlier
 from asyncinvoke._journal.damage import damage_told
-from asyncinvoke._journal.flights import Flight, read_flights
+from asyncinvoke._journal.flights import Flight, check_marks, read_flights
 from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
 from asyncinvoke._journal.locked_file import LockedError
 from asyncinvoke._journal.marks import Marks
 from asyncinvoke._journal.opening import read_only, writing
 from asyncinvoke._journal.recorded import column_of
 from asyncinvoke._journal.schema import COMPLETE, ROW, STATES, State
-from asyncinvoke._journal.session import has_ended_in_order, without_marks
 from asyncinvoke._journal.shards import PARTS, SETTLED, is_of_merge
 from asyncinvoke._journal.statements import Statements
 from asyncinvoke.errors import JournalError
@@ -72,8 +71,7 @@ def _settle(
     sql = Statements(writing(journal))
     try:
         with damage_told(journal), sql.transaction():
-            if marks.is_new and not has_ended_in_order(sql.all):
-                raise JournalError(without_marks(journal))
+            check_marks(journal, marks, sql.all)
             is_keyed = _identity(sql)["key"]
             flights = {
                 flight.key if is_keyed else flight.row: flight

@@ -17,7 +17,7 @@ import anyio.lowlevel
 
 from asyncinvoke._engine.journal import Journal, Redrive
 from asyncinvoke._engine.recording import Write, Written
-from asyncinvoke._journal.explaining import explained
+from asyncinvoke._journal.damage import explained
 from asyncinvoke._journal.identity import digest_of
 from asyncinvoke._journal.schema import DIGEST
 from asyncinvoke._journal.store import Store

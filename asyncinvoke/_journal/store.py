@@ -9,9 +9,8 @@ from typing import Any
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal.committing import Commit, Numbering
-from asyncinvoke._journal.damage import damage_told
+from asyncinvoke._journal.damage import FAILED, damage_told, explained
 from asyncinvoke._journal.deciding import Found
-from asyncinvoke._journal.explaining import FAILED, explained
 from asyncinvoke._journal.flights import Unfinished
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.lookups import Lookups
@@ -19,7 +18,6 @@ from asyncinvoke._journal.marks import NO_MARK, Marks, mark_of
 from asyncinvoke._journal.opening import remove_new, writing
 from asyncinvoke._journal.paths import OpenFiles, resolved
 from asyncinvoke._journal.pending import CommitBatch
-from asyncinvoke._journal.placing import Placement
 from asyncinvoke._journal.session import Session, lock
 from asyncinvoke._journal.statements import Statements
 
@@ -57,7 +55,6 @@ class Store:
         self._numbering: Numbering | None = None
         self._files: OpenFiles | None = None
         self._mark = NO_MARK
-        self._placement: Placement | None = None
         self._is_new = False
         self._has_begun = False
 
@@ -87,7 +84,6 @@ class Store:
             with damage_told(self.path):
                 self._session.look(identity)
             self._files = OpenFiles(self.path, self._real)
-            self._placement = Placement(sql.named, self._session.left, keyed=self.keyed)
             self._lookups = Lookups(
                 self.path,
                 sql,
@@ -195,13 +191,12 @@ class Store:
         self._check_in_place()
         session, numbering, sql = self._begun, self._numbering, self._sql
         assert numbering is not None  # noqa: S101  # it is open
-        assert self._placement is not None  # noqa: S101  # it is open
         before, was_proven = numbering.copy(), session.is_proven
         commit = Commit(
             sql, numbering, session=session.number, started=session.started, results=self._results
         )
         try:
-            self._placement.place(batch.reads, are_first=not session.is_proven)
+            self.lookups.place(batch.reads, are_first=not session.is_proven)
             with sql.transaction():
                 if batch.is_refused:
                     session.refuse()

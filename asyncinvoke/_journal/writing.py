@@ -11,9 +11,9 @@ from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._engine.recording import MapCallbacks
 from asyncinvoke._journal.comparing import Comparison, digest
-from asyncinvoke._journal.deciding import Decided, SeenRows, decide_found, decide_fresh
-from asyncinvoke._journal.explaining import FAILED, explained
-from asyncinvoke._journal.identity import changed_items
+from asyncinvoke._journal.damage import FAILED, explained
+from asyncinvoke._journal.deciding import Decided, decide_found, decide_fresh
+from asyncinvoke._journal.identity import SeenRows, changed_items
 from asyncinvoke._journal.pending import LEAST_GROUP, CommitBatch, Pending, group_size
 from asyncinvoke._journal.releasing import Releaser
 from asyncinvoke._journal.store import Store

@@ -97,9 +97,12 @@ def invoke(
     from asyncinvoke import FunctionError
     from asyncinvoke.cli import open_files
     from asyncinvoke.cli.interruptible import interruptible
-    from asyncinvoke.cli.map.output_checks import check_new_output
-    from asyncinvoke.cli.map.output_state import is_stream
-    from asyncinvoke.cli.map.outputs import awaited_output, opened_output
+    from asyncinvoke.cli.map.outputs import (
+        awaited_output,
+        check_new_output,
+        is_stream,
+        opened_output,
+    )
     from asyncinvoke.cli.payload import read_payload
     from asyncinvoke.cli.running import run
 

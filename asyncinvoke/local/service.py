@@ -32,7 +32,7 @@ from asyncinvoke.local.faults.injected import Faults
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.http.access import url_of
 from asyncinvoke.local.http.listener import listen, open_socket
-from asyncinvoke.local.limits.admission import Admission
+from asyncinvoke.local.limits import Admission
 from asyncinvoke.local.management import packages
 from asyncinvoke.local.management.router import Management
 from asyncinvoke.local.protocol import answers, names, refusals

@@ -10,7 +10,7 @@ from anyio.from_thread import start_blocking_portal
 
 from asyncinvoke._invoker import Invoker
 from asyncinvoke.local.server import LocalLambda
-from asyncinvoke.testing.clock import InstantClock
+from asyncinvoke.testing.waits import InstantClock
 
 _NO_RUNNER = (
     "the fixture 'invoker' is for async tests that anyio's plugin (@pytest.mark.anyio), "
@@ -54,21 +54,41 @@ def change_environment(local: LocalLambda, monkeypatch: pytest.MonkeyPatch) -> d
     return variables
 
 
+def sealed_session() -> Any:  # aiobotocore has no types that every checker can see
+    """Return a session for an endpoint that verifies no signatures.
+
+    Its clients ignore `AWS_*` variables and AWS configuration files.
+    """
+    from aiobotocore.session import AioSession
+
+    defaults = {
+        name: (None, None, default, convert)
+        for name, (_, _, default, convert) in AioSession.SESSION_VARIABLES.items()
+    }
+    for name in ("config_file", "credentials_file"):
+        defaults[name] = (None, None, os.devnull, None)
+    session = AioSession(session_vars=defaults)
+    session.set_credentials("testing", "testing")
+    return session
+
+
 @asynccontextmanager
 async def invoker_on(
     local: LocalLambda, session: object, options: Mapping[str, Any]
 ) -> AsyncIterator[Invoker]:
     """Open an invoker on an endpoint, ignoring the machine's settings."""
     # aiobotocore is slow to import, and this module is also used without an invoker.
-    from asyncinvoke.testing.session import direct_config
+    from aiobotocore.config import AioConfig
 
+    direct = AioConfig(proxies={})  # a proxy could not reach a server on loopback
+    config = options.get("config")
     defaults = {
         "session": session,
         "region_name": local.region_name,
         "endpoint_url": local.url,
         "clock": InstantClock(),
     }
-    given = {**defaults, **options, "config": direct_config(options.get("config"))}
+    given = {**defaults, **options, "config": direct if config is None else direct.merge(config)}
     async with Invoker(**given) as invoker:
         yield invoker
 

@@ -105,7 +105,7 @@ def invoker(request: pytest.FixtureRequest) -> "Invoker":
 
 @pytest.fixture(scope="session")
 def _asyncinvoke_session() -> object:
-    from asyncinvoke.testing.session import sealed_session
+    from asyncinvoke.testing.fixtures import sealed_session
 
     return sealed_session()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asyncinvoke.cli.app import app
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.local import named, settings
+from asyncinvoke.cli.local import endpoint, settings
 from asyncinvoke.cli.map.sampling import share_option
 from asyncinvoke.cli.map.settings import parse_tolerance
 from asyncinvoke.cli.values import Duration, Number, WholeNumber
@@ -51,10 +51,10 @@ READERS: dict[str, Callable[[str], object]] = {
     "--sample-logs": lambda text: share_option(None, None, text),  # type: ignore[arg-type]  # unused
     "--set memory": lambda text: settings.parse_settings([f"f:memory={text}"]),
     "--set timeout": lambda text: settings.parse_settings([f"f:timeout={text}"]),
-    "--reserved": lambda text: named.whole_number("f", text),
+    "--reserved": lambda text: endpoint.whole_number("f", text),
     "--event-retry-delay": lambda text: settings.retry_delays(f"5,{text}"),
-    "--fault count": lambda text: named.inject(LocalLambda(), f"reset,count={text}"),
-    "--fault probability": lambda text: named.inject(LocalLambda(), f"reset,probability={text}"),
+    "--fault count": lambda text: endpoint.inject(LocalLambda(), f"reset,count={text}"),
+    "--fault probability": lambda text: endpoint.inject(LocalLambda(), f"reset,probability={text}"),
 }
 
 

@@ -49,7 +49,7 @@ async def opened() -> AsyncIterator[dict[str, str]]:
     async with contextlib.AsyncExitStack() as stack:
         # A slow machine never reaches ten for each unit of concurrency.
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr("asyncinvoke.local.limits.rates.REQUESTS_PER_CONCURRENCY", NOTHING)
+        patch.setattr("asyncinvoke.local.limits.REQUESTS_PER_CONCURRENCY", NOTHING)
         for endpoint in endpoints.values():
             await stack.enter_async_context(endpoint)
         await anyio.to_thread.run_sync(_settle, endpoints["settling"].url)

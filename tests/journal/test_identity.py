@@ -27,7 +27,7 @@ from asyncinvoke import (
     Request,
 )
 from asyncinvoke._engine.causes import LONGEST_NAME
-from asyncinvoke._journal.deciding import SeenRows
+from asyncinvoke._journal.identity import SeenRows
 from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import open_run, settle

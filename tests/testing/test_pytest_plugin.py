@@ -11,7 +11,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 # An inner run discards modules that it imported first, so slow modules are imported here.
-for module in ("testing.fixtures", "testing.session", "_transport.session", "_transport.stream"):
+for module in ("testing.fixtures", "_transport.session", "_transport.stream"):
     import_module(f"asyncinvoke.{module}")
 assert concurrent.futures.thread
 

@@ -1,11 +1,11 @@
 """The endpoint of `asyncinvoke local`, built from its options and its configuration file."""
 
-from collections.abc import Collection, Iterable
+import contextlib
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.local import named
 from asyncinvoke.cli.local.settings import (
     FunctionSettings,
     SettingsFile,
@@ -15,9 +15,12 @@ from asyncinvoke.cli.local.settings import (
     read_file,
     retry_delays,
 )
+from asyncinvoke.cli.values import as_number, as_whole_number
 
 if TYPE_CHECKING:
-    from asyncinvoke.local import LocalLambda
+    from asyncinvoke.local import LocalLambda, Step
+
+_T = TypeVar("_T")
 
 
 class LocalOptions(TypedDict):
@@ -54,11 +57,11 @@ def make_endpoint(**options: Unpack[LocalOptions]) -> tuple["LocalLambda", list[
         CommandError: An option or the file is invalid.
     """
     from asyncinvoke.cli import open_files
-    from asyncinvoke.cli.local.handlers import check_handler, check_runtime
+    from asyncinvoke.cli.local.handlers import check_handler, check_runtime, handlers_in, served
 
     file = read_file(options["config"])
-    handlers = named.handlers_in(file.handlers, options["config"])
-    handlers |= named.served(options["functions"])
+    handlers = handlers_in(file.handlers, options["config"])
+    handlers |= served(options["functions"])
     settings = _settings(handlers, file, options)
     for handler in handlers.values():
         check_handler(handler)
@@ -70,7 +73,7 @@ def make_endpoint(**options: Unpack[LocalOptions]) -> tuple["LocalLambda", list[
         for name, handler in handlers.items():
             _register(endpoint, name, handler, settings[name])
         for text in options["fault"]:
-            named.inject(endpoint, text)
+            inject(endpoint, text)
     except (ValueError, ModuleNotFoundError) as error:
         raise CommandError(str(error)) from error
     return endpoint, list(handlers)
@@ -85,8 +88,8 @@ def _settings(
         CommandError: A setting is invalid, or is for a function that does not exist.
     """
     reserved = {
-        name: FunctionSettings(reserved=named.whole_number(name, number))
-        for name, number in named.pairs("--reserved", options["reserved"]).items()
+        name: FunctionSettings(reserved=whole_number(name, number))
+        for name, number in _pairs("--reserved", options["reserved"]).items()
     }
     _check_names(reserved, names, "--reserved {}")
     for_all = _for_all(options)
@@ -108,7 +111,7 @@ def _for_all(options: LocalOptions) -> FunctionSettings:
     variables: dict[str, str] = {}
     for path in options["env_file"]:
         variables |= read_env_file(Path(path))
-    given = named.pairs("--env", options["env"])
+    given = _pairs("--env", options["env"])
     check_variables("--env", given)
     delays = options["event_retry_delay"]
     return FunctionSettings(
@@ -132,9 +135,9 @@ def _endpoint(file: SettingsFile, options: LocalOptions) -> "LocalLambda":
     quiet = options["quiet"]
     return LocalLambda(
         account_concurrency=options["account_concurrency"],
-        port=named.first(options["port"], file.port, 9001),
-        region_name=named.first(options["region"], file.region, "us-east-1"),
-        account_id=named.first(options["account_id"], file.account_id, "123456789012"),
+        port=_first(options["port"], file.port, 9001),
+        region_name=_first(options["region"], file.region, "us-east-1"),
+        account_id=_first(options["account_id"], file.account_id, "123456789012"),
         s3=options["s3"],
         sandbox=options["sandbox"],
         freeze=options["freeze"],
@@ -152,13 +155,96 @@ def _endpoint(file: SettingsFile, options: LocalOptions) -> "LocalLambda":
 def _register(endpoint: "LocalLambda", name: str, handler: str, settings: FunctionSettings) -> None:
     from asyncinvoke.local import EventConfig
 
-    first, second = named.first(settings.retry_delays, (60.0, 120.0))
+    first, second = _first(settings.retry_delays, (60.0, 120.0))
     endpoint.function(
         name,
         handler,
         reserved_concurrency=settings.reserved,
-        timeout=named.first(settings.timeout, 3.0),
-        memory_size=named.first(settings.memory, 128),
+        timeout=_first(settings.timeout, 3.0),
+        memory_size=_first(settings.memory, 128),
         environment=settings.env,
         events=EventConfig(retry_delays=(first, second)),
     )
+
+
+def _first(*values: _T | None) -> _T:
+    """Return the first value that is not None, or else the last."""
+    return next((value for value in values if value is not None), values[-1])  # type: ignore[return-value]  # the default
+
+
+def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
+    """Parse the values of an option, each `K=V`, into a dict.
+
+    Raises:
+        CommandError: A value has another form.
+    """
+    form = "NAME=N" if option == "--reserved" else "K=V"
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise CommandError(f"{option} {text!r} must be {form}")
+        found[key] = value
+    return found
+
+
+def whole_number(name: str, text: str) -> int:
+    """Parse the reserved concurrency of a function.
+
+    Raises:
+        CommandError: It is not a whole number.
+    """
+    with contextlib.suppress(ValueError):
+        if (number := as_whole_number(text)) >= 0:
+            return number
+    raise CommandError(f"--reserved {name}={text[:40]} must be a whole number, 0 or more")
+
+
+def inject(endpoint: "LocalLambda", text: str) -> None:
+    """Inject a fault: `KIND[,function=NAME][,count=N][,probability=P][,seed=N][,after-run]`.
+
+    Raises:
+        CommandError: The text has another form, or a value is out of range.
+    """
+    kind, *words = text.split(",")
+    options: dict[str, Any] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        try:
+            match key:
+                case "function":
+                    options["function_name"] = value
+                case "count" | "seed":
+                    options[key] = as_whole_number(value)
+                case "probability":
+                    options[key] = as_number(value)
+                case "after-run" if not value:
+                    options["after_run"] = True
+                case _:
+                    raise CommandError(
+                        f"--fault {text!r}: {word!r} must be function=, count=, probability=, "
+                        "seed= or after-run"
+                    )
+        except ValueError:
+            raise CommandError(f"--fault {text!r}: {word!r} must hold a number") from None
+    try:
+        endpoint.fault(_step(kind, text), **options)
+    except ValueError as error:
+        raise CommandError(f"--fault {text!r}: {error}") from error
+
+
+def _step(kind: str, text: str) -> "Step":
+    from asyncinvoke import local
+
+    steps: dict[str, Callable[[], Step]] = {
+        "throttle": local.throttle,
+        "error": lambda: local.error(500, "ServiceException", "an injected fault"),
+        "function-error": lambda: local.function_error("Injected", "an injected fault"),
+        "reset": local.Reset,
+        "close": local.Close,
+        "truncated": local.Truncated,
+        "stall": local.Stall,
+    }
+    if kind not in steps:
+        raise CommandError(f"--fault {text!r}: the kinds are {', '.join(steps)}")
+    return steps[kind]()

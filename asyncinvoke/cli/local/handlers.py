@@ -1,17 +1,47 @@
-"""Checks that a handler exists and can run.
+"""The handlers to serve: named by the options or a file, and checked to exist and to run.
 
 If the source does not show that a name is bound, the module is imported in a separate process.
 """
 
 import os
+import re
 import subprocess
 import symtable
 import sys
 import tokenize
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from asyncinvoke.cli.errors import CommandError
+
+_NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
+
+
+def served(functions: tuple[str, ...]) -> dict[str, str]:
+    """Return handlers by name, from `NAME=HANDLER` or `HANDLER`, which uses the function's name.
+
+    Raises:
+        CommandError: Two functions have the same name.
+    """
+    handlers: dict[str, str] = {}
+    for text in functions:
+        match = _NAMED.fullmatch(text)
+        handler = match["handler"] if match else text
+        name = match["name"] if match and match["name"] else handler.rpartition(":")[2]
+        if name in handlers:
+            raise CommandError(f"two functions are named {name}: rename one with NAME={handler}")
+        handlers[name] = handler
+    return handlers
+
+
+def handlers_in(handlers: Mapping[str, str], config: str | None) -> dict[str, str]:
+    """Return the handlers in a configuration file, with paths relative to the current directory."""
+    folder = Path(config or "").parent
+    return {
+        name: str(folder / handler) if handler.rpartition(":")[0].endswith(".py") else handler
+        for name, handler in handlers.items()
+    }
 
 
 def check_handler(handler: str) -> None:

@@ -12,12 +12,12 @@ from asyncinvoke.cli.map.bulk_parts import (
     paced,
 )
 from asyncinvoke.cli.map.job import MapJob
-from asyncinvoke.cli.map.output_checks import (
+from asyncinvoke.cli.map.outputs import (
+    awaited_output,
     check_new_output,
     check_not_the_input,
     check_not_the_journal,
 )
-from asyncinvoke.cli.map.outputs import awaited_output
 from asyncinvoke.cli.map.recorded_run import run_recorded
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.running import Interrupt, run

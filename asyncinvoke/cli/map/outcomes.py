@@ -1,12 +1,16 @@
-"""Outcomes as lines of JSON, and the order in which they are written."""
+"""Outcomes as lines of JSON: the order in which they are written, and reading them back."""
 
 import base64
+import contextlib
 import json
 import time
 from collections import deque
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 from asyncinvoke import FunctionError, InvocationError, Outcome
 from asyncinvoke._inputs import json_text
+from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.summary import OutcomeCounts
 from asyncinvoke.cli.streams import Output
 
@@ -114,3 +118,48 @@ def _with_payload(fields: dict[str, object], payload: bytes) -> bytes:
     # In valid JSON, line ends occur only between tokens, where a space means the same.
     on_one_line = (payload or b"null").replace(b"\n", b" ").replace(b"\r", b" ")
     return json.dumps(fields).encode()[:-1] + b', "payload": ' + on_one_line + b"}\n"
+
+
+def outcomes_in(path: str, end: int, having: bytes = b"") -> Iterator[dict[str, Any]]:
+    """Yield the outcomes in a file, the last one first; nothing if it cannot be read.
+
+    Args:
+        path: The file.
+        end: How many of its bytes are read.
+        having: What is in the lines of these outcomes.
+
+    Raises:
+        CommandError: There is a line that is not an outcome.
+    """
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        for line in _lines_before(file, end):
+            if having in line:
+                yield _outcome_of(line, path)
+
+
+def _outcome_of(line: bytes, path: str) -> dict[str, Any]:
+    with contextlib.suppress(ValueError):
+        fields = json.loads(line)
+        if isinstance(fields, dict) and "index" in fields:
+            return fields
+    raise CommandError(
+        f"output {path} was changed by another program: a line is not an outcome: restore it, or "
+        "remove it to have it rewritten",
+        status=FAILED,
+    )
+
+
+def _lines_before(file: BinaryIO, end: int) -> Iterator[bytes]:
+    """Yield the lines before an offset, last line first."""
+    rest = b""
+    while end:
+        size = min(_PIECE, end)
+        end -= size
+        file.seek(end)
+        rest, *lines = (file.read(size) + rest).split(b"\n")
+        yield from filter(None, reversed(lines))
+    if rest:
+        yield rest
+
+
+_PIECE = 1 << 16

@@ -1,17 +1,14 @@
 """How much of the output of a recorded run is written, according to its journal."""
 
 import contextlib
-import json
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from asyncinvoke._outputs.files import real_name
 from asyncinvoke.cli.errors import FAILED, CommandError
-from asyncinvoke.cli.map.outcomes import BEGINNING
+from asyncinvoke.cli.map.outcomes import BEGINNING, outcomes_in
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.streams import Output
 
@@ -105,12 +102,6 @@ def is_behind(note: object, output: str | None, *, ends: int) -> bool:
         # Of what several processes wrote at once, once all had ended, the size is not noted.
         return not (os.path.exists(place.path) and os.path.getsize(place.path))
     return place.is_known and place.ends < ends
-
-
-def is_stream(path: str) -> bool:
-    """Return whether a path is a stream, which cannot be continued: a pipe, terminal or device."""
-    file = Path(path)
-    return file.exists() and not file.is_file() and not file.is_dir()
 
 
 def check_output(path: str, place: OutputState, *, force: bool) -> OutputState:
@@ -211,7 +202,7 @@ def last_written(place: OutputState, *, keyed: bool) -> frozenset[tuple[object, 
         CommandError: One of them is not a line of an outcome.
     """
     found: list[tuple[object, int]] = []
-    for fields in _outcomes_in(place):
+    for fields in outcomes_in(place.path, place.offset):
         name, take = fields.get("key") if keyed else fields["index"], fields.get("take", 1)
         if name is None or take == 0:
             continue  # its key is missing or a duplicate, so it is not recorded
@@ -231,50 +222,6 @@ def unnamed_written(place: OutputState) -> Counter[str | None]:
     """
     return Counter(
         fields.get("key")
-        for fields in _outcomes_in(place, b'"error": "InvalidRequestError"')
+        for fields in outcomes_in(place.path, place.offset, b'"error": "InvalidRequestError"')
         if fields.get("key") is None or fields.get("take") == 0
     )
-
-
-def _outcomes_in(place: OutputState, having: bytes = b"") -> Iterator[dict[str, Any]]:
-    """Yield the outcomes in an output, the last one first; nothing if it cannot be read.
-
-    Args:
-        place: The output.
-        having: What is in the lines of these outcomes.
-
-    Raises:
-        CommandError: There is a line that is not an outcome.
-    """
-    with contextlib.suppress(OSError), open(place.path, "rb") as file:
-        for line in _lines_before(file, place.offset):
-            if having in line:
-                yield _outcome_of(line, place.path)
-
-
-def _outcome_of(line: bytes, path: str) -> dict[str, Any]:
-    with contextlib.suppress(ValueError):
-        fields = json.loads(line)
-        if isinstance(fields, dict) and "index" in fields:
-            return fields
-    raise CommandError(
-        f"output {path} was changed by another program: a line is not an outcome: restore it, or "
-        "remove it to have it rewritten",
-        status=FAILED,
-    )
-
-
-def _lines_before(file: BinaryIO, end: int) -> Iterator[bytes]:
-    """Yield the lines before an offset, last line first."""
-    rest = b""
-    while end:
-        size = min(_PIECE, end)
-        end -= size
-        file.seek(end)
-        rest, *lines = (file.read(size) + rest).split(b"\n")
-        yield from filter(None, reversed(lines))
-    if rest:
-        yield rest
-
-
-_PIECE = 1 << 16

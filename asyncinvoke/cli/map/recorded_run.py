@@ -21,8 +21,8 @@ from asyncinvoke.cli.map.bulk_parts import (
     paced,
 )
 from asyncinvoke.cli.map.continued import ContinuedWriter
-from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output, is_stream, open_output
-from asyncinvoke.cli.map.outputs import awaited_output
+from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output, open_output
+from asyncinvoke.cli.map.outputs import awaited_output, is_stream
 from asyncinvoke.cli.map.recorded_job import RecordedJob
 from asyncinvoke.cli.map.sampling import ReportSums
 from asyncinvoke.cli.map.settings import COMMAND, Bulk, shown_tolerance

@@ -13,7 +13,7 @@ from asyncinvoke._outputs.files import Kind, OutputError, kind_of, local_name, r
 from asyncinvoke.cli.errors import FAILED, CommandError, say
 from asyncinvoke.cli.map.ending import incomplete_lines
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.output_checks import check_not_the_input, check_not_the_journal
+from asyncinvoke.cli.map.outputs import check_not_the_input, check_not_the_journal
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.terminated import raised_signals

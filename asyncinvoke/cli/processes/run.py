@@ -16,13 +16,15 @@ from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError, s
 from asyncinvoke.cli.map import ending, summary
 from asyncinvoke.cli.map.ending import closing_lines, exit_status, incomplete_lines
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.output_checks import (
+from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output
+from asyncinvoke.cli.map.outputs import (
+    awaited_output,
     check_new_output,
     check_not_the_input,
     check_not_the_journal,
+    is_stream,
+    opened_output,
 )
-from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output, is_stream
-from asyncinvoke.cli.map.outputs import awaited_output, opened_output
 from asyncinvoke.cli.map.progress import as_json
 from asyncinvoke.cli.map.reporter import choose_display
 from asyncinvoke.cli.map.settings import COMMAND, Bulk

@@ -10,9 +10,7 @@ from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs.files import OutputFormatName, kind_of, local_name
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError, printable
-from asyncinvoke.cli.map.output_checks import check_not_the_journal
-from asyncinvoke.cli.map.output_state import is_stream
-from asyncinvoke.cli.map.outputs import opened_output
+from asyncinvoke.cli.map.outputs import check_not_the_journal, is_stream, opened_output
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.whole_output import check_whole, write_lines
 from asyncinvoke.cli.runs.exporting import may_have_run_line, outcome_lines, split

@@ -41,9 +41,7 @@ def report(path: str, output: str, force: bool, price_per_gb_s: float | None) ->
     from asyncinvoke._outputs.files import Kind
     from asyncinvoke._report.facts import facts_of
     from asyncinvoke._report.page import check_installed, render
-    from asyncinvoke.cli.map.output_checks import check_not_the_journal
-    from asyncinvoke.cli.map.output_state import is_stream
-    from asyncinvoke.cli.map.outputs import opened_output
+    from asyncinvoke.cli.map.outputs import check_not_the_journal, is_stream, opened_output
     from asyncinvoke.cli.map.whole_output import check_whole, write_lines
     from asyncinvoke.runs import measured as measure
 

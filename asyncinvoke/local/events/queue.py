@@ -19,7 +19,7 @@ from asyncinvoke.local.events import destinations
 from asyncinvoke.local.execution.calling import RaisedError, carrying
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.functions.event_config import Destination, EventConfig
-from asyncinvoke.local.limits.admission import Admission
+from asyncinvoke.local.limits import Admission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

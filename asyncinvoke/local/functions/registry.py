@@ -8,7 +8,7 @@ from typing import Protocol
 
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.functions.versions import Versions
-from asyncinvoke.local.limits.admission import Admission
+from asyncinvoke.local.limits import Admission
 from asyncinvoke.local.numbers import whole_number
 
 

@@ -1,4 +1,4 @@
-"""Routes management requests to operations, and returns their responses."""
+"""Routes management requests to operations, checks their parameters, and returns the responses."""
 
 import logging
 import time
@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.functions.registry import FunctionRegistry
-from asyncinvoke.local.management import parameters
+from asyncinvoke.local.management import shapes
 from asyncinvoke.local.management.code import CodeStore
 from asyncinvoke.local.management.deploying import Deploying
 from asyncinvoke.local.management.invoking_api import no_event_config
@@ -24,7 +24,8 @@ from asyncinvoke.local.management.request import (
     no_such_version,
 )
 from asyncinvoke.local.management.routes import LAYERS, MAPPINGS, ROUTES, Operation
-from asyncinvoke.local.protocol import answers, refusals
+from asyncinvoke.local.management.shapes import Text
+from asyncinvoke.local.protocol import answers, names, refusals
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.local.protocol.names import LATEST
 from asyncinvoke.local.protocol.refusals import Refusal
@@ -117,7 +118,7 @@ class Management:
             if match is not None and method == request.method:
                 groups = [*map(unquote, match.groups())]
                 named = {name: unquote(text) for name, text in match.groupdict().items()}
-                parameters.check({**request.query, **named})
+                shapes.check({**request.query, **named}, _PARAMETERS)
                 members = await self._perform(operation, request, groups)
                 return answers.of_json(request_id, status_code, members)
         raise refusals.unknown_operation(request.method, request.path)
@@ -167,3 +168,33 @@ async def _done(
 ) -> dict[str, Any] | None:
     """Return the result of an operation, sync or async."""
     return await performed if isinstance(performed, Awaitable) else performed
+
+
+_REGION = r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}"
+_RESOURCE = (
+    rf"arn:(aws[a-zA-Z-]*):lambda:{_REGION}:\d{{12}}:(function:[a-zA-Z0-9-_]+"
+    r"(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:"
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|"
+    r"(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})"
+)
+_LAYER_VERSION = (
+    rf"((arn:(aws[a-zA-Z-]*)?:lambda:{_REGION}:\d{{12}}:layer:[a-zA-Z0-9-_]+:[0-9]+)|"
+    r"(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+))"
+)
+
+_PARAMETERS: Mapping[str, shapes.Shape] = {
+    "Arn": Text(least=1, most=2048, pattern=_LAYER_VERSION),
+    "CompatibleArchitecture": Text(choices=("x86_64", "arm64")),
+    "EventSourceArn": shapes.ARN,
+    "FunctionName": Text(least=1, most=256, pattern=names.NAME_PATTERN),
+    "MasterRegion": Text(least=1, most=50, pattern=f"ALL|{_REGION}"),
+    "Name": shapes.ALIAS,
+    "Resource": Text(least=1, pattern=_RESOURCE),
+    "StatementId": Text(least=1, most=100, pattern="([a-zA-Z0-9-_.]+)"),
+    "UUID": Text(least=36, most=36),
+}
+"""The parameters in paths and queries that have the same shape in all operations, by name.
+
+Names and qualifiers of functions, names of layers and the parameters of pages are checked where they are
+used.
+"""

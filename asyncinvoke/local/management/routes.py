@@ -18,10 +18,17 @@ from asyncinvoke.local.management.attached_api import (
     untag,
 )
 from asyncinvoke.local.management.functions_api import (
+    create_alias,
+    delete_alias,
     delete_function,
+    get_alias,
     get_function,
     get_function_configuration,
+    list_aliases,
     list_functions,
+    list_versions,
+    publish,
+    update_alias,
 )
 from asyncinvoke.local.management.invoking_api import (
     account_settings,
@@ -35,15 +42,6 @@ from asyncinvoke.local.management.invoking_api import (
     update_event_config,
 )
 from asyncinvoke.local.management.request import PAGE, NamedFunction, no_such_version, page
-from asyncinvoke.local.management.versions_api import (
-    create_alias,
-    delete_alias,
-    get_alias,
-    list_aliases,
-    list_versions,
-    publish,
-    update_alias,
-)
 from asyncinvoke.local.protocol import refusals
 from asyncinvoke.local.protocol.names import LATEST
 

@@ -23,8 +23,7 @@ from asyncinvoke.local.protocol import names
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.testing.fake.functions import FakeFunctions, once
-from asyncinvoke.testing.fake.receiving import open_stream, read_whole
-from asyncinvoke.testing.fake.recording import Recording
+from asyncinvoke.testing.fake.receiving import Recording, open_stream, read_whole
 
 
 class FakeLambda:

@@ -501,7 +501,7 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
 def test_the_last_lines_are_those_of_items_that_the_journal_has(
     piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncinvoke.cli.map.output_state._PIECE", piece)
+    monkeypatch.setattr("asyncinvoke.cli.map.outcomes._PIECE", piece)
     error = InvalidRequestError("no")
     ended: list[tuple[str | None, int]] = [("a", 1), ("b", 2), ("c", 1), ("c", 0), (None, 1)]
     lines = [

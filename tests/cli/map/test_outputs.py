@@ -1,96 +1,30 @@
-"""`map --output` of formats that are written at once: when the run is complete or, without a
-journal, ends."""
+"""Outputs that would overwrite an input or a journal, or cannot be written, are refused first."""
 
+import contextlib
 import gzip
 import json
-import tempfile
+import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import fsspec
-import pyarrow.parquet as pq
+import anyio
 import pytest
-import zstandard
 
+from asyncinvoke import Invoker
+from asyncinvoke.cli import open_files, streams
+from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.map.whole_output import run_with_output
 from asyncinvoke.local import LocalLambda
+from asyncinvoke.testing import FakeLambda
 from tests.cli.processes import Run
 
-pytestmark = pytest.mark.anyio
-
-
-async def test_it_is_there_once_the_run_is_complete_and_anew_with_each_command(
-    endpoint: LocalLambda, run: Run, tmp_path: Path
-) -> None:
-    (tmp_path / "in.csv").write_text("id\na\nb\nc\n")
-    target = tmp_path / "out.parquet"
-    command = ("map", "echo", "in.csv", "--key", "/id", "-o", "out.parquet")
-    recorded = (*command, "--journal", "in.run", "--endpoint-url", endpoint.url)
-    ended = await run(*recorded, "--head", "2")
-    assert (ended.status, ended.out) == (0, "")
-    assert ended.err.endswith("out.parquet: 2 outcomes\n")
-    assert (await run(*recorded)).status == 0
-    rows = pq.read_table(target).to_pylist()
-    assert [(row["key"], json.loads(row["payload"])) for row in rows] == [
-        (key, {"got": {"id": key}}) for key in "abc"
-    ]
-    assert endpoint.statistics().invocations == 3
-
-
-async def test_a_stopped_run_has_no_output_yet_and_existing_files_are_refused_first(
-    endpoint: LocalLambda, run: Run, tmp_path: Path
-) -> None:
-    (tmp_path / "in.jsonl").write_text("1\n2\n3\n")
-    where = ("--endpoint-url", endpoint.url)
-    command = ("map", "fail", "in.jsonl", "-j", "in.run", "-o", "out.jsonl.gz", "-c", "1", *where)
-    ended = await run(*command, "--tolerate", "0")
-    assert ended.status == 3
-    assert not (tmp_path / "out.jsonl.gz").exists()
-    (tmp_path / "other.jsonl.gz").touch()
-    before = endpoint.statistics().invocations
-    ended = await run(*(word.replace("out.", "other.") for word in command))
-    assert (ended.status, endpoint.statistics().invocations) == (2, before)
-    assert "output other.jsonl.gz exists: --force replaces it" in ended.err
-    ended = await run(*command)
-    assert ended.status == 1
-    lines = gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()).splitlines()
-    assert [json.loads(line)["index"] for line in lines] == [0, 1, 2]
-
-
-async def test_without_a_journal_it_has_what_has_ended_however_the_run_does(
-    endpoint: LocalLambda, run: Run, tmp_path: Path
-) -> None:
-    (tmp_path / "in.jsonl").write_text("1\n2\n3\n")
-    where = ("--endpoint-url", endpoint.url)
-    ended = await run("map", "echo", "in.jsonl", "-o", "out.parquet", *where)
-    assert (ended.status, ended.out) == (0, "")
-    assert ended.err.endswith("out.parquet: 3 outcomes\n")
-    assert sorted(row["index"] for row in pq.read_table(tmp_path / "out.parquet").to_pylist()) == [
-        0, 1, 2,
-    ]  # fmt: skip
-    ended = await run("map", "echo", "in.jsonl", "-o", "one.jsonl.gz", "--head", "1", *where)
-    assert ended.err.endswith("one.jsonl.gz: 1 outcome\n")
-    stops = ("map", "fail", "in.jsonl", "-o", "out.jsonl.gz", "-c", "1", "--tolerate", "0", *where)
-    ended = await run(*stops)
-    assert ended.status == 3
-    lines = gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()).splitlines()
-    assert [json.loads(line)["error"] for line in lines] == ["FunctionError"] * len(lines)
-    assert lines
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "in.jsonl", "out.parquet", "one.jsonl.gz", "out.jsonl.gz",
-    }  # fmt: skip
-
-
-UNPACKED: dict[str, Callable[[bytes], bytes]] = {
-    "out.jsonl.gz": gzip.decompress,
-    "out.jsonl.zst": lambda packed: zstandard.ZstdDecompressor().decompressobj().decompress(packed),
-    "file://{here}/out.jsonl": bytes,
-}
-LINES = b'{"index": 0, "ok": true}\n{"index": 1, "ok": true}\n'
+LINES = b'{"index": 0, "ok": true}\n'
 
 
 def bulk(output: str, source: str = "in.jsonl", **changes: Any) -> Bulk:
@@ -99,122 +33,294 @@ def bulk(output: str, source: str = "in.jsonl", **changes: Any) -> Bulk:
     return Bulk(**settings)
 
 
-def works(bulk: Bulk) -> int:
-    assert bulk.output is not None
-    Path(bulk.output).write_bytes(LINES)
-    return 1
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-@pytest.mark.parametrize("name", UNPACKED)
-def test_the_lines_of_a_run_without_a_journal_are_packed_when_it_ends(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+SAME = (
+    *("e.run", "./e.run", "link.run", "hard.run"),
+    *("e.run-marks", "e.run-wal", "e.run-control", "e.run-control.new"),
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an input; its commands run in this process, and send nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(open_files, "raise_open_files", lambda: None)
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+async def record(path: Path) -> None:
+    async with (
+        Invoker(transport=FakeLambda({"echo": lambda event, _: event})) as invoker,
+        invoker.map("echo", [1, 2], journal=path) as outcomes,
+    ):
+        async for _ in outcomes:
+            pass
+
+
+MAP = ("map", "echo", "in.jsonl", "--endpoint-url", "http://127.0.0.1:9", "-t", "2")
+
+
+@pytest.mark.parametrize("output", SAME)
+def test_no_command_writes_over_the_journal_that_it_reads(
+    output: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    anyio.run(record, here / "e.run")
+    Path("link.run").symlink_to("e.run")
+    os.link("e.run", "hard.run")
+    before = contents(here)
+    for words in (
+        (*MAP, "-j", "e.run", "-o", output, "--force"),
+        (*MAP, "-j", "e.run", "-o", output, "--force", "--processes", "2"),
+        ("runs", "export", "e.run", output, "--force"),
+        ("runs", "report", "e.run", "-o", output, "--force"),
+    ):
+        assert command(words) == 2
+        printed = capfd.readouterr().err
+        assert printed.startswith(f"asyncinvoke: error: output {output} is ")
+        assert " the journal" in printed
+        assert printed.count("\n") == 1
+        assert contents(here) == before
+
+
+@pytest.mark.parametrize("output", ["other.run", "link.run", "other.run-marks", "other.run-wal"])
+def test_no_command_writes_over_the_journal_of_another_run(
+    output: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Such as the journal of a process of the same run: s.run.1of2 beside s.run.
+    for path in ("e.run", "other.run"):
+        anyio.run(record, here / path)
+    Path("link.run").symlink_to("other.run")
+    before = contents(here)
+    for words in (
+        (*MAP, "-j", "e.run", "-o", output, "--force"),
+        (*MAP, "-o", output, "--force"),
+        ("runs", "export", "e.run", output, "--force"),
+        ("runs", "report", "e.run", "-o", output, "--force"),
+    ):
+        assert command(words) == 2
+        printed = capfd.readouterr().err
+        assert printed.startswith(f"asyncinvoke: error: output {output} is a ")
+        assert printed.count("\n") == 1
+        assert contents(here) == before
+
+
+@pytest.mark.parametrize("to", ["new.run", "new.run-marks", "new.run-wal"])
+def test_no_command_writes_over_the_target_of_redirected_standard_output(
+    to: str, here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for words in ((*MAP, "-j", "new.run", "-o", "-"), ("runs", "export", "new.run", "-")):
+        with Path(to).open("wb") as output:
+            monkeypatch.setattr(streams, "STDOUT", output.fileno())
+            assert command(words) == 2
+        assert "error: standard output is " in capfd.readouterr().err
+        assert contents(here) == {"in.jsonl": b"1\n2\n", to: b""}
+
+
+@pytest.mark.parametrize(
+    ("output", "processes"),
+    [("new.run", "1"), ("./new.run", "2"), ("new.run-marks", "1"), ("new.run.1of2", "2")],
+)
+def test_no_command_writes_over_a_journal_that_is_yet_to_be_created(
+    output: str, processes: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command((*MAP, "-j", "new.run", "-o", output, "--processes", processes)) == 2
+    assert f"error: output {output} is " in capfd.readouterr().err
+    assert set(contents(here)) == {"in.jsonl"}
+
+
+UNWRITABLE = {
+    "no/out.jsonl": "its folder does not exist",
+    "folder": "it is a folder",
+    "in.jsonl": "is the input",
+}
+
+
+@pytest.mark.parametrize("journal", [(), ("-j", "e.run")], ids=["live", "recorded"])
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("output", UNWRITABLE)
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_sent(
+    output: str,
+    processes: str,
+    journal: tuple[str, ...],
+    here: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words = (*MAP, "-o", output, "--force", "--processes", processes, *journal)
+    assert command(words) == 2
+    printed = capfd.readouterr().err
+    assert UNWRITABLE[output] in printed
+    assert printed.count("\n") == 1
+    assert contents(here) == {"in.jsonl": b"1\n2\n"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("journal", [(), ("-j", "e.run")], ids=["live", "recorded"])
+async def test_an_output_that_fails_later_is_not_wrong_usage(
+    journal: tuple[str, ...], endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    (tmp_path / "folder").mkdir()
+
+    async def remove_the_folder(event: Any, context: Any) -> Any:
+        if (tmp_path / "folder").exists():
+            (tmp_path / "folder").rmdir()
+
+    endpoint.function("removes", remove_the_folder)
+    ended = await run(
+        *("map", "removes", "in.jsonl", "-o", "folder/out.jsonl", "--processes", "2", *journal),
+        *("--endpoint-url", endpoint.url),
+    )
+    assert "cannot write folder/out.jsonl" in ended.err
+    assert ended.status == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("journal is moved", "e.run: it was deleted while the run was under way"),
+        ("output is moved", "out.jsonl was removed or moved while it was written"),
+        ("output is emptied", "out.jsonl was truncated by another program while it was written"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("progress", "shown"), [((), "outcomes in "), (("--progress", "json"), '"failures": []')]
+)
+async def test_an_output_that_is_deleted_meanwhile_is_reported_and_not_wrong_usage(
+    what: str,
+    says: str,
+    progress: tuple[str, ...],
+    shown: str,
+    endpoint: LocalLambda,
+    run: Run,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(30)))
+    output = tmp_path / "out.jsonl"
+
+    async def take_away(event: Any, context: Any) -> Any:
+        if event != 20:
+            return
+        with anyio.fail_after(60):
+            while not output.stat().st_size:
+                await anyio.sleep(0.01)
+        if what == "journal is moved":
+            (tmp_path / "e.run").rename(tmp_path / "moved")
+        elif what == "output is moved":
+            output.rename(tmp_path / "moved")
+        else:
+            output.write_bytes(b"")
+
+    endpoint.function("takes", take_away, timeout=70)
+    words = ("map", "takes", "in.jsonl", "-o", "out.jsonl", "-j", "e.run", "-c", "1")
+    ended = await run(*words, "--endpoint-url", endpoint.url, *progress)
+    assert says in ended.err
+    assert shown in ended.err  # and its outcome
+    assert ended.status == 1
+    if what == "output is emptied":
+        assert output.read_bytes() == b""  # no hole
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
+async def test_an_output_is_that_of_the_run_however_its_path_is_written(
+    output: str, endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(".")
+    words = ("map", "echo", "in.jsonl", "-j", "e.run", "--endpoint-url", endpoint.url)
+    for path in (output, f"link/folder/../{output}"):
+        ended = await run(*words, "-o", path)
+        assert ended.status == 0, ended.err
+    (tmp_path / f"other-{output}").write_text("another's\n")
+    ended = await run(*words, "-o", f"other-{output}")
+    assert ended.status == 2
+    assert "--force replaces it" in ended.err
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
+async def test_an_output_is_that_of_the_run_as_an_older_version_has_noted_it_too(
+    output: str, endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    (tmp_path / "link").symlink_to(".")
+    words = ("map", "echo", "in.jsonl", "-j", "e.run", "-o", output, "--endpoint-url", endpoint.url)
+    assert (await run(*words)).status == 0
+    written = (tmp_path / output).read_bytes()
+    with closing(sqlite3.connect(tmp_path / "e.run")) as journal, journal:
+        for name, text in journal.execute("SELECT name, value FROM run WHERE name LIKE 'note:%'"):
+            note = json.loads(text.replace(f"{tmp_path}/{output}", f"{tmp_path}/link/{output}"))
+            if name == "note:output":
+                del note["lost"]
+            journal.execute("UPDATE run SET value = ? WHERE name = ?", (json.dumps(note), name))
+    ended = await run(*words)
+    assert ended.status == 0, ended.err
+    if output == "out.jsonl":
+        assert (tmp_path / output).read_bytes() == written
+
+
+def refused(asked: Bulk) -> int:
+    raise CommandError("no such region")
+
+
+def is_interrupted(asked: Bulk) -> int:
+    return 130
+
+
+@pytest.mark.parametrize("work", [refused, is_interrupted])
+def test_the_only_copy_of_outcomes_outlives_a_call_that_sends_nothing(
+    work: Callable[[Bulk], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    meanwhile = tmp_path.with_name(f"{tmp_path.name}-meanwhile")
-    meanwhile.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(meanwhile))
-    assert run_with_output(bulk(name.format(here=tmp_path)), works) == 1
-    assert not list(meanwhile.iterdir())
-    (made,) = tmp_path.iterdir()
-    assert UNPACKED[name](made.read_bytes()) == LINES
+    Path("out.gz.lines").write_bytes(LINES)
+    with contextlib.suppress(CommandError):
+        assert run_with_output(bulk("out.gz", force=True), work) == 130
+    assert contents(tmp_path) == {"out.gz.lines": LINES}
 
 
-def test_the_lines_of_a_run_without_a_journal_are_uploaded_and_nothing_is_left_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here, meanwhile = tmp_path / "here", tmp_path / "meanwhile"
-    for folder in (here, meanwhile):
-        folder.mkdir()
-    monkeypatch.chdir(here)
-    monkeypatch.setattr(tempfile, "tempdir", str(meanwhile))
-    url = "memory://uploaded/out.jsonl.gz"
-    assert run_with_output(bulk(url), lambda _: 2) == 2  # nothing was sent
-    assert not fsspec.open(url).fs.exists(url)
-    assert run_with_output(bulk(url), works) == 1
-    with fsspec.open(url, "rb") as file:
-        assert gzip.decompress(file.read()) == LINES
-    assert not [*here.iterdir(), *meanwhile.iterdir()]
+def test_a_mistake_in_the_options_leaves_existing_lines(here: Path) -> None:
+    Path("out.gz.lines").write_bytes(LINES)
+    words = ("map", "bad name!!", "in.jsonl", "-o", "out.gz", "--force", "-u", "http://127.0.0.1:9")
+    assert command(words) == 2
+    assert contents(here) == {"in.jsonl": b"1\n2\n", "out.gz.lines": LINES}
 
 
-def test_if_the_output_cannot_be_written_the_lines_are_left_and_named(
+def test_the_lines_in_the_way_may_be_the_input_or_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-
-    def is_a_folder_now(bulk: Bulk) -> int:
-        works(bulk)
-        (tmp_path / "out.gz").mkdir()
-        return 0
-
-    with pytest.raises(CommandError, match=r"the outcomes are in out\.gz\.lines") as caught:
-        run_with_output(bulk("out.gz"), is_a_folder_now)
-    assert caught.value.status == 1
-    assert (tmp_path / "out.gz.lines").read_bytes() == LINES
-
-
-def test_the_lines_of_a_run_that_was_killed_are_not_taken_for_those_of_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("out.gz.lines").write_bytes(b"before\n")
-    with pytest.raises(CommandError, match=r"out\.gz\.lines has the outcomes of a killed run"):
-        run_with_output(bulk("out.gz"), works)
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before\n"]
-    assert run_with_output(bulk("out.gz", force=True), works) == 1
-    (made,) = tmp_path.iterdir()
-    assert gzip.decompress(made.read_bytes()) == LINES
+    Path("out.gz.lines").write_bytes(LINES)
+    with pytest.raises(CommandError, match=r"output out\.gz\.lines is the input") as caught:
+        run_with_output(bulk("out.gz", "./out.gz.lines", force=True), refused)
+    assert caught.value.status == 2
+    Path("b.gz.lines").mkdir()
+    with pytest.raises(CommandError, match=r"b\.gz\.lines: it is not a regular file") as caught:
+        run_with_output(bulk("b.gz", force=True), refused)
+    assert caught.value.status == 2
+    assert contents(tmp_path) == {"out.gz.lines": LINES}
 
 
-def test_an_output_that_is_the_input_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("in.jsonl.gz").touch()
-    for journal in (None, "x.run"):
-        asked = bulk("./in.jsonl.gz", "in.jsonl.gz", force=True, journal=journal)
-        with pytest.raises(CommandError, match="is the input"):
-            run_with_output(asked, works)
-
-
-def test_where_nothing_was_sent_there_is_no_output(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run_with_output(bulk("out.gz"), lambda _: 2) == 2
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_journal_that_cannot_be_read_after_the_run_is_not_reported_as_nothing_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    def is_damaged_now(_: Bulk) -> int:
-        Path("in.run").write_bytes(b"no journal\n" * 100)
-        return 0
-
-    again = "asyncinvoke runs export in.run out.gz retries it"
-    with pytest.raises(CommandError, match=f"it is not a journal: {again}") as caught:
-        run_with_output(bulk("out.gz", journal="in.run"), is_damaged_now)
-    assert caught.value.status == 1
-
-
-async def test_no_name_of_a_file_controls_the_terminal(
+@pytest.mark.anyio
+async def test_a_run_that_begins_replaces_them(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    evil = "\x1b]0;title\x07\u202e"
-    (tmp_path / f"{evil}.jsonl").write_text("1\n2\n")
-    (tmp_path / f"none{evil}.jsonl").touch()
-    (tmp_path / f"{evil}.run-control").write_text("not JSON")
-    where = ("--endpoint-url", endpoint.url)
-    recorded = ("-j", f"{evil}.run", "-o", f"recorded{evil}.gz", *where)
-    for command, says in (
-        (("map", "echo", f"{evil}.jsonl", "-o", f"{evil}.gz", *where), "2 outcomes"),
-        (("map", "echo", f"none{evil}.jsonl", *where), "has no items"),
-        (("map", "fail", f"{evil}.jsonl", *recorded, "--tolerate", "0"), "tolerated: 0"),
-        (("map", "fail", f"{evil}.jsonl", *recorded), "runs redrive"),
-        (("runs", "redrive", f"{evil}.run"), "not JSON; ignored"),
-    ):
-        printed = (await run(*command)).err
-        assert says in printed
-        assert all(line.isprintable() for line in printed.splitlines()), command
+    (tmp_path / "in.jsonl").write_text("1\n")
+    (tmp_path / "out.gz.lines").write_bytes(LINES)
+    words = ("in.jsonl", "-o", "out.gz", "--force", "--endpoint-url", endpoint.url)
+    assert (await run("map", "echo", *words)).status == 0
+    assert set(contents(tmp_path)) == {"in.jsonl", "out.gz"}
+    assert b'{"got": 1}' in gzip.decompress((tmp_path / "out.gz").read_bytes())
+
+
+def test_what_ends_before_there_is_a_journal_keeps_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_with_output(bulk("out.gz", journal="new.run"), is_interrupted) == 130

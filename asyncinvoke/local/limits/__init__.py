@@ -1,1 +1,0 @@
-"""Admission: concurrency and rate limits, and the throttle reasons."""
