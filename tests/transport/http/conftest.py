@@ -18,8 +18,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import TCPConnector
 
 from asyncinvoke._model.delivery import Phase, Progress
-from asyncinvoke._transport.http import connection as timed
-from asyncinvoke._transport.http import trio_opening
+from asyncinvoke._transport.http import exchange_clock, trio_opening
 from asyncinvoke._transport.http.asyncio_opening import open_aiohttp
 from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.pool import Connections
@@ -175,7 +174,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(timed, "time", clock)
+    monkeypatch.setattr(exchange_clock, "time", clock)
     return clock
 
 
