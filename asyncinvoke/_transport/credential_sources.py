@@ -27,14 +27,21 @@ NO_CREDENTIALS = (
 """The message where there are none."""
 
 
-async def find_credentials(session: AioSession) -> Any:
+async def find_credentials(session: AioSession, region_name: str | None = None) -> Any:
     """Return the credentials of a session, without fetching or refreshing their values.
+
+    Args:
+        session: The session.
+        region_name: The region that the client is given; by default the session's.
 
     Raises:
         ConfigurationError: There are none, or their source cannot be used.
     """
     try:
         if session._credentials is None:  # noqa: SLF001  # otherwise nothing is looked for
+            if region_name is not None:
+                # As for any client: a role is assumed in its region, which may be known only here.
+                session._last_client_region_used = region_name  # noqa: SLF001
             _kill_when_cancelled(session)
         found = await session.get_credentials()
     except (FileNotFoundError, PermissionError) as error:
