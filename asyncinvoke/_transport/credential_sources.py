@@ -16,7 +16,7 @@ from aiobotocore.credentials import (
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
-from asyncinvoke._transport.foreign_errors import described, shown
+from asyncinvoke._transport.foreign_errors import BAD_TOKEN, described, shown
 from asyncinvoke._transport.set_up import key_log_flaw
 from asyncinvoke.errors import ConfigurationError
 
@@ -25,6 +25,9 @@ NO_CREDENTIALS = (
     "AWS_PROFILE, or any other source that botocore reads"
 )
 """The message where there are none."""
+
+_TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105  # a variable's name
+_TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105
 
 
 async def find_credentials(session: AioSession, region_name: str | None = None) -> Any:
@@ -48,9 +51,10 @@ async def find_credentials(session: AioSession, region_name: str | None = None) 
         flaw = key_log_flaw(error)
         if flaw is None:
             name = error.filename or _process_of(session)
-            is_there = isinstance(error, PermissionError)
-            flaw = f"{name!r} cannot be run" if is_there else f"there is no {name!r}"
-            flaw = f"credential_process: {flaw}"
+            is_token = name is not None and name == os.environ.get(_TOKEN_FILE)
+            cannot = f"{name!r} cannot be {'read' if is_token else 'run'}"
+            flaw = cannot if isinstance(error, PermissionError) else f"there is no {name!r}"
+            flaw = f"{_TOKEN_FILE if is_token else 'credential_process'}: {flaw}"
         raise ConfigurationError(flaw) from shown(error)
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
         # The output of a process may contain keys, and the error may quote it.
@@ -82,6 +86,9 @@ def _unreadable(error: Exception, session: AioSession) -> str | None:
     """Return which source of credentials contains what botocore cannot read, if that is the error."""
     if not isinstance(error, ValueError | TypeError | AttributeError):
         return None
+    if str(error) == BAD_TOKEN:
+        variable = _TOKEN_FILE if _TOKEN_FILE in os.environ else _TOKEN
+        return f"{variable}: the token has a line break in it"
     # A profile that is given to the session comes before the environment.
     is_from_environment = session.instance_variables().get("profile") is None
     names = ("AWS_ACCESS_KEY_ID", "AWS_CREDENTIAL_EXPIRATION")

@@ -13,7 +13,7 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._transport.credential_sources import NO_CREDENTIALS, find_credentials
 from asyncinvoke._transport.foreign_errors import described
-from asyncinvoke._transport.set_up import credentials_flaw, tls_flaw
+from asyncinvoke._transport.set_up import credentials_flaw, expiry_flaw, tls_flaw
 from asyncinvoke._transport.set_up_urls import (
     bare_url,
     check_configured_endpoint,
@@ -208,6 +208,8 @@ async def _credentials(session: AioSession, region_name: str | None) -> FoundCre
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
         # Only refreshable credentials can fail.
         flaw, is_temporary = f"they cannot be renewed: {described(error)}", True
+    if (unreadable := expiry_flaw(found)) is not None:
+        flaw, expires = unreadable, None
     return FoundCredentials(
         source=source,
         is_temporary=is_temporary,

@@ -217,6 +217,10 @@ def printed(more: str) -> str:
             "credential_process: its value in AWS's config file is not a command",
         ),
         ("", "credential_process: its value in AWS's config file is not a command"),
+        (
+            "sh -c 'exec >&2; echo told; seq 100000; exit 1'",
+            "custom-process: told 1 2 3 4",
+        ),
     ],
 )
 @pytest.mark.anyio
@@ -232,6 +236,8 @@ async def test_a_process_that_gives_no_credentials_is_named(
         async with Invoker(endpoint_url=NOWHERE):
             pass
     assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 1500
     assert "hidden" not in str(raised.value)
     assert "hidden" not in repr(raised.value.__cause__) + repr(vars(raised.value.__cause__))
 
@@ -245,6 +251,26 @@ async def test_a_process_that_gives_no_credentials_is_named(
             "http://hidden.invalid/",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that gives no credentials",
         ),
+        (
+            "AWS_CREDENTIAL_EXPIRATION",
+            "2099-01-01T00:00:00",
+            "the expiration has no time zone (AWS_CREDENTIAL_EXPIRATION)",
+        ),
+        (
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            "/no/such/file",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: there is no '/no/such/file'",
+        ),
+        (
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            __file__,
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: the token has a line break in it",
+        ),
+        (
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "hidden\n",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN: the token has a line break in it",
+        ),
     ],
 )
 @pytest.mark.anyio
@@ -255,6 +281,8 @@ async def test_a_variable_that_cannot_be_read_is_named(
     if name != "AWS_CREDENTIAL_EXPIRATION":
         for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(key)
+    if "AUTHORIZATION" in name:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", NOWHERE)
     assert await refusal(session=AioSession(), endpoint_url=NOWHERE) == message
 
 
