@@ -63,6 +63,12 @@ async def find_credentials(session: AioSession, region_name: str | None = None) 
         raise ConfigurationError(flaw) from shown(error)
     if found is None:
         raise ConfigurationError(NO_CREDENTIALS)
+    asked = getattr(found, "get_frozen_credentials", None)
+    if getattr(asked, "__module__", None) == "botocore.credentials":  # it would block
+        kind = type(found).__name__
+        raise ConfigurationError(
+            f"credentials: the session has botocore's {kind}, but needs aiobotocore's Aio{kind}"
+        )
     return found
 
 

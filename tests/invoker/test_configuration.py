@@ -12,6 +12,7 @@ import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 from asyncinvoke import AsyncInvokeError, ConfigurationError, FixedLimit, Invoker, RetryPolicy
 from tests.attack.secrets import SECRET, leaks_of
@@ -307,6 +308,18 @@ async def test_the_error_of_a_credential_source_is_named_without_its_message() -
 
     message = await refusal(session=Broken(), endpoint_url=NOWHERE)
     assert message == "credentials: ValueError"
+
+
+@pytest.mark.anyio
+async def test_credentials_of_botocore_that_cannot_be_awaited_are_refused() -> None:
+    class Blocking(AioSession):  # type: ignore[misc]  # aiobotocore has no types
+        async def get_credentials(self) -> Credentials:
+            return Credentials("AKID", "hidden")
+
+    message = await refusal(session=Blocking(), endpoint_url=NOWHERE)
+    assert message == (
+        "credentials: the session has botocore's Credentials, but needs aiobotocore's AioCredentials"
+    )
 
 
 @pytest.mark.anyio
