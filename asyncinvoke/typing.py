@@ -20,7 +20,7 @@ from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.payload import Encode
 from asyncinvoke._request.request import InvocationTypeName, LogTypeName
 from asyncinvoke._request.target import Target
-from asyncinvoke._retries.policy import Stop, Wait
+from asyncinvoke._retries.strategies import Stop, Wait
 from asyncinvoke._transport.base import LambdaClient, Stream, WholeTransport
 
 __all__ = [

@@ -70,7 +70,8 @@ async def diagnose(
     is_by_region = resolved.endpoint(session, endpoint_url, None).value is None
     known = await resolved.regions(session) if is_by_region else ()
     checks.append(setup_checks.region(region, aws_region=os.environ.get("AWS_REGION"), known=known))
-    found = await resolved.credentials(session, timeout=timeout)
+    of_client = region_name or getattr(config, "region_name", None)
+    found = await resolved.credentials(session, of_client, timeout=timeout)
     checks.append(setup_checks.credentials(found, now=datetime.now(UTC)))
     certificates = setup_checks.ca_bundle(resolved.ca_bundle(session, config))
     async with AsyncExitStack() as stack:

@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, dataclass_transform
 
 from asyncinvoke._model.delivery import Delivery
@@ -178,7 +178,8 @@ class Response(Generic[Out]):
     """All attempts, including the last."""
 
     decode: Decode = field(default=decode_json, repr=False, compare=False)
-    """The codec used by `json()`."""
+    """The codec used by `json()`. Pickling drops it, since it may be any function: JSON is the codec
+    of a response that was pickled."""
 
     @property
     def elapsed(self) -> float:
@@ -219,6 +220,12 @@ class Response(Generic[Out]):
             else decode_json(self.payload)
         )
         return decoded
+
+    def __copy__(self) -> "Response[Out]":
+        return replace(self)  # with its codec, unlike `__reduce__`
+
+    def __deepcopy__(self, memo: object) -> "Response[Out]":
+        return replace(self)  # nothing in it can change
 
     def __reduce__(self) -> tuple[Callable[..., "Response[Any]"], tuple[dict[str, object]]]:
         # A custom codec may be a lambda, but errors that hold a response must be picklable.

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Self
 
 from tenacity import (
-    RetryCallState,
     stop_after_attempt,
     stop_after_delay,
     stop_never,
@@ -16,8 +15,8 @@ from tenacity import (
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._recent import Recent
 from asyncinvoke._request.numbers import is_finite
-from asyncinvoke._request.payload import is_awaited
 from asyncinvoke._request.target import show_value
+from asyncinvoke._retries.strategies import Stop, Wait, flaw_of
 from asyncinvoke.errors import ConfigurationError, InvocationError
 
 MOST_BALANCES = 4096
@@ -97,20 +96,6 @@ class Balances:
         return balance
 
 
-Wait: TypeAlias = Callable[[RetryCallState], float]
-"""A tenacity wait strategy, such as `tenacity.wait_exponential(max=20)`."""
-
-Stop: TypeAlias = Callable[[RetryCallState], bool]
-"""A tenacity stop strategy, such as `tenacity.stop_after_attempt(3)`."""
-
-
-_WANTED = {
-    "wait": "such as tenacity.wait_fixed(1)",
-    "stop": "such as tenacity.stop_after_attempt(3)",
-    "when": "not awaited",
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
     """How failures of one kind are retried.
@@ -121,8 +106,8 @@ class Backoff:
     `outcome` holds the error.
 
     Raises:
-        ConfigurationError: `wait`, `stop` or `when` is not a plain function, or `holds_back` is
-            neither `True` nor `False`.
+        ConfigurationError: `wait`, `stop` or `when` is not a plain function, is a class, or is
+            tenacity's object for something else; or `holds_back` is neither `True` nor `False`.
     """
 
     wait: Wait
@@ -144,10 +129,8 @@ class Backoff:
             strategy = getattr(self, name)
             if strategy is None and name == "when":
                 continue
-            if not callable(strategy) or is_awaited(strategy):
-                raise ConfigurationError(
-                    f"Backoff({name}={show_value(strategy)}) must be a plain callable, {_WANTED[name]}"
-                )
+            if (flaw := flaw_of(name, strategy)) is not None:
+                raise ConfigurationError(f"Backoff({name}={show_value(strategy)}) {flaw}")
         if not isinstance(self.holds_back, bool):
             raise ConfigurationError(
                 f"Backoff(holds_back={show_value(self.holds_back)}) must be True or False"

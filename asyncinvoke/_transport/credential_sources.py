@@ -16,7 +16,7 @@ from aiobotocore.credentials import (
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
-from asyncinvoke._transport.foreign_errors import described, shown
+from asyncinvoke._transport.foreign_errors import BAD_TOKEN, described, shown
 from asyncinvoke._transport.set_up import key_log_flaw
 from asyncinvoke.errors import ConfigurationError
 
@@ -26,24 +26,35 @@ NO_CREDENTIALS = (
 )
 """The message where there are none."""
 
+_TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105  # a variable's name
+_TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105
 
-async def find_credentials(session: AioSession) -> Any:
+
+async def find_credentials(session: AioSession, region_name: str | None = None) -> Any:
     """Return the credentials of a session, without fetching or refreshing their values.
+
+    Args:
+        session: The session.
+        region_name: The region that the client is given; by default the session's.
 
     Raises:
         ConfigurationError: There are none, or their source cannot be used.
     """
     try:
         if session._credentials is None:  # noqa: SLF001  # otherwise nothing is looked for
+            if region_name is not None:
+                # As for any client: a role is assumed in its region, which may be known only here.
+                session._last_client_region_used = region_name  # noqa: SLF001
             _kill_when_cancelled(session)
         found = await session.get_credentials()
     except (FileNotFoundError, PermissionError) as error:
         flaw = key_log_flaw(error)
         if flaw is None:
             name = error.filename or _process_of(session)
-            is_there = isinstance(error, PermissionError)
-            flaw = f"{name!r} cannot be run" if is_there else f"there is no {name!r}"
-            flaw = f"credential_process: {flaw}"
+            is_token = name is not None and name == os.environ.get(_TOKEN_FILE)
+            cannot = f"{name!r} cannot be {'read' if is_token else 'run'}"
+            flaw = cannot if isinstance(error, PermissionError) else f"there is no {name!r}"
+            flaw = f"{_TOKEN_FILE if is_token else 'credential_process'}: {flaw}"
         raise ConfigurationError(flaw) from shown(error)
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
         # The output of a process may contain keys, and the error may quote it.
@@ -52,6 +63,12 @@ async def find_credentials(session: AioSession) -> Any:
         raise ConfigurationError(flaw) from shown(error)
     if found is None:
         raise ConfigurationError(NO_CREDENTIALS)
+    asked = getattr(found, "get_frozen_credentials", None)
+    if getattr(asked, "__module__", None) == "botocore.credentials":  # it would block
+        kind = type(found).__name__
+        raise ConfigurationError(
+            f"credentials: the session has botocore's {kind}, but needs aiobotocore's Aio{kind}"
+        )
     return found
 
 
@@ -75,6 +92,9 @@ def _unreadable(error: Exception, session: AioSession) -> str | None:
     """Return which source of credentials contains what botocore cannot read, if that is the error."""
     if not isinstance(error, ValueError | TypeError | AttributeError):
         return None
+    if str(error) == BAD_TOKEN:
+        variable = _TOKEN_FILE if _TOKEN_FILE in os.environ else _TOKEN
+        return f"{variable}: the token has a line break in it"
     # A profile that is given to the session comes before the environment.
     is_from_environment = session.instance_variables().get("profile") is None
     names = ("AWS_ACCESS_KEY_ID", "AWS_CREDENTIAL_EXPIRATION")

@@ -14,7 +14,7 @@ from asyncinvoke._transport.exceptions import out_of_files
 from asyncinvoke._transport.foreign_errors import described, shown
 from asyncinvoke._transport.http.errors import forget
 from asyncinvoke._transport.process import is_cancelled
-from asyncinvoke._transport.set_up import credentials_flaw
+from asyncinvoke._transport.set_up import credentials_flaw, expiry_flaw
 from asyncinvoke._transport.sigv4 import Moment
 
 _MANDATORY = 600.0
@@ -128,6 +128,8 @@ class _Asking:
 
 
 async def _ask(source: Any) -> Moment | Failure:
+    if (flaw := expiry_flaw(source)) is not None:
+        return Failure(fault=TransportFault.SET_UP, phase=Phase.CREDENTIALS, message=flaw)
     try:
         credentials = await source.get_frozen_credentials()
         if credentials is None:

@@ -9,6 +9,7 @@ import re
 
 from botocore import exceptions as botocore_errors
 
+from asyncinvoke._model.text import in_one_line
 from asyncinvoke._transport.http.errors import (
     NO_THREAD,
     inner_error,
@@ -40,11 +41,19 @@ _QUOTED = {
 wrong signature quote the request, including the session token."""
 
 
+BAD_TOKEN = "Auth token value is not a legal header value"  # noqa: S105  # a message
+"""What botocore says of an authorization token of a container with a line break in it."""
+
 _QUOTING_NOTHING = (
+    BAD_TOKEN,
     "Credentials were refreshed, but the refreshed credentials are still expired.",
     NO_THREAD,
 )
 """Messages of botocore and Python in built-in exceptions that quote nothing."""
+
+
+_LONGEST = 1000
+"""The maximum length of what is shown of a message, in characters."""
 
 
 class ForeignError(Exception):
@@ -81,7 +90,8 @@ def described(error: BaseException) -> str:
     elif str(error) in _QUOTING_NOTHING:
         text = str(error)
     name = type(error).__name__
-    return f"{name}: {text}" if text else name
+    # A process, or the service of a container, may say any number of lines.
+    return f"{name}: {in_one_line(text, _LONGEST)}" if text else name
 
 
 def _answered(error: botocore_errors.ClientError) -> str:

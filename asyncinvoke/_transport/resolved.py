@@ -13,7 +13,7 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._transport.credential_sources import NO_CREDENTIALS, find_credentials
 from asyncinvoke._transport.foreign_errors import described
-from asyncinvoke._transport.set_up import credentials_flaw, tls_flaw
+from asyncinvoke._transport.set_up import credentials_flaw, expiry_flaw, tls_flaw
 from asyncinvoke._transport.set_up_urls import (
     bare_url,
     check_configured_endpoint,
@@ -166,24 +166,27 @@ def ca_bundle(session: AioSession, config: Any) -> Setting:
     return Setting(value=value, source=source, flaw=flaw)
 
 
-async def credentials(session: AioSession, *, timeout: float) -> FoundCredentials:
+async def credentials(
+    session: AioSession, region_name: str | None = None, *, timeout: float
+) -> FoundCredentials:
     """Find credentials, refresh them if they are refreshable, and describe them.
 
     Errors are returned as values. The credentials themselves are not kept.
 
     Args:
         session: The session, with botocore's settings.
+        region_name: The region of the client, if it is known.
         timeout: The maximum time, in seconds, as a process or a service may never respond.
     """
     with anyio.move_on_after(timeout):
-        return await _credentials(session)
+        return await _credentials(session, region_name)
     flaw = f"nothing within {timeout:g} s: what is to give them does not answer"
     return FoundCredentials(source=None, flaw=flaw, have_come=False)
 
 
-async def _credentials(session: AioSession) -> FoundCredentials:
+async def _credentials(session: AioSession, region_name: str | None) -> FoundCredentials:
     try:
-        found = await find_credentials(session)
+        found = await find_credentials(session, region_name)
     except ConfigurationError as error:
         said = str(error).removeprefix("credentials: ")
         return FoundCredentials(source=None, flaw=None if said == NO_CREDENTIALS else said)
@@ -205,6 +208,8 @@ async def _credentials(session: AioSession) -> FoundCredentials:
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
         # Only refreshable credentials can fail.
         flaw, is_temporary = f"they cannot be renewed: {described(error)}", True
+    if (unreadable := expiry_flaw(found)) is not None:
+        flaw, expires = unreadable, None
     return FoundCredentials(
         source=source,
         is_temporary=is_temporary,

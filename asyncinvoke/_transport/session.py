@@ -79,7 +79,7 @@ async def open_client(
             if endpoint_url is None:
                 check_configured_endpoint(None, ignored=endpoints_are_ignored(session, merged))
             if merged.signature_version is not UNSIGNED:
-                await find_credentials(session)
+                await find_credentials(session, region_name or merged.region_name)
             opening = session.create_client(
                 "lambda", region_name=region_name, endpoint_url=endpoint_url, config=merged
             )

@@ -5,6 +5,7 @@ import os
 import re
 import ssl
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,9 +50,24 @@ def credentials_flaw(credentials: FrozenCredentials, method: object) -> str | No
     for name, words in _WORDS.items():
         flaw = _flaw(getattr(credentials, name), is_needed=name != "token")
         if flaw is not None:
-            place = _ENVIRONMENT[name] if method == "env" else f"credentials from {method}"
-            return f"the {words} {flaw} ({place})"
+            return f"the {words} {flaw} ({_place(_ENVIRONMENT[name], method)})"
     return None
+
+
+def expiry_flaw(source: object) -> str | None:
+    """Return why the expiry of refreshable credentials cannot be used; `None` if it can.
+
+    botocore compares it with a time that has a time zone, and so fails whenever it is asked.
+    """
+    expiry = getattr(source, "_expiry_time", None)
+    if not isinstance(expiry, datetime) or expiry.utcoffset() is not None:
+        return None
+    place = _place("AWS_CREDENTIAL_EXPIRATION", getattr(source, "method", None))
+    return f"the expiration has no time zone ({place})"
+
+
+def _place(variable: str, method: object) -> str:
+    return variable if method == "env" else f"credentials from {method}"
 
 
 def _flaw(value: object, *, is_needed: bool) -> str | None:
@@ -159,11 +175,12 @@ def check_client(client: Any) -> None:
     credentials = signer._credentials  # noqa: SLF001
     if credentials is None:
         raise ConfigurationError("client has no credentials, and is not an unsigned one")
-    # Refreshable credentials are validated whenever they are refreshed.
+    flaw = expiry_flaw(credentials)
+    # The keys of refreshable credentials are validated whenever they are refreshed.
     if not hasattr(credentials, "_expiry_time"):
         flaw = credentials_flaw(credentials, getattr(credentials, "method", None))
-        if flaw is not None:
-            raise ConfigurationError(flaw)
+    if flaw is not None:
+        raise ConfigurationError(flaw)
 
 
 def _check_proxy_to(client: Any) -> None:

@@ -155,6 +155,13 @@ async def test_expired_credentials_are_reported_with_their_expiry(
     assert "expired" in diagnosis["credentials"].found
 
 
+async def test_an_expiry_without_a_time_zone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2099-01-01T00:00:00")
+    diagnosis = await asyncinvoke.diagnose(endpoint_url=f"http://127.0.0.1:{closed_port()}")
+    assert wrong(diagnosis) == ["credentials"]
+    assert "the expiration has no time zone" in diagnosis["credentials"].found
+
+
 async def test_credentials_that_the_service_considers_expired_are_reported_by_the_dry_run() -> None:
     async with LocalLambda() as local:
         local.function("resize", answer)

@@ -12,6 +12,7 @@ import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 from asyncinvoke import AsyncInvokeError, ConfigurationError, FixedLimit, Invoker, RetryPolicy
 from tests.attack.secrets import SECRET, leaks_of
@@ -217,6 +218,10 @@ def printed(more: str) -> str:
             "credential_process: its value in AWS's config file is not a command",
         ),
         ("", "credential_process: its value in AWS's config file is not a command"),
+        (
+            "sh -c 'exec >&2; echo told; seq 100000; exit 1'",
+            "custom-process: told 1 2 3 4",
+        ),
     ],
 )
 @pytest.mark.anyio
@@ -232,6 +237,8 @@ async def test_a_process_that_gives_no_credentials_is_named(
         async with Invoker(endpoint_url=NOWHERE):
             pass
     assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 1500
     assert "hidden" not in str(raised.value)
     assert "hidden" not in repr(raised.value.__cause__) + repr(vars(raised.value.__cause__))
 
@@ -245,6 +252,26 @@ async def test_a_process_that_gives_no_credentials_is_named(
             "http://hidden.invalid/",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that gives no credentials",
         ),
+        (
+            "AWS_CREDENTIAL_EXPIRATION",
+            "2099-01-01T00:00:00",
+            "the expiration has no time zone (AWS_CREDENTIAL_EXPIRATION)",
+        ),
+        (
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            "/no/such/file",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: there is no '/no/such/file'",
+        ),
+        (
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            __file__,
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: the token has a line break in it",
+        ),
+        (
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "hidden\n",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN: the token has a line break in it",
+        ),
     ],
 )
 @pytest.mark.anyio
@@ -255,6 +282,8 @@ async def test_a_variable_that_cannot_be_read_is_named(
     if name != "AWS_CREDENTIAL_EXPIRATION":
         for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(key)
+    if "AUTHORIZATION" in name:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", NOWHERE)
     assert await refusal(session=AioSession(), endpoint_url=NOWHERE) == message
 
 
@@ -279,6 +308,18 @@ async def test_the_error_of_a_credential_source_is_named_without_its_message() -
 
     message = await refusal(session=Broken(), endpoint_url=NOWHERE)
     assert message == "credentials: ValueError"
+
+
+@pytest.mark.anyio
+async def test_credentials_of_botocore_that_cannot_be_awaited_are_refused() -> None:
+    class Blocking(AioSession):  # type: ignore[misc]  # aiobotocore has no types
+        async def get_credentials(self) -> Credentials:
+            return Credentials("AKID", "hidden")
+
+    message = await refusal(session=Blocking(), endpoint_url=NOWHERE)
+    assert message == (
+        "credentials: the session has botocore's Credentials, but needs aiobotocore's AioCredentials"
+    )
 
 
 @pytest.mark.anyio

@@ -56,7 +56,13 @@ def test_a_response_is_pickled_without_its_codec() -> None:
     copied = pickle.loads(pickle.dumps(response))
     assert copied == response
     assert copied.json() == "a"
-    assert copy.copy(response) == response
+
+
+def test_a_copy_of_a_response_keeps_its_codec() -> None:
+    response: Response[str] = Response(status_code=200, payload=b"a", decode=bytes.hex)
+    for made in (copy.copy(response), copy.deepcopy(response)):
+        assert made == response
+        assert made.json() == "61"
 
 
 def test_neither_payload_nor_log_shows_in_a_repr() -> None:

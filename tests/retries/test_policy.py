@@ -12,14 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import (
     RetryCallState,
+    retry_if_exception_type,
+    retry_never,
     stop_after_attempt,
     stop_after_delay,
     stop_never,
+    wait_chain,
     wait_fixed,
     wait_random,
 )
+from tenacity.wait import wait_base
 
-from asyncinvoke import Backoff, ConfigurationError, FailureKind, RetryBudget, RetryPolicy
+from asyncinvoke import (
+    Backoff,
+    ConfigurationError,
+    FailureKind,
+    RetryBudget,
+    RetryPolicy,
+    ThrottledError,
+)
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._retries.classify import Verdict
 from asyncinvoke._retries.decide import backoff_for
@@ -100,6 +111,9 @@ class Awaited:
         return True
 
 
+ANY: Any = awaited
+
+
 async def yielded(error: object) -> AsyncIterator[bool]:
     yield True
 
@@ -119,11 +133,46 @@ async def yielded(error: object) -> AsyncIterator[bool]:
         {"wait": partial(Awaited()), "stop": stop_never},
         {"wait": partial(partial(awaited)), "stop": stop_never},
         {"wait": wait_fixed(1), "stop": stop_never, "when": yielded},
+        {"wait": wait_fixed(1) + ANY, "stop": stop_never},
+        {"wait": wait_chain(wait_fixed(1), ANY), "stop": stop_never},
+        {"wait": wait_fixed(1), "stop": stop_after_attempt(3) | (stop_never & ANY)},
     ],
 )
 def test_a_backoff_takes_plain_functions_only(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="must be a plain callable"):
         Backoff(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"wait": stop_after_attempt(3), "stop": wait_fixed(1)},
+        {"wait": wait_fixed(1), "stop": wait_fixed(1)},
+        {"wait": wait_fixed, "stop": stop_never},
+        {"wait": wait_fixed(1), "stop": stop_after_attempt},
+        {"wait": wait_fixed(1), "stop": stop_never, "when": retry_if_exception_type(OSError)},
+        {"wait": wait_fixed(1), "stop": stop_never, "when": retry_never},
+        {"wait": wait_fixed(1), "stop": stop_never, "when": ThrottledError},
+    ],
+)
+def test_what_would_silently_count_as_true_is_refused_before_it_is_used(
+    options: dict[str, Any],
+) -> None:
+    with pytest.raises(ConfigurationError, match="must be a plain callable, such as"):
+        Backoff(**options)
+
+
+def test_checking_a_strategy_of_the_callers_own_reads_nothing_of_it() -> None:
+    class Listed(wait_base):
+        def __init__(self) -> None:
+            self.waits = iter([1.0, 2.0])
+
+        def __call__(self, retry_state: RetryCallState) -> float:
+            return next(self.waits)
+
+    listed = Listed()
+    Backoff(wait=listed + wait_fixed(1), stop=stop_never)
+    assert list(listed.waits) == [1.0, 2.0]
 
 
 def test_composed_strategies_are_taken() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioRefreshableCredentials
 from aiobotocore.session import AioSession
 from anyio.abc import SocketAttribute, SocketStream
@@ -26,6 +27,7 @@ from asyncinvoke import (
     Invoker,
     RetryPolicy,
 )
+from asyncinvoke._diagnosis.diagnose import diagnose
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._request.parameters import checked
@@ -88,6 +90,7 @@ class SecurityTokenServer:
     def __init__(self) -> None:
         self.answer: Callable[[int], tuple[str, str] | None] = granted
         self.asked = 0
+        self.heads: list[str] = []
         self.stalls = False
 
     async def serve(self, stream: SocketStream) -> None:
@@ -97,6 +100,7 @@ class SecurityTokenServer:
                 while b"\r\n\r\n" not in head:
                     head += await stream.receive()
                 self.asked += 1
+                self.heads.append(head.decode())
                 if self.stalls:
                     await stream.receive()
                     await anyio.sleep_forever()
@@ -188,6 +192,34 @@ async def test_errors_of_the_token_service_were_not_sent_and_are_no_throttles_of
         # Once it grants them, calls succeed.
         sts.answer = granted
         assert (await invoker.invoke("f")).status_code == 200
+
+
+@pytest.mark.parametrize("options", ["region_name", "config", "doctor"])
+async def test_a_role_is_assumed_in_the_region_that_only_the_client_is_given(
+    options: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: Any
+) -> None:
+    async with open_sts(monkeypatch, tmp_path) as sts:
+        for name in ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_DEFAULT_REGION"):
+            monkeypatch.delenv(name)
+        (tmp_path / "config").write_text(
+            "[profile role]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = own\n"
+            "[profile own]\naws_access_key_id = AKID\naws_secret_access_key = hidden\n"
+        )
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        monkeypatch.setenv("AWS_PROFILE", "role")
+        sts.answer = always(DENIED)
+        region: Any = {"region_name": "eu-north-1"}
+        if options == "config":
+            region = {"config": AioConfig(region_name="eu-north-1")}
+        if options == "doctor":
+            await diagnose(endpoint_url="http://127.0.0.1:9", timeout=30, **region)
+        else:
+            async with Invoker(
+                endpoint_url="http://127.0.0.1:9", transport=transport, **region
+            ) as invoker:
+                with pytest.raises(InvocationError, match="no such role"):
+                    await invoker.invoke("f", retry=RetryPolicy.never())
+        assert "/eu-north-1/sts/aws4_request" in sts.heads[0]
 
 
 async def test_a_missing_token_file_is_waited_out(
