@@ -692,6 +692,55 @@ async def test_a_journal_that_was_deleted_is_not_begun_anew_unless_its_marks_go_
     assert len(await service.map(path, range(5))) == 5
 
 
+@pytest.mark.parametrize("keys", [{}, {"key": str}], ids=["by position", "by key"])
+async def test_a_journal_that_was_restored_from_an_older_copy_does_not_run_again_what_was_sent_since(
+    path: Path, keys: dict[str, Any]
+) -> None:
+    await FakeService().map(path, range(5), **keys)
+    older = path.read_bytes()
+    await FakeService().map(path, range(9), **keys)
+    newer = path.read_bytes()
+    path.write_bytes(older)
+    service = FakeService()
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"it is older than .*-marks beside it"):
+            await service.map(path, range(9), **keys)
+    assert (service.sent, path.read_bytes()) == ([], older)
+    path.write_bytes(newer)
+    assert len(await service.map(path, range(9), **keys)) == 9
+    assert service.sent == []
+    # A user who wants them to run again may say so.
+    path.write_bytes(older)
+    Path(f"{path}-marks").write_bytes(b"")
+    await service.map(path, range(9), **keys)
+    assert sorted(service.sent) == [5, 6, 7, 8]
+
+
+async def test_a_journal_that_has_lost_its_log_does_not_run_again_what_the_log_had(
+    path: Path,
+) -> None:
+    await FakeService().map(path, range(6))
+    crash(path, sent=[6, 7], unsent=[8])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM flight WHERE idx >= 7")  # these commits were in it
+        connection.commit()
+    service = FakeService()
+    with pytest.raises(JournalError, match=r"it is older than .*-marks beside it"):
+        await service.map(path, range(12))
+    assert service.sent == []
+
+
+async def test_what_was_in_doubt_and_settled_as_not_run_does_not_make_a_journal_older(
+    path: Path,
+) -> None:
+    await FakeService().map(path, range(6))
+    crash(path, sent=[6, 7])
+    settle(path, position=[6, 7], ran=False)
+    service = FakeService()
+    await service.map(path, range(9))
+    assert sorted(service.sent) == [6, 7, 8]
+
+
 WITHOUT_FILES = """
 import contextlib, os, resource, sys
 from asyncinvoke import JournalError
