@@ -744,16 +744,24 @@ async def test_what_was_in_doubt_and_settled_as_not_run_does_not_make_a_journal_
 WITHOUT_FILES = """
 import contextlib, os, resource, sys
 from asyncinvoke import JournalError
-from asyncinvoke.runs import open_run
+from asyncinvoke.runs import merge, open_run
 open_run(sys.argv[1]).close()
+merge(sys.argv[2], [sys.argv[1]])
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+held = []
 with contextlib.suppress(OSError):
     while True:
-        os.dup(0)
-try:
-    open_run(sys.argv[1])
-except JournalError as error:
-    print(error)
+        held.append(os.dup(0))
+said = set()
+while held:
+    try:
+        open_run(sys.argv[1]).close()
+        merge(sys.argv[2], [sys.argv[1]], replace=True)
+        break
+    except JournalError as error:
+        said.add(str(error).rpartition(": ")[2])
+    os.close(held.pop())
+print(said)
 """
 
 
@@ -763,13 +771,13 @@ async def test_a_journal_that_cannot_be_opened_for_want_of_files_does_not_blame_
     pytest.importorskip("resource")
     await FakeService().map(path, range(3))
     ended = subprocess.run(
-        [sys.executable, "-c", WITHOUT_FILES, str(path)],
+        [sys.executable, "-c", WITHOUT_FILES, str(path), str(path.with_name("merged.run"))],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert ended.stdout == f"{path}: it cannot be opened: Too many open files\n"
+    assert ended.stdout == "{'Too many open files'}\n"
 
 
 async def test_a_commit_that_fails_for_want_of_memory_leaves_no_half_of_itself(
