@@ -43,19 +43,29 @@ def explained(path: Path, error: Exception) -> JournalError:
         return JournalError(f"{path}: {_WHY['SQLITE_CORRUPT']}")
     name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
     family = "_".join(name.split("_")[:2])
-    if family == "SQLITE_CANTOPEN" and (why := _why_nothing_opens()):
+    is_there = path.absolute().parent.is_dir()
+    if family == "SQLITE_CANTOPEN" and is_there and (why := _why_nothing_opens()):
         return JournalError(f"{path}: it cannot be opened: {why}")
     return JournalError(f"{path}: {_WHY.get(family, str(error))}")
 
 
 def _why_nothing_opens() -> str | None:
-    """Return why this process can open no file at all, as with too many open ones: SQLite hides it."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.strerror
+    """Return why this process can open no file, as with too many open ones: SQLite hides it.
+
+    SQLite has closed again what it could open of a journal before it met the limit.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            for _ in range(_FILES):
+                opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        except OSError as error:
+            return error.strerror
     return None
 
+
+_FILES = 8
+"""The most files that SQLite has open at once: three of a journal, three of one that is copied into it,
+a folder, and a temporary file."""
 
 MOST = 20
 """The maximum number of problems to name."""

@@ -18,6 +18,9 @@ HEADER = 64
 _HOLDER = 32
 """Offset of the lock holder in the header: the process ID, and a prefix of its host name."""
 
+_PIECE = 1 << 16
+"""How many marks are read at once."""
+
 
 class _MarksFile:
     """The marks of a journal, as far as they are read.
@@ -101,6 +104,17 @@ class Marks(_MarksFile):
         with contextlib.suppress(JournalError):  # the holder's name is optional
             marks._write(_holder_of(os.getpid(), host_name()), _HOLDER)
         return marks
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """Yield all marks in pieces, each with its first row.
+
+        Raises:
+            JournalError: They cannot be read.
+        """
+        row = 0
+        while piece := self._read(_PIECE, HEADER + row):
+            yield row, piece
+            row += len(piece)
 
     def begin(self, run_id: str) -> None:
         """Record which run the marks belong to.

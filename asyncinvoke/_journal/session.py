@@ -21,6 +21,7 @@ from asyncinvoke._journal.host import NETWORK, boot_id, host_name
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.locked_file import LockedError
 from asyncinvoke._journal.marks import Marks, ReadMarks, mark_of
+from asyncinvoke._journal.older import check_not_older
 from asyncinvoke._journal.opening import read_only
 from asyncinvoke._journal.paths import check_path, identity_of_file
 from asyncinvoke._journal.schema import (
@@ -146,6 +147,8 @@ class Session:
             ((version,),) = self._sql.all("PRAGMA user_version")
             self._first_format = int(about.get(FIRST_FORMAT, version))
             self._is_trusted = self._marks.belong_to(self._run_id)
+            if self._is_trusted:
+                check_not_older(self._path, self._sql.all, self._marks)
             self.left = read_unfinished(self._sql.all, self._marks, keyed=self._keyed)
         self._identity = identity
 

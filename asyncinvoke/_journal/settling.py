@@ -12,7 +12,7 @@ from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.flights import Flight, check_marks, read_flights
 from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
 from asyncinvoke._journal.locked_file import LockedError
-from asyncinvoke._journal.marks import Marks
+from asyncinvoke._journal.marks import NO_MARK, Marks
 from asyncinvoke._journal.opening import read_only, writing
 from asyncinvoke._journal.recorded import column_of
 from asyncinvoke._journal.schema import COMPLETE, ROW, STATES, State
@@ -94,8 +94,17 @@ def _settle(
                     _settle_item(journal, sql, name, is_key=is_key, ran=ran)
             if named:
                 _note_settled(sql, ran=ran)
+            if not ran:
+                _unmark(marks, [flights[name].row for _, name in named if name in flights])
     finally:
         sql.close()
+
+
+def _unmark(marks: Marks, rows: list[int]) -> None:
+    """Remove the marks of items of which nothing is recorded any more: none shows an older journal."""
+    for row in rows:
+        if marks.get(row) != NO_MARK:
+            marks.set(row, NO_MARK)
 
 
 def _settle_item(journal: Path, sql: Statements, name: object, *, is_key: bool, ran: bool) -> None:

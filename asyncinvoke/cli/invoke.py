@@ -1,14 +1,13 @@
 """`asyncinvoke invoke`: one invocation; its payload on stdout, everything else on stderr."""
 
 import contextlib
-import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import click
 
-from asyncinvoke.cli.errors import FAILED, CommandError, complain
+from asyncinvoke.cli.errors import CommandError, complain
 from asyncinvoke.cli.habits import AWS, Command, check_output, has_colours
 from asyncinvoke.cli.options import SharedOptions, invoke_options, shared_options
 from asyncinvoke.cli.streams import STDERR
@@ -18,6 +17,7 @@ from asyncinvoke.cli.values import FileName
 if TYPE_CHECKING:
     from asyncinvoke import Invoker, Response
     from asyncinvoke.cli.interruptible import Progress
+    from asyncinvoke.cli.response import ResponseOutput
     from asyncinvoke.cli.running import Interrupt
     from asyncinvoke.cli.streams import Output
 
@@ -97,13 +97,9 @@ def invoke(
     from asyncinvoke import FunctionError
     from asyncinvoke.cli import open_files
     from asyncinvoke.cli.interruptible import interruptible
-    from asyncinvoke.cli.map.outputs import (
-        awaited_output,
-        check_new_output,
-        is_stream,
-        opened_output,
-    )
+    from asyncinvoke.cli.map.outputs import awaited_output, check_new_output, is_stream
     from asyncinvoke.cli.payload import read_payload
+    from asyncinvoke.cli.response import ResponseOutput
     from asyncinvoke.cli.running import run
 
     if positional is not None and payload is not None:
@@ -126,26 +122,24 @@ def invoke(
             if not is_late:
                 at_once = await stack.enter_async_context(awaited_output(output))
 
-            @functools.cache
-            def writes() -> "Output":
-                return at_once or stack.enter_context(opened_output(output, status=FAILED))
+            writes = stack.enter_context(ResponseOutput(output, at_once))
 
             async def work(invoker: "Invoker", progress: "Progress") -> int:
                 error = None
                 try:
                     if stream:
                         await _stream(invoker, function_name, body, options, writes)
-                        return 0
+                        return writes.status
                     response = await invoker.invoke(function_name, body, **options)
                 except FunctionError as failed:
                     error, response = failed, failed.response
                 progress.is_answered = True
                 _write_log(response)
-                await _write(response, writes(), raw=raw)
+                await writes.write_whole(lambda to: _formatted(response, to, raw=raw))
                 if error is not None:
                     return complain(error)
                 click.echo(_facts(response), err=True)
-                return 0
+                return writes.status
 
             return await interruptible(shared, work, interrupt)
 
@@ -178,18 +172,16 @@ async def _stream(
     function_name: str,
     body: bytes | None,
     options: Any,
-    opened: "Callable[[], Output]",
+    writes: "ResponseOutput",
 ) -> None:
     from asyncinvoke.cli.map.progress import counted
 
     size, chunks, is_ended = 0, 0, True
     async with invoker.stream(function_name, body, **options) as stream:
         async for chunk in stream:
-            await opened().write(chunk)
+            await writes.write(chunk)
             size, chunks, is_ended = size + len(chunk), chunks + 1, chunk.endswith(b"\n")
-    writes = opened()
-    if not is_ended and os.isatty(writes.descriptor):
-        await writes.write(b"\n")
+    await writes.write(b"\n" if not is_ended and writes.is_terminal() else b"")
     click.echo(f"{counted(size, 'byte')} in {counted(chunks, 'chunk')}", err=True)
 
 
@@ -202,13 +194,13 @@ def _write_log(response: "Response") -> None:
     click.echo(log, err=True, nl=not log.endswith("\n"))
 
 
-async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
+def _formatted(response: "Response", writes: "Output", *, raw: bool) -> bytes:
     payload = response.payload
     if payload and os.isatty(writes.descriptor):
         if not raw:
             payload = _for_a_terminal(payload)
         payload += b"\n"
-    await writes.write(payload)
+    return payload
 
 
 def _for_a_terminal(payload: bytes) -> bytes:

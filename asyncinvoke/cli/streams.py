@@ -41,6 +41,7 @@ class Output:
     Attributes:
         descriptor: The descriptor.
         lines: The number of whole lines written.
+        unwritten: What a failed `write` has not written.
     """
 
     def __init__(self, descriptor: int, name: str, *, is_ours: bool = False) -> None:
@@ -51,6 +52,7 @@ class Output:
         self._pending = bytearray()
         self._half = 0
         self.lines: int = 0
+        self.unwritten: bytes = b""
 
     async def write(self, data: bytes) -> None:
         """Write all data.
@@ -71,9 +73,10 @@ class Output:
                     # A writable pipe accepts this much without blocking.
                     piece = select.PIPE_BUF
                 self._took(os.write(self.descriptor, self._pending[:piece]))
-        except BrokenPipeError:
-            raise
         except OSError as error:
+            self.unwritten = bytes(self._pending)
+            if isinstance(error, BrokenPipeError):
+                raise
             self._pending.clear()
             is_hangup = self._is_terminal and error.errno == errno.EIO
             if is_hangup and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

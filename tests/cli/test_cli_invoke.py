@@ -5,10 +5,12 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import anyio
@@ -294,3 +296,50 @@ async def test_a_profile_that_is_asked_for_beats_the_environment(
     assert ended.status == 0
     assert "Credential=BLUE/" in seen[0][1]["authorization"]
     assert "x-amz-security-token" not in seen[0][1]
+
+
+@pytest.mark.parametrize("words", [(), ("--stream",)], ids=["whole", "streamed"])
+@pytest.mark.parametrize("kind", ["full", "gone", "half"])
+async def test_a_response_that_its_file_cannot_take_goes_to_standard_output(
+    words: tuple[str, ...], kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    output = "/dev/full" if kind == "full" else "out/response"
+    if kind == "full" and not Path(output).exists():
+        pytest.skip("no /dev/full here")
+
+    def big(event: Any, context: Any) -> str:
+        if kind == "gone":
+            (tmp_path / "out").rmdir()
+        return "x" * 300_000
+
+    command = f'{sys.executable} -m asyncinvoke "$@"'
+    if kind == "half":
+        command = f"ulimit -f 200; {command}"  # blocks of 512 bytes, or of 1,024
+    async with LocalLambda() as endpoint:
+        endpoint.function("big", big)
+        async with await anyio.open_process(
+            [
+                *("sh", "-c", command, "sh", "invoke", "big", "{}", *words, "-o", output),
+                *("--endpoint-url", endpoint.url),
+            ],
+            cwd=tmp_path,
+            stdin=DEVNULL,
+        ) as process:
+            with anyio.fail_after(60):
+                async with anyio.create_task_group() as group:
+                    out, err = LineReader(process.stdout), LineReader(process.stderr)
+                    said: list[str] = []
+
+                    async def read(reader: LineReader) -> None:
+                        said.append(await reader.all())
+
+                    group.start_soon(read, err)
+                    printed = await out.all()
+                status = await process.wait()
+        assert endpoint.statistics().invocations == 1
+    assert status == 1
+    assert re.search(r"cannot write .*: the (rest of the )?response is on standard output", said[0])
+    file = tmp_path / output
+    kept = file.read_text() if file.is_file() and "the rest" in said[0] else ""
+    assert kept + printed == json.dumps("x" * 300_000)

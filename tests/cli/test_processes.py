@@ -19,7 +19,15 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.map.summary import Remaining
 from asyncinvoke.cli.options import SharedOptions
-from asyncinvoke.cli.processes.dividing import LastMessages, check, divided, message, part_of, worst
+from asyncinvoke.cli.processes.dividing import (
+    LastMessages,
+    check,
+    divided,
+    is_one,
+    message,
+    part_of,
+    worst,
+)
 from asyncinvoke.cli.processes.part import bulk_of, settings_of
 from asyncinvoke.cli.runs.parts import all_parts, is_running, running_parts
 from asyncinvoke.local import LocalLambda
@@ -156,9 +164,9 @@ def test_what_was_settled_once_the_parts_were_merged_is_not_merged_away(tmp_path
     journal = tmp_path / "a.run"
     merge(journal, parts)
     check(bulk(journal=str(journal)), 2)
+    assert not is_one(str(journal))
     settle(journal, position=3, ran=False)
-    with pytest.raises(CommandError, match="or was settled: continue it without --processes"):
-        check(bulk(journal=str(journal)), 2)
+    assert is_one(str(journal))
     service = FakeService()
     anyio.run(partial(service.map, journal, range(8)))
     assert service.sent == [3]
@@ -475,6 +483,11 @@ async def test_the_outputs_of_processes_become_the_output_of_the_run(
     is_broken = False
     assert await indexes("runs", "redrive", "a.run", status=0) == [*range(20), 7]
     assert endpoint.statistics().invocations == 21
+    # The same command goes on, also now that its parts lack what the redrive did.
+    with (tmp_path / "in.jsonl").open("a") as rows:
+        rows.write('{"n": 20}\n')
+    assert sorted(await indexes(*command, status=0)) == sorted([*range(21), 7])
+    assert endpoint.statistics().invocations == 22
 
 
 @pytest.mark.anyio

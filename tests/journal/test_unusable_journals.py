@@ -692,19 +692,76 @@ async def test_a_journal_that_was_deleted_is_not_begun_anew_unless_its_marks_go_
     assert len(await service.map(path, range(5))) == 5
 
 
+@pytest.mark.parametrize("keys", [{}, {"key": str}], ids=["by position", "by key"])
+async def test_a_journal_that_was_restored_from_an_older_copy_does_not_run_again_what_was_sent_since(
+    path: Path, keys: dict[str, Any]
+) -> None:
+    await FakeService().map(path, range(5), **keys)
+    older = path.read_bytes()
+    await FakeService().map(path, range(9), **keys)
+    newer = path.read_bytes()
+    path.write_bytes(older)
+    service = FakeService()
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"it is older than .*-marks beside it"):
+            await service.map(path, range(9), **keys)
+    assert (service.sent, path.read_bytes()) == ([], older)
+    path.write_bytes(newer)
+    assert len(await service.map(path, range(9), **keys)) == 9
+    assert service.sent == []
+    # A user who wants them to run again may say so.
+    path.write_bytes(older)
+    Path(f"{path}-marks").write_bytes(b"")
+    await service.map(path, range(9), **keys)
+    assert sorted(service.sent) == [5, 6, 7, 8]
+
+
+async def test_a_journal_that_has_lost_its_log_does_not_run_again_what_the_log_had(
+    path: Path,
+) -> None:
+    await FakeService().map(path, range(6))
+    crash(path, sent=[6, 7], unsent=[8])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM flight WHERE idx >= 7")  # these commits were in it
+        connection.commit()
+    service = FakeService()
+    with pytest.raises(JournalError, match=r"it is older than .*-marks beside it"):
+        await service.map(path, range(12))
+    assert service.sent == []
+
+
+async def test_what_was_in_doubt_and_settled_as_not_run_does_not_make_a_journal_older(
+    path: Path,
+) -> None:
+    await FakeService().map(path, range(6))
+    crash(path, sent=[6, 7])
+    settle(path, position=[6, 7], ran=False)
+    service = FakeService()
+    await service.map(path, range(9))
+    assert sorted(service.sent) == [6, 7, 8]
+
+
 WITHOUT_FILES = """
 import contextlib, os, resource, sys
 from asyncinvoke import JournalError
-from asyncinvoke.runs import open_run
+from asyncinvoke.runs import merge, open_run
 open_run(sys.argv[1]).close()
+merge(sys.argv[2], [sys.argv[1]])
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+held = []
 with contextlib.suppress(OSError):
     while True:
-        os.dup(0)
-try:
-    open_run(sys.argv[1])
-except JournalError as error:
-    print(error)
+        held.append(os.dup(0))
+said = set()
+while held:
+    try:
+        open_run(sys.argv[1]).close()
+        merge(sys.argv[2], [sys.argv[1]], replace=True)
+        break
+    except JournalError as error:
+        said.add(str(error).rpartition(": ")[2])
+    os.close(held.pop())
+print(said)
 """
 
 
@@ -714,13 +771,13 @@ async def test_a_journal_that_cannot_be_opened_for_want_of_files_does_not_blame_
     pytest.importorskip("resource")
     await FakeService().map(path, range(3))
     ended = subprocess.run(
-        [sys.executable, "-c", WITHOUT_FILES, str(path)],
+        [sys.executable, "-c", WITHOUT_FILES, str(path), str(path.with_name("merged.run"))],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert ended.stdout == f"{path}: it cannot be opened: Too many open files\n"
+    assert ended.stdout == "{'Too many open files'}\n"
 
 
 async def test_a_commit_that_fails_for_want_of_memory_leaves_no_half_of_itself(

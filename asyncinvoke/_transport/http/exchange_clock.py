@@ -34,6 +34,14 @@ class Timed(Protocol):
         ...
 
 
+_LATE = 1.0
+"""How late the timer of an exchange may fire, in seconds. If it is later, this process was suspended, or
+something blocked its event loop. The answer may have come in time: it is read before it is given up."""
+
+_TURN = 0.001
+"""How long the event loop gets for that, in seconds. Without any, uvloop would not look at its sockets."""
+
+
 class ExchangeClock:
     """Enforces the deadline of an exchange, and detects read and write timeouts.
 
@@ -87,12 +95,16 @@ class ExchangeClock:
 
     def _ring(self) -> None:
         self._call_off = None
-        self._rings = math.inf
+        due, self._rings = self._rings, math.inf
         timed = self._timed
         if timed is None or not timed.is_under_way():
             return
         progress = self._progress
         now = time.monotonic()
+        if now - due > _LATE:
+            self._rings = now + _TURN
+            self._call_off = timed.call_later(_TURN, self._ring)
+            return
         if now >= progress.deadline:
             timed.end(TransportFault.INTERRUPTED, "its time was up")
             return

@@ -96,7 +96,9 @@ async def fan_out(
         in_runtime: Whether the function runs in AWS's Lambda runtime, or in this process.
         say: Prints a line about what has just happened.
     """
-    with tempfile.TemporaryDirectory(prefix="asyncinvoke-demo-") as name:
+    with tempfile.TemporaryDirectory(
+        prefix="asyncinvoke-demo-", ignore_cleanup_errors=True
+    ) as name:
         folder = Path(name)
         write_lines(folder / INPUT, read_payloads(modules))
         endpoint = _served(account_concurrency, folder, in_runtime=in_runtime)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import anyio
@@ -17,6 +17,8 @@ from asyncinvoke.cli.interpreter import command_of
 from asyncinvoke.runs import RunSummary, open_run
 
 JOURNAL, INPUT, OUTPUT, LEDGER = "demo.run", "modules.jsonl", "outcomes.jsonl", "ledger"
+
+_CHILD = "asyncinvoke.cli.demo.child"
 
 LOOK = 0.1
 """Seconds for which a summary of the run is reused."""
@@ -103,9 +105,9 @@ class KilledRun:
         """Run a command to its end, or kill it and return how many items had finished."""
         with tempfile.TemporaryFile() as said:
             process = await anyio.open_process(
-                command_of("asyncinvoke", *words, "--progress", "none"),
+                command_of(_CHILD, str(self.folder), *words, "--progress", "none"),
                 cwd=self.folder,
-                stdin=DEVNULL,
+                stdin=PIPE,  # its end shows that this process has ended
                 stdout=DEVNULL,
                 stderr=said,
             )

@@ -108,12 +108,15 @@ def _files_of(journal: str | None) -> Iterator[tuple[Path, str]]:
 
 
 @contextlib.contextmanager
-def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[streams.Output]:
+def opened_output(
+    output: str | None, *, status: int = WRONG_USAGE, has_lines: bool = True
+) -> Iterator[streams.Output]:
     """Open an output for the duration of the block; an existing file is replaced.
 
     Args:
         output: The name of the output; `None` or `-` for standard output.
         status: The exit status if it cannot be opened; 2 means that nothing was sent.
+        has_lines: Whether a file is to end with a whole line, also if it cannot be written to its end.
 
     Raises:
         CommandError: It cannot be opened.
@@ -127,7 +130,7 @@ def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[
         raise CommandError(
             f"cannot write {name_of(output)}: {error.strerror}", status=status
         ) from error
-    with streams.Output(descriptor, output, is_ours=True) as opened:
+    with streams.Output(descriptor, output, is_ours=has_lines) as opened:
         yield opened
 
 

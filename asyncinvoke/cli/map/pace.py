@@ -87,6 +87,10 @@ PATIENCE = 3.0
 INTERVAL = 0.5
 """Seconds between two checks. An attempt that is in flight at two of them was admitted."""
 
+_SEEN = 2 * INTERVAL
+"""The most seconds without progress that one check proves. While the process was suspended, or its event
+loop was blocked, answers may have come that are about to be read."""
+
 SAID_AGAIN = 60.0
 """Seconds until the same message is shown for another episode."""
 
@@ -139,6 +143,7 @@ class Watch:
         self._held_back: str | None = None
         self._last: RunState | None = None
         self._alive: RunState | None = None
+        self._quiet = 0.0
         self._is_said = False
         self._said: tuple[str, float] = ("", -SAID_AGAIN)
 
@@ -146,14 +151,15 @@ class Watch:
         """Compare with the previous state; return a message if nothing has been admitted for long."""
         last, self._last = self._last, now
         if last is None or self._alive is None or _is_alive(last, now):
-            self._alive, self._is_said, self._held_back = now, False, None
+            self._alive, self._is_said, self._held_back, self._quiet = now, False, None, 0.0
             return None
         if _is_bottleneck(now.waiting_for):
             self._held_back = now.waiting_for
-        quiet = now.elapsed - self._alive.elapsed
-        if self._is_said or quiet < PATIENCE:
+        self._quiet += min(now.elapsed - last.elapsed, _SEEN)
+        if self._is_said or self._quiet < PATIENCE:
             return None
         self._is_said = True
+        quiet = now.elapsed - self._alive.elapsed
         why = _why(self._alive.statistics, now.statistics, self._held_back)
         said, at = self._said
         if why == said and now.elapsed - at < SAID_AGAIN:

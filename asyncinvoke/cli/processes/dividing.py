@@ -54,15 +54,19 @@ def _check_journals(journal: Path, processes: int) -> None:
             f"{journal}: it was run with --processes {min(numbers - {processes})}: "
             "continue it with the same number"
         )
-    if not is_begun(str(journal)):
-        return
+    if not numbers and is_begun(str(journal)):
+        raise CommandError(f"{journal}: it has run as one process: continue it without --processes")
+
+
+def is_one(journal: str | None) -> bool:
+    """Return whether a divided run goes on as one process: its parts lack what it has done since.
+
+    It was redriven, or items were settled in it, once its parts had been merged.
+    """
+    if journal is None or not is_begun(journal):
+        return False
     with open_run(journal) as run:
-        summary = run.summary()
-    if not numbers or has_changed_since_merge(summary):
-        raise CommandError(
-            f"{journal}: it has since run as one process, or was settled: continue it without "
-            "--processes"
-        )
+        return has_changed_since_merge(run.summary())
 
 
 def part_of(journal: str, shard: Shard) -> str:

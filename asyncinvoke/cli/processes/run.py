@@ -14,6 +14,7 @@ from asyncinvoke._outputs.files import Kind, OutputError, real_name
 from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError, say
 from asyncinvoke.cli.map import ending, summary
+from asyncinvoke.cli.map.bulk_run import run_bulk
 from asyncinvoke.cli.map.ending import closing_lines, exit_status, incomplete_lines
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_state import NOTE, OutputState, check_output
@@ -32,7 +33,7 @@ from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.map.summary import Remaining
 from asyncinvoke.cli.map.whole_output import write_lines
 from asyncinvoke.cli.processes.children import Children, report_failed_starts
-from asyncinvoke.cli.processes.dividing import check, divided, worst
+from asyncinvoke.cli.processes.dividing import check, divided, is_one, worst
 from asyncinvoke.cli.running import Interrupt, run
 from asyncinvoke.cli.runs.merge import report_lines, shared_notes
 from asyncinvoke.runs import RunSummary, is_begun, merge, open_run
@@ -41,6 +42,9 @@ from asyncinvoke.runs import RunSummary, is_begun, merge, open_run
 def run_processes(bulk: Bulk, processes: int) -> int:
     """Run a bulk run on several processes; return the exit status."""
     check(bulk, processes)
+    if is_one(bulk.journal):
+        say(f"{bulk.journal}: it was redriven or settled, and continues as one process")
+        return run_bulk(bulk)
     open_files.raise_open_files()
     open_files.check_open_files(processes=processes)
 

@@ -17,7 +17,7 @@ from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.runs.choice import Choice
 from asyncinvoke.cli.runs.control_file import control_path, drop_settings
 from asyncinvoke.cli.runs.group import check_named, opened_run, run_argument, runs
-from asyncinvoke.cli.runs.parts import check_whole, found_parts
+from asyncinvoke.cli.runs.parts import check_whole
 from asyncinvoke.cli.streams import STDIN
 from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RunSummary
@@ -184,8 +184,7 @@ def settle(path: str, keys: tuple[str, ...], items: tuple[int, ...], ran: bool |
         raise CommandError("give --ran or --did-not-run")
     check_whole(path)
     record(path, ran=ran, position=items or None, key=keys or None)
-    how = ", without --processes," if found_parts(Path(path)) else ""
-    said = "it ran" if ran else f"it did not run; the same command{how} runs it"
+    said = "it ran" if ran else "it did not run; the same command runs it"
     for named in (*(f"item {item}" for item in items), *(f"key {key!r}" for key in keys)):
         click.echo(printable(f"{named}: {said}"))
 

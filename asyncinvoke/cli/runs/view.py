@@ -39,11 +39,12 @@ def summary_lines(
         width: The number of columns.
         whole: The run that it was merged into, if any; that one is redriven instead.
     """
-    lines = [_what(summary), _who(summary, now)]
+    about = [_what(summary), _who(summary, now)]
     if summary.running and sample is not None:
-        lines.append(_pace(sample))
+        about.append(_pace(sample))
     if (held := held_back(summary)) is not None:
-        lines.append(held)
+        about.append(held)
+    lines = [_cut(line, width) for line in about]
     pending = pending_of(summary)
     rows: list[tuple[str, int | None, str]] = [
         ("succeeded" if summary.invocation_type != "Event" else "accepted", summary.succeeded, ""),
@@ -59,9 +60,7 @@ def summary_lines(
     names = max(len(name) for name, _, _ in shown)
     for name, number, hint in shown:
         said = f"{_INDENT}{name:<{names}}  {_number(number):>{digits}}"
-        if hint and number != 0:
-            said += f"   {hint}"
-        lines.append(said)
+        lines += _with_hint(said, hint if number != 0 else "", width)
         if name == "failed":
             # A running run cannot be redriven; if it has parts, the numbers change with each failure.
             hints = not summary.running
@@ -69,6 +68,7 @@ def summary_lines(
                 _failed(causes),
                 summary.path,
                 digits=names + 2 + digits,
+                width=width,
                 hints=hints,
                 is_command=COMMAND in summary.notes,
                 whole=whole,
@@ -76,12 +76,23 @@ def summary_lines(
     doubtful = [cause for cause in causes if cause.delivery == "unknown"]
     if doubtful:
         lines.append("what may have run:")
-        lines += cause_lines(doubtful, summary.path, digits=names + 2 + digits, hints=False)
-    return [_cut(printable(line), width) for line in lines]
+        lines += cause_lines(
+            doubtful, summary.path, digits=names + 2 + digits, width=width, hints=False
+        )
+    return lines
+
+
+def _with_hint(said: str, hint: str, width: int) -> list[str]:
+    """Return a line with what to do, or two if it would be too long: what people copy is never cut."""
+    line = printable(f"{said}   {hint}".rstrip())
+    if cell_len(line) <= width:
+        return [line]
+    return [_cut(said, width), printable(f"{_INDENT * 2}{hint}")]
 
 
 def _cut(line: str, width: int) -> str:
     """Return a line cut to a number of columns, of which a Chinese character or an emoji takes two."""
+    line = printable(line)
     return line if cell_len(line) <= width else f"{set_cell_size(line, width - 1).rstrip()}…"
 
 
@@ -97,6 +108,7 @@ def cause_lines(
     path: str,
     *,
     digits: int,
+    width: int,
     hints: bool = True,
     is_command: bool = True,
     whole: str | None = None,
@@ -105,7 +117,7 @@ def cause_lines(
     lines = []
     for cause in causes[:SHOWN]:
         said = f"{_INDENT}{cause.count:>{digits},}  cause {cause.number}  {_named(cause)}"
-        lines.append(said)
+        lines.append(_cut(said, width))
     rest = sum(cause.count for cause in causes[SHOWN:])
     if rest:
         lines.append(
@@ -117,7 +129,8 @@ def cause_lines(
             again = "Journal(path, redrive=Redrive.FAILED) runs them again"
         elif whole is not None:  # its causes have other numbers
             again = f"runs redrive {whole} runs them again"
-        lines.append(f"{_INDENT}{'':>{digits}}  {again}")
+        line = printable(f"{_INDENT}{'':>{digits}}  {again}")
+        lines.append(line if cell_len(line) <= width else f"{_INDENT}{line.lstrip()}")
     return lines
 
 

@@ -14,11 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from asyncinvoke.cli.demo import chart, story
 from asyncinvoke.cli.demo.library import add_up, find_modules
 from asyncinvoke.cli.demo.measure import measure
+from asyncinvoke.runs import is_begun
 from tests.cli.processes import COMMAND
 from tests.doubles.forked import FORKER, Ended, LineReader
 from tests.doubles.zipped import zipped
@@ -124,6 +126,23 @@ def test_a_reader_that_goes_away_ends_the_demo_quietly() -> None:
     # The progress until then depends on the speed of the machine.
     assert ended.stderr.splitlines()[-1] == "status 141"
     assert "rror" not in ended.stderr
+
+
+@pytest.mark.anyio
+async def test_a_demo_that_is_killed_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    async with await anyio.open_process(
+        [*COMMAND, "demo", "--account-concurrency", "1"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        with anyio.fail_after(60):
+            while not any(is_begun(each) for each in tmp_path.glob("*/demo.run")):
+                await anyio.sleep(0.02)
+            process.kill()
+            while any(tmp_path.iterdir()):  # it is gone by the end of the child
+                await anyio.sleep(0.02)
 
 
 def test_the_whole_library_is_more_than_a_thousand_modules() -> None:

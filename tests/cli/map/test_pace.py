@@ -130,6 +130,13 @@ def test_a_standstill_is_reported_within_five_seconds_and_once() -> None:
     assert messages(refused(0, 300)) == [(3.0, MESSAGE)]
 
 
+def test_a_run_that_was_suspended_is_not_said_to_have_failed() -> None:
+    moments = [moment(0), moment(INTERVAL, attempts=4), moment(3600, attempts=4)]
+    assert not messages([*moments, moment(3600 + INTERVAL, attempts=8, done=4)])
+    stuck = [moment(3600 + n * INTERVAL, attempts=4 + n) for n in range(1, 9)]
+    assert messages([*moments, *stuck])
+
+
 def test_a_run_that_makes_progress_reports_nothing() -> None:
     assert not messages([moment(n * INTERVAL, attempts=n, done=n) for n in range(600)])
 

