@@ -79,7 +79,7 @@ async def working(concurrency: int, waits: Waits | None = None) -> AsyncIterator
         items.workers.set_concurrency(concurrency)
         yield items
         items.workers.dismiss()
-        for _ in range(10_000):
+        for _ in range(1000):
             if len(anyio.get_running_tasks()) <= others:
                 return
             await checkpoint()
