@@ -230,6 +230,28 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
+def test_an_output_gets_its_name_once_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out.jsonl"
+    steps: list[tuple[str, int]] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        steps.append(("sync", os.fstat(descriptor).st_size))
+        sync(descriptor)
+
+    def replaced(part: str, path: str) -> None:
+        steps.append(("replace", os.stat(part).st_size))
+        replace(part, path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    with files.written(str(target), {}, None) as file:
+        file.write(b"whole")
+    assert steps == [("sync", 5), ("replace", 5)]
+
+
 def test_an_export_to_a_link_replaces_its_target_and_not_the_link(
     journal: Path, tmp_path: Path
 ) -> None:
