@@ -394,6 +394,17 @@ def test_a_file_is_read_in_the_encoding_in_which_python_reads_it(
         check_handler(f"{file}:f")
 
 
+def test_a_module_that_is_imported_to_find_its_handler_gets_no_credentials(tmp_path: Path) -> None:
+    file = tmp_path / "handlers.py"
+    file.write_text("globals()['f'] = print\n")
+    check_handler(f"{file}:f")
+    file.write_text(
+        "import os\nif 'AWS_ACCESS_KEY_ID' in os.environ:\n    globals()['f'] = print\n"
+    )
+    with pytest.raises(CommandError, match="has no function 'f'"):
+        check_handler(f"{file}:f")
+
+
 def test_a_handler_whose_import_does_not_end_is_left_to_the_invocations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
