@@ -152,6 +152,23 @@ async def test_an_input_that_is_something_else_ends_a_map_before_anything_is_sen
     assert not fake.requests
 
 
+async def test_counting_takes_no_item_from_a_file_that_is_standard_input(tmp_path: Path) -> None:
+    path, items = tmp_path / "in.jsonl", 300_000  # more than is read before the first item
+    path.write_bytes(b"1234567\n" * items)
+    kept = os.dup(0)
+    try:
+        with path.open("rb") as file:
+            os.dup2(file.fileno(), 0)
+        source = read("-")
+        await source.begin()
+        assert source.status is not None
+        assert await source.count() is None
+        assert len([item async for item in source]) == items
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
 async def _begin(source: Input) -> None:
     await source.begin()
     await source.aclose()
