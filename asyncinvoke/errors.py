@@ -214,8 +214,8 @@ class InvocationError(AsyncInvokeError):
         if self.qualifier is not None:
             name = f"{name}:{self.qualifier}"
         label, message = in_one_line(self._label(), 100), in_one_line(self.message, 320)
-        what = ": ".join(part for part in (label, message) if part)
-        return f"{name}: {what} ({', '.join(self._history())})"
+        what = ": ".join(part for part in (name, label, message) if part)
+        return f"{what} ({', '.join(self._history())})"
 
     def _label(self) -> str:
         return self.code or type(self).__name__

@@ -89,8 +89,6 @@ class Delimited:
         Raises:
             InputError: The input has no header.
         """
-        if self._is_first:
-            self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
         rest, self._rest = self._rest, b""
         yield from self._read(rest, is_last=True)
         if self._header is None:

@@ -112,7 +112,8 @@ class Input:
     async def count(self) -> int | None:
         """Count its items without parsing them; return `None` if that is not possible.
 
-        It is possible for Parquet, and for JSON lines in an uncompressed local file.
+        It is possible once it has been opened, for Parquet, and for JSON lines in an uncompressed
+        local file.
 
         Raises:
             InputError: It cannot be read.

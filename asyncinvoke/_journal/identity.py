@@ -108,7 +108,7 @@ class SeenRows:
     def __init__(self) -> None:
         self._bits = bytearray()
         self.open: dict[str, int] = {}
-        """The rows of the keys in progress."""
+        """The rows of the keys in progress, and of those left in doubt by a process that died."""
 
     def __contains__(self, row: int) -> bool:
         byte, bit = divmod(row, 8)

@@ -50,8 +50,6 @@ class Releaser:
         self._release_to_workers(batch, decided)
         callbacks = self._callbacks
         for prepared, sent, is_again in decided.lost:
-            if self._seen is not None and prepared.key is not None:
-                self._seen.open.pop(prepared.key, None)
             if is_again:
                 self._run_again(prepared, sent.outcome)
             elif not self._is_redriven(prepared, sent.outcome):

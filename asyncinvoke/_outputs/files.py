@@ -150,7 +150,7 @@ def _remote(target: str, options: Mapping[str, Any]) -> Iterator[File]:
             except BaseException as error:
                 raised_within = error
                 raise
-    except (AsyncInvokeError, OutputError, OSError):
+    except (AsyncInvokeError, OutputError):
         raise
     except Exception as error:
         if error is raised_within:  # raised by the block, not by the file system
@@ -168,7 +168,7 @@ class _Remote:
     def write(self, data: bytes, /) -> None:
         try:
             self._file.write(data)
-        except (AsyncInvokeError, OSError):
+        except AsyncInvokeError:
             raise
         except Exception as error:  # noqa: BLE001  # as above
             raise _cannot_write(self._target, error) from None

@@ -129,6 +129,15 @@ def test_with_an_unlimited_hard_limit_it_takes_what_it_can_get(
     assert asked == [resource.RLIM_INFINITY, 10_240]
 
 
+def test_where_any_number_of_files_may_be_open_nothing_bounds_the_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    infinite = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: infinite)
+    assert open_files.openable() is None
+    open_files.check_open_files(processes=100)
+
+
 @pytest.mark.anyio
 async def test_more_concurrency_than_files_is_reported_once_and_loses_nothing(
     endpoint: LocalLambda, tmp_path: Path

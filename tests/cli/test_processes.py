@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from asyncinvoke import JournalError, Shard
 from asyncinvoke._report.standing import pending_of
+from asyncinvoke.cli import open_files
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.map.summary import Remaining
@@ -29,6 +31,7 @@ from asyncinvoke.cli.processes.dividing import (
     worst,
 )
 from asyncinvoke.cli.processes.part import bulk_of, settings_of
+from asyncinvoke.cli.processes.run import run_processes
 from asyncinvoke.cli.runs.parts import all_parts, is_running, running_parts
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import merge, open_run, settle
@@ -139,6 +142,20 @@ def test_a_file_that_is_not_a_journal_is_refused_and_kept(kind: str, tmp_path: P
     with pytest.raises(JournalError, match="it is not a journal"):
         check(bulk(journal=str(path)), 2)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [None, 0, 1])
+def test_an_output_is_never_a_journal_of_the_run_or_of_one_of_its_processes(
+    number: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_files, "raise_open_files", lambda: None)
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    journal = str(tmp_path / "a.run")
+    of_two = bulk(source=str(tmp_path / "in.jsonl"), journal=journal)
+    output = journal if number is None else divided(of_two, 2)[number].journal
+    with pytest.raises(CommandError, match=f"output {output} is"):
+        run_processes(replace(of_two, output=output), 2)
+    assert [each.name for each in tmp_path.iterdir()] == ["in.jsonl"]
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link"])

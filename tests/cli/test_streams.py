@@ -72,8 +72,8 @@ def test_what_the_system_says_of_a_file_too_late_is_said_with_its_name(tmp_path:
     lost = Output(os.open(path, os.O_WRONLY | os.O_CREAT), "out", is_ours=True)
     with lost:
         pass
-    for fails in (lost.size, lost.position, lost.__enter__):
-        with pytest.raises(CommandError, match="cannot write out: Bad file") as caught, lost:
+    for fails in (lost.size, lost.position, lambda: lost.__exit__(None)):
+        with pytest.raises(CommandError, match="cannot write out: Bad file") as caught:
             fails()
         assert caught.value.status == 1
     with (

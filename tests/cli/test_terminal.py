@@ -36,6 +36,7 @@ def test_it_contains_no_terminal_control_codes(value: object) -> None:
 
 def test_a_log_keeps_its_colours_but_no_other_control_codes() -> None:
     assert harmless("a\tb \x1b[31mred\x1b[0m") == "a\tb \x1b[31mred\x1b[0m"
+    assert harmless("größer \x1b[2J") == r"größer \x1b[2J"
     assert harmless("\x1b]0;title\x07 \x1b[2J \x9b \u202e\r") == (
         r"\x1b]0;title\x07 \x1b[2J \x9b \u202e"
     )

@@ -171,9 +171,10 @@ async def test_credentials_that_the_service_considers_expired_are_reported_by_th
     assert "renew" in str(diagnosis["dry run"].advice)
 
 
-async def test_an_unknown_function_is_reported_with_where_to_look() -> None:
+async def test_an_unknown_function_is_asked_for_once_and_reported_with_where_to_look() -> None:
     async with LocalLambda() as local:
         diagnosis = await asyncinvoke.diagnose("missing", endpoint_url=local.url)
+        assert local.statistics().invocations == 1
     assert wrong(diagnosis) == ["dry run"]
     assert "list-functions" in str(diagnosis["dry run"].advice)
 

@@ -16,6 +16,7 @@ from asyncinvoke import (
     NotReadyError,
     RejectedError,
     ServiceError,
+    TransportError,
 )
 from asyncinvoke._diagnosis import endpoint_checks, facts, setup_checks
 from asyncinvoke._diagnosis.checks import skipped
@@ -307,6 +308,12 @@ TABLE = [
         "wrong",
         "no",
         "correct what the message names",
+    ),
+    (
+        endpoint_checks.dry_run("resize", [], failed(TransportError, TransportFault.STATUS)),
+        "wrong",
+        "no",
+        "not Lambda, but a proxy",
     ),
     (
         endpoint_checks.dry_run("resize", [], ConfigurationError("no credentials")),

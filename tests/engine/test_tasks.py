@@ -71,13 +71,19 @@ class Items:
 
 @contextlib.asynccontextmanager
 async def working(concurrency: int, waits: Waits | None = None) -> AsyncIterator[Items]:
-    """Start workers, and dismiss them at the end."""
+    """Start workers, and dismiss them at the end; fail if one of them does not end then."""
     items = Items(waits)
+    others = len(anyio.get_running_tasks())
     async with anyio.create_task_group() as group:
         items.workers.start(group)
         items.workers.set_concurrency(concurrency)
         yield items
         items.workers.dismiss()
+        for _ in range(1000):
+            if len(anyio.get_running_tasks()) <= others:
+                return
+            await checkpoint()
+        raise AssertionError("a worker has not ended although it was dismissed")
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["first", "after a pause"])

@@ -5,6 +5,7 @@ import csv
 import gzip
 import http.server
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import tarfile
 import threading
 import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import zstandard
 from asyncinvoke import InvalidRequestError, Invoker
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._inputs.formats import InputFormat, format_of
-from asyncinvoke.inputs import InputError, read
+from asyncinvoke.inputs import Input, InputError, read
 from asyncinvoke.testing import FakeLambda
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +57,14 @@ BY_NAME = {
     "simplecache::https://host/in.parquet?a": ("parquet", None),
     "simplecache::zip://in.tsv::s3://bucket/a.zip": ("tsv", None),
     "a::b/in.csv": ("csv", None),
+}
+
+
+FILES: dict[str, Callable[[Path], object]] = {
+    "in.jsonl": lambda path: path.write_bytes(b"1\n2\n"),
+    "in.json": lambda path: path.write_bytes(b"[1, 2]"),
+    "in.csv.gz": lambda path: path.write_bytes(gzip.compress(b"id\na\nb\n")),
+    "in.parquet": lambda path: pyarrow.parquet.write_table(pyarrow.table({"id": [1, 2]}), path),
 }
 
 
@@ -141,6 +150,63 @@ async def test_an_input_that_is_something_else_ends_a_map_before_anything_is_sen
             async with invoker.map("f", read(tmp_path / name)) as run:
                 await anext(run)
     assert not fake.requests
+
+
+async def test_counting_takes_no_item_from_a_file_that_is_standard_input(tmp_path: Path) -> None:
+    path, items = tmp_path / "in.jsonl", 300_000  # more than is read before the first item
+    path.write_bytes(b"1234567\n" * items)
+    kept = os.dup(0)
+    try:
+        with path.open("rb") as file:
+            os.dup2(file.fileno(), 0)
+        source = read("-")
+        await source.begin()
+        assert source.status is not None
+        assert await source.count() is None
+        assert len([item async for item in source]) == items
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
+async def _begin(source: Input) -> None:
+    await source.begin()
+    await source.aclose()
+
+
+async def _count(source: Input) -> None:
+    await source.begin()
+    await source.count()
+    await source.aclose()
+
+
+async def _read(source: Input) -> None:
+    async for _ in source:
+        pass
+
+
+async def _leave(source: Input) -> None:
+    async with contextlib.aclosing(source.items()) as items:
+        await anext(items)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks through /proc")
+@pytest.mark.parametrize("use", [_begin, _count, _read, _leave])
+@pytest.mark.parametrize("name", [*FILES, "folder", "no.csv", "no.json", "no.jsonl.gz"])
+async def test_no_use_of_an_input_leaves_its_file_open(
+    use: Callable[[Input], Awaitable[None]], name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    elif name in FILES:
+        FILES[name](path)
+    else:
+        path.write_bytes(b"1,")
+    with contextlib.nullcontext() if name in FILES else contextlib.suppress(InputError):
+        await use(read(path))
+    links = [Path("/proc/self/fd", each) for each in os.listdir("/proc/self/fd")]
+    assert str(path) not in {os.readlink(each) for each in links if each.is_symlink()}
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd", "parquet"])

@@ -149,6 +149,16 @@ async def test_a_certificate_file_that_cannot_be_read_is_named_on_opening(
     ):
         message = await refusal(config=AioConfig(**setting), session=SESSION)
         assert message.startswith(f"{name} {path!r} {flaw}")
+    if file != "junk":  # the certificate exists, and its key does not
+        for setting, name in (
+            ({"client_cert": (__file__, path)}, "client certificate"),
+            (
+                {**proxies, "proxies_config": {"proxy_client_cert": (__file__, path)}},
+                "proxy_client_cert",
+            ),
+        ):
+            message = await refusal(config=AioConfig(**setting), session=SESSION)
+            assert message == f"{name} {path!r} {flaw}"
     monkeypatch.setenv("AWS_CA_BUNDLE", path)
     message = await refusal(session=AioSession())
     assert "AWS_CA_BUNDLE" in message

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from asyncinvoke import (
+    Changed,
     InvocationError,
     Invoker,
     Journal,
@@ -97,6 +98,29 @@ async def test_what_ended_once_and_is_in_doubt_since_is_not_passed_over_with_wha
     crash(path, sent=[2])
     outcomes = await service.map(journal, range(6), **keys)
     assert (lost(outcomes), service.sent) == ([2], [])
+
+
+async def test_the_error_of_an_item_in_doubt_names_the_function_and_its_alias(path: Path) -> None:
+    await FakeService(stuck=[2]).map(path, range(3), take=2, qualifier="live")
+    crash(path, sent=[3])
+    outcomes = await FakeService().map(path, range(4), qualifier="live")
+    texts = {each.index: str(each.error) for each in outcomes if not each.ok}
+    assert texts.keys() == {2, 3}
+    assert texts[2].startswith("work:live: InvokerClosed: the map's block was left (")
+    assert texts[3].startswith("work:live: ProcessLost: its process died ")
+
+
+async def test_the_error_of_an_item_in_doubt_that_cannot_be_sent_any_more_begins_with_its_code(
+    path: Path,
+) -> None:
+    await FakeService().map(path, range(3), key=str)
+    crash(path, sent=[2])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE flight SET key = 'changed'")
+        connection.commit()
+    journal = Journal(path, changed=Changed.KEEP)
+    (outcome,) = await FakeService().map(journal, [object()], key=lambda _: "changed")
+    assert str(outcome.error).startswith("ProcessLost: its process died ")
 
 
 async def test_after_a_restart_all_that_was_open_is_in_doubt(crashed: Path) -> None:

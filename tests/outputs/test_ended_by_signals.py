@@ -80,7 +80,8 @@ def test_what_a_killed_process_left_goes_with_the_next_one(journal: Path, tmp_pa
     assert end(journal, tmp_path, signal.SIGKILL) == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
     assert left.name.endswith(PART)
-    others = [tmp_path / ".out.gz.part", tmp_path / f".other.gz.{'0' * 32}.part"]
+    names = (".out.gz.part", f".other.gz.{'0' * 32}.part", f".out.gz.{'0' * 32}", "0" * 32)
+    others = [tmp_path / name for name in names]
     for other in others:
         other.write_bytes(b"somebody else's")
     target = tmp_path / "out.gz"

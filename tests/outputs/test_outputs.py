@@ -91,9 +91,21 @@ def no_more_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@contextlib.contextmanager
+def standard_input_closed() -> Iterator[None]:
+    """Close descriptor 0, so that the next file that is opened gets it."""
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only waits
-@pytest.mark.parametrize("limited", [contextlib.nullcontext, no_more_files])
+@pytest.mark.parametrize("limited", [contextlib.nullcontext, no_more_files, standard_input_closed])
 def test_a_fork_of_the_process_keeps_no_part_locked_and_writes_nothing_to_it(
     limited: Callable[[], contextlib.AbstractContextManager[None]], tmp_path: Path
 ) -> None:
@@ -104,20 +116,23 @@ def test_a_fork_of_the_process_keeps_no_part_locked_and_writes_nothing_to_it(
     with limited():
         pid = os.fork()
     if not pid:
-        file.flush()
-        os.write(tell, b"!")
-        os.close(waker)
-        os.read(waiting, 1)
-        os._exit(0)
+        try:
+            file.flush()
+            os.write(tell, b"!")
+            os.close(waker)
+            os.read(waiting, 1)
+        finally:
+            os._exit(0)
+    os.close(tell)
     try:
-        os.read(is_forked, 1)
+        assert os.read(is_forked, 1) == b"!"
         parts.remove_abandoned(tmp_path / "out.jsonl")
         file.close()
         assert part.read_bytes() == b"once"  # it was locked by this process
         parts.remove_abandoned(tmp_path / "out.jsonl")
         assert not part.exists()
     finally:
-        for descriptor in (waker, waiting, tell, is_forked):
+        for descriptor in (waker, waiting, is_forked):
             os.close(descriptor)
         os.waitpid(pid, 0)
 
@@ -126,6 +141,12 @@ def test_a_fork_of_the_process_keeps_no_part_locked_and_writes_nothing_to_it(
 def test_the_format_is_detected_by_the_suffix(target: str) -> None:
     assert kind_of(target) == KINDS[target]
     assert KINDS[target].is_whole == (target not in ("out.jsonl", "-"))
+
+
+def test_parquet_compresses_itself_whatever_its_name_ends_in() -> None:
+    assert kind_of("out.gz", "parquet") == Kind(format="parquet")
+    assert kind_of("out.parquet.gz", "parquet") == Kind(format="parquet")
+    assert kind_of("out.parquet", "jsonl") == Kind()
 
 
 def handler(event: Any, context: object) -> Any:
@@ -228,6 +249,28 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         write()
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
+
+
+def test_an_output_gets_its_name_once_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out.jsonl"
+    steps: list[tuple[str, int]] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        steps.append(("sync", os.fstat(descriptor).st_size))
+        sync(descriptor)
+
+    def replaced(part: str, path: str) -> None:
+        steps.append(("replace", os.stat(part).st_size))
+        replace(part, path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    with files.written(str(target), {}, None) as file:
+        file.write(b"whole")
+    assert steps == [("sync", 5), ("replace", 5)]
 
 
 def test_an_export_to_a_link_replaces_its_target_and_not_the_link(

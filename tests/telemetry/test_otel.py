@@ -38,6 +38,7 @@ from asyncinvoke import (
     RetryPolicy,
     trace_header,
 )
+from asyncinvoke._telemetry.trace import with_other_fields
 from asyncinvoke.local import Answer, LocalLambda, Reset, function_error, throttle
 from asyncinvoke.otel import OpenTelemetry
 from asyncinvoke.testing import FakeLambda, InstantClock
@@ -177,6 +178,25 @@ async def test_several_attempts_are_children_that_lie_within_the_call(backend: B
     assert first.end_time <= second.start_time + 1_000_000
 
 
+async def test_an_attempt_that_failed_without_a_code_is_an_error_of_its_kind(
+    backend: Backend,
+) -> None:
+    fake = FakeLambda({"f": lambda event, _: event})
+    fake.fault(function_error("Busy"), count=1)
+    again = RetryPolicy(function=Backoff(wait=wait_none(), stop=stop_after_attempt(2)))
+    async with faked(fake, backend) as invoker:
+        await invoker.invoke("f", 1, retry=again)
+    first, second, _ = (dict(span.attributes or {}) for span in backend.spans)
+    assert (first["error.type"], second.get("error.type")) == ("function", None)
+    assert backend.spans[0].status.status_code is StatusCode.ERROR
+    assert (first.get("http.request.resend_count"), second["http.request.resend_count"]) == (
+        None,
+        1,
+    )
+    points = backend.points("asyncinvoke.attempt.duration")
+    assert {point.attributes.get("error.type") for point in points} == {"function", None}
+
+
 async def test_a_failed_span_has_the_error_and_the_delivery(backend: Backend) -> None:
     async with LocalLambda() as local, opened(local.url, backend) as invoker:
 
@@ -274,6 +294,8 @@ async def test_the_span_of_a_stream_lasts_to_its_last_chunk_and_the_block_has_it
     assert span.name == "Lambda.InvokeWithResponseStream"
     assert span.parent == request.get_span_context()
     assert (span.attributes or {})["asyncinvoke.outcome"] == "succeeded"
+    (point,) = backend.points("asyncinvoke.execution.duration")
+    assert point.attributes["rpc.method"] == "InvokeWithResponseStream"
 
 
 async def test_streams_that_end_in_any_order_leave_nothing_current(backend: Backend) -> None:
@@ -590,6 +612,12 @@ async def test_the_trace_keeps_what_is_beside_the_span_in_the_one_that_it_replac
     token = trace_header.set(of_the_run)
     assert await sent() == xray(backend.spans[-1]) + kept
     trace_header.reset(token)
+
+
+def test_the_trace_keeps_as_much_as_can_be_sent() -> None:
+    longest = f"a={'x' * 497}"
+    assert with_other_fields("s" * 524, longest) == f"{'s' * 524};{longest}"
+    assert with_other_fields("s" * 525, longest) == "s" * 525
 
 
 def test_a_call_that_ends_in_another_context_leaves_its_own_alone(

@@ -18,7 +18,8 @@ import pytest
 
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.local import console, settings
-from asyncinvoke.cli.local.handlers import check_handler
+from asyncinvoke.cli.local import handlers as handlers_module
+from asyncinvoke.cli.local.handlers import check_handler, handlers_in
 from asyncinvoke.local import EventProgress
 from tests.cli.processes import LineReader, Run, started
 from tests.doubles.sockets import SIGNATURE
@@ -182,17 +183,18 @@ async def test_it_is_set_by_options_and_a_file_and_shows_events(handlers: Path) 
     (handlers / "handlers.py").write_text("from more import *")
     more = "import os\ndef f(event, context):\n    print('red\\x1b[31m \\x1b]0;title\\x07')\n"
     more += "    word = 'old', os.environ['A'], os.environ['B'], context.memory_limit_in_mb\n"
+    more += "    assert context.get_remaining_time_in_millis() > 3000, 'the default'\n"
     more += "    return [*word, context.invoked_function_arn] if event else {}['no']\n"
     (handlers / "more.py").write_text(more)
     (handlers / "folder").mkdir()
     (handlers / "folder" / "endpoint.toml").write_text(
-        'account-id = "000000000007"\nmemory = 128\nenv = { A = "file" }\n'
+        'account-id = "000000000007"\nregion = "us-west-2"\nmemory = 128\nenv = { A = "file" }\n'
         '[functions.g]\nhandler = "../handlers.py:f"\nmemory = 256\nenv-file = ".env"\n'
     )
     (handlers / "folder" / ".env").write_text("# none\nexport B = 'two words'\n")
     async with started(
         *("local", "handlers.py:f", "--config", "folder/endpoint.toml", "--port", "0"),
-        *("--region", "eu-west-1", "--env", "B=option", "--set", "f:env.A=one"),
+        *("--region", "eu-west-1", "--env", "B=option", "--set", "f:env.A=one", "--timeout", "1m"),
         *("--event-retry-delay", "0,0", "--set", "f:memory=512", "--fault", "throttle,count=1"),
         cwd=handlers,
     ) as process:
@@ -358,10 +360,17 @@ def test_whatever_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, says: s
     assert str(file) in str(caught.value)
 
 
-def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("port", [0, 7, 65_535])
+def test_a_file_with_a_byte_order_mark_is_read(port: int, tmp_path: Path) -> None:
     file = tmp_path / "endpoint.toml"
-    file.write_bytes(b"\xef\xbb\xbfport = 7")
-    assert settings.read_file(str(file)).port == 7
+    file.write_bytes(b"\xef\xbb\xbfport = %d" % port)
+    assert settings.read_file(str(file)).port == port
+
+
+def test_files_that_a_settings_file_names_are_beside_it_and_modules_are_not() -> None:
+    handlers = {"f": "handlers.py:f", "g": "package.module:g"}
+    found = handlers_in(handlers, "folder/endpoint.toml")
+    assert found == {"f": "folder/handlers.py:f", "g": "package.module:g"}
 
 
 @pytest.mark.parametrize(
@@ -383,6 +392,26 @@ def test_a_file_is_read_in_the_encoding_in_which_python_reads_it(
     file.write_bytes(source)
     with pytest.raises(CommandError, match=says) if says else contextlib.nullcontext():
         check_handler(f"{file}:f")
+
+
+def test_a_module_that_is_imported_to_find_its_handler_gets_no_credentials(tmp_path: Path) -> None:
+    file = tmp_path / "handlers.py"
+    file.write_text("globals()['f'] = print\n")
+    check_handler(f"{file}:f")
+    file.write_text(
+        "import os\nif 'AWS_ACCESS_KEY_ID' in os.environ:\n    globals()['f'] = print\n"
+    )
+    with pytest.raises(CommandError, match="has no function 'f'"):
+        check_handler(f"{file}:f")
+
+
+def test_a_handler_whose_import_does_not_end_is_left_to_the_invocations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers_module, "_IMPORT_TIMEOUT", 0.1)
+    file = tmp_path / "handlers.py"
+    file.write_text("import signal\nwhile True:\n    signal.pause()\n")
+    check_handler(f"{file}:f")
 
 
 def test_an_event_whose_error_cannot_be_decoded_is_printed_without_its_message(
