@@ -9,8 +9,11 @@ from typing import Any
 ROWS = 64
 """The maximum number of rows that one statement inserts."""
 
-NAMES = 500
-"""The maximum number of names in one statement; older versions of SQLite accept 999 values."""
+MOST_VALUES = 999
+"""The maximum number of values in one statement that older versions of SQLite accept."""
+
+NAMES = MOST_VALUES // 2
+"""The maximum number of names in one statement."""
 
 
 class Statements:
@@ -46,15 +49,15 @@ class Statements:
         self._connection.execute(statement, values).close()
 
     def add(self, statement: str, name: str, changes: Mapping[Any, int]) -> None:
-        """Add to a few counts.
+        """Add to counts.
 
         Args:
             statement: An update, up to the value to which the changes are added.
             name: The column with the names of the counts.
             changes: The changes, by name.
         """
-        changed = {each: change for each, change in changes.items() if change}
-        if changed:
+        drawn = iter([(each, change) for each, change in changes.items() if change])
+        while changed := dict(islice(drawn, MOST_VALUES // 3)):
             cases = " ".join(["WHEN ? THEN ?"] * len(changed))
             marks = ",".join("?" * len(changed))
             self.do(
