@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from asyncinvoke._engine.causes import MOST_CAUSES, OTHERS
 from asyncinvoke._engine.prepared import Prepared
 from asyncinvoke._journal import rows
 from asyncinvoke._journal.pending import CommitBatch
@@ -45,11 +44,8 @@ class Numbering:
 
     def cause(self, sql: Statements, error: Any, *, results: bool) -> int:
         """Return the number of an error's cause."""
-        key = rows.cause_of(error)
+        key = rows.kept_cause(rows.cause_of(error), self.causes)
         number = self.causes.get(key)
-        if number is None and len(self.causes) >= MOST_CAUSES:
-            key = key._replace(error_type=OTHERS)
-            number = self.causes.get(key)
         if number is None:
             self.causes[key] = number = len(self.causes) + 1
             example = rows.example_of(error, results=results)

@@ -89,11 +89,11 @@ class Copies:
         self._sql.do(f"PRAGMA user_version = {FORMAT}")
         self._sql.do("COMMIT")
 
-    def add(self, parts: Sequence[tuple[Path, RecordedRun]], *, are_apart: bool) -> None:
+    def add(self, parts: Sequence[Path], *, are_apart: bool) -> None:
         """Copy journals.
 
         Args:
-            parts: Their paths, each with the journal opened for reading.
+            parts: Their paths.
             are_apart: Whether no item can be in two of the journals added so far.
         """
         if not are_apart:
@@ -102,14 +102,16 @@ class Copies:
             names = {
                 f"part{number}": part for number, part in enumerate(parts[first : first + _AT_ONCE])
             }
-            for name, (path, _) in names.items():
+            for name, path in names.items():
                 self._attach(name, path)
             # One commit for all of them: their rows interleave, so they share pages.
             self._sql.do("BEGIN")
-            for name, (path, run) in names.items():
+            for name, path in names.items():
                 self._sql.part = name
+                with RecordedRun(path) as run:
+                    lost = run.lost()
                 with damage_of_source(path):
-                    self._copy(run.lost())
+                    self._copy(lost)
             self._sql.do("COMMIT")
             for name in names:
                 self._sql.do(f"DETACH {name}")

@@ -109,19 +109,20 @@ _UNTIL = "SELECT idx FROM item WHERE idx > ? ORDER BY idx LIMIT 1 OFFSET ?"
 _LAST = (1 << 63) - 1
 
 _SESSIONS = """
-SELECT id, (ended - started) * 1e6, samples FROM session
+SELECT id, MAX(COALESCE((ended - started) * 1e6, 0), COALESCE(samples, 0)) AS lasted FROM session
 LEFT JOIN (SELECT session AS s, MAX(at) * 1000 AS samples FROM sample GROUP BY session) ON s = id
 ORDER BY id
 """
 
-_LAST_END = "SELECT MAX(began * 1000 + elapsed) FROM item WHERE session = ?"
+# One statement for all of them: each reads all items, and a run may have been killed ten thousand times.
+_LAST_ENDS = f"""
+SELECT session, MAX(began * 1000 + elapsed) FROM item
+WHERE session IN (SELECT id FROM ({_SESSIONS}) WHERE lasted <= 0) GROUP BY session
+"""  # contains only the constant above
 
 
 def _measured(connection: sqlite3.Connection) -> Measures:
-    lasted = {
-        number: (max(ended or 0, samples or 0) or _last_end(connection, number)) / 1e6
-        for number, ended, samples in connection.execute(_SESSIONS).fetchall()
-    }
+    lasted = _lasted(connection)
     step = step_of(sum(lasted.values()))
     sessions = 2 * (max(lasted, default=0) + 1)
     latencies, steps, longest = _counted(
@@ -133,6 +134,14 @@ def _measured(connection: sqlite3.Connection) -> Measures:
         step=step,
         steps=_steps(steps, sessions, step, lasted),
     )
+
+
+def _lasted(connection: sqlite3.Connection) -> dict[int, float]:
+    """Return the duration of each session: of one without an end or a sample, until its last item."""
+    lasted = dict(connection.execute(_SESSIONS).fetchall())
+    if any(each <= 0 for each in lasted.values()):
+        lasted |= dict(connection.execute(_LAST_ENDS).fetchall())
+    return {number: max(each, 0) / 1e6 for number, each in lasted.items()}
 
 
 def _counted(
@@ -188,12 +197,6 @@ def _steps(
         Step(session=session, at=at * step, succeeded=succeeded, failed=failed)
         for (session, at), (failed, succeeded) in sorted(ended.items())
     )
-
-
-def _last_end(connection: sqlite3.Connection, session: int) -> float:
-    """Return when the last item ended, for a session without an end or a sample."""
-    ((last,),) = connection.execute(_LAST_END, (session,)).fetchall()
-    return float(last or 0)
 
 
 def step_of(seconds: float) -> float:

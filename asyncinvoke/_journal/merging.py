@@ -121,17 +121,14 @@ class Merging:
             JournalError: A journal cannot be used.
             JournalMismatchError: The journals belong to different runs.
         """
-        with self._explained(), contextlib.ExitStack() as stack:
-            runs = [stack.enter_context(RecordedRun(path)) for path in paths]
-            parts = [
-                Part(path=str(path), summary=run.summary())
-                for path, run in zip(paths, runs, strict=True)
-            ]
+        with self._explained():
+            # One after the other: of thousands, not all can be open at once.
+            parts = [_part_of(path) for path in paths]
             check_parts([*self._parts[:1], *parts])
             if self._copies is None:
                 self._copies = self._begun(keyed=bool(parts[0].identity["key"]))
             shards = [part.shard for part in (*self._parts, *parts)]
-            self._copies.add(list(zip(paths, runs, strict=True)), are_apart=are_apart(shards))
+            self._copies.add(paths, are_apart=are_apart(shards))
         self._parts += parts
 
     def finish(self, notes: Mapping[str, object] | None = None) -> Merged:
@@ -189,6 +186,11 @@ class Merging:
                 yield
         except OSError as error:
             raise JournalError(f"{self._target}: it cannot be written: {error.strerror}") from None
+
+
+def _part_of(path: Path) -> Part:
+    with RecordedRun(path) as run:
+        return Part(path=str(path), summary=run.summary())
 
 
 def _check_paths(target: Path, paths: list[Path], *, replace: bool) -> None:

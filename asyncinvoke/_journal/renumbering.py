@@ -4,7 +4,7 @@ from typing import Any
 
 from asyncinvoke._engine.causes import OTHERS
 from asyncinvoke._journal.flights import Flight
-from asyncinvoke._journal.rows import CauseKey
+from asyncinvoke._journal.rows import CauseKey, kept_cause
 from asyncinvoke._journal.statements import Statements
 
 _INLINE = 20
@@ -50,7 +50,7 @@ class Renumbering:
 
     def __init__(self, sql: PartStatements) -> None:
         self._sql = sql
-        self._causes: dict[tuple[Any, ...], int] = {}
+        self._causes: dict[CauseKey, int] = {}
         self._versions: dict[str, int] = {}
         self.session = 0
         """The number of the last session."""
@@ -74,7 +74,7 @@ class Renumbering:
         for old, *cause, example, count in query(
             "SELECT id, error, code, error_type, delivery, gave_up, example, count FROM part.cause"
         ):
-            new = self.cause(tuple(cause), example)
+            new = self.cause(CauseKey(*cause), example)
             do("UPDATE cause SET count = count + ? WHERE id = ?", count, new)
             self._renumber("cause", old, new)
         for old, name, count in query("SELECT id, name, count FROM part.version"):
@@ -87,8 +87,9 @@ class Renumbering:
         self.seq += seq
         return first
 
-    def cause(self, key: tuple[Any, ...], example: str | None) -> int:
+    def cause(self, key: CauseKey, example: str | None) -> int:
         """Return the number of a cause."""
+        key = kept_cause(key, self._causes)
         number = self._causes.get(key)
         if number is None:
             number = self._causes[key] = len(self._causes) + 1
@@ -101,8 +102,7 @@ class Renumbering:
 
     def others(self) -> list[tuple[int, CauseKey]]:
         """Return the causes that stand for those beyond the most that a journal records."""
-        keys = ((number, CauseKey(*key)) for key, number in self._causes.items())
-        return [(number, key) for number, key in keys if key.error_type == OTHERS]
+        return [(number, key) for key, number in self._causes.items() if key.error_type == OTHERS]
 
     def new_session(self, old: int) -> tuple[int, float]:
         """Return the new number of a session of the part, and when it started."""

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from asyncinvoke._engine.causes import cause_key
+from asyncinvoke._engine.causes import MOST_CAUSES, OTHERS, cause_key
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._journal.schema import STATE_OF, State
 from asyncinvoke._model.failure import FailureKind
@@ -52,6 +52,23 @@ def cause_of(error: AsyncInvokeError) -> CauseKey:
         return CauseKey(*cause_key(error), None, None)
     gave_up = None if error.gave_up is None else error.gave_up.value
     return CauseKey(*cause_key(error), error.delivery.value, gave_up)
+
+
+def kept_cause(key: CauseKey, known: Collection[CauseKey]) -> CauseKey:
+    """Return the cause under which a failure is recorded.
+
+    Functions may make up their error types, and whatever answers in Lambda's place its codes: beyond
+    `MOST_CAUSES` causes no new type is recorded, and beyond twice as many no new code.
+
+    Args:
+        key: Its own cause.
+        known: The causes that are recorded.
+    """
+    if key not in known and len(known) >= MOST_CAUSES:
+        key = key._replace(error_type=OTHERS)
+    if key not in known and len(known) >= 2 * MOST_CAUSES:
+        key = key._replace(code=None)
+    return key
 
 
 def example_of(error: AsyncInvokeError, *, results: bool) -> str | None:

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 ROWS = 512
-"""The maximum number of rows that one statement inserts. Beyond it, compiling takes longer."""
+"""The maximum number of rows that one statement writes. Beyond it, compiling takes longer."""
 
 NAMES = 5000
 """The maximum number of names in one statement."""
@@ -47,15 +47,16 @@ class Statements:
         self._connection.execute(statement, values).close()
 
     def add(self, statement: str, name: str, changes: Mapping[Any, int]) -> None:
-        """Add to a few counts.
+        """Add to counts.
 
         Args:
             statement: An update, up to the value to which the changes are added.
             name: The column with the names of the counts.
             changes: The changes, by name.
         """
-        changed = {each: change for each, change in changes.items() if change}
-        if changed:
+        drawn = iter([(each, change) for each, change in changes.items() if change])
+        most = min(ROWS, self._values // 3)
+        while changed := dict(islice(drawn, most)):
             cases = " ".join(["WHEN ? THEN ?"] * len(changed))
             marks = ",".join("?" * len(changed))
             self.do(

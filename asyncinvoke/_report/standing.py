@@ -119,10 +119,12 @@ def key_of(cause: RecordedCause) -> CauseKey:
 def cause_among(error: AsyncInvokeError, known: Container[CauseKey]) -> CauseKey:
     """Return the cause under which an error is recorded, if the journal has these causes.
 
-    A journal records all causes beyond the first `MOST_CAUSES` as `OTHERS`.
+    See `kept_cause` for what it records of others.
     """
     key = cause_of(error)
-    return key if key in known else key._replace(error_type=OTHERS)
+    others = key._replace(error_type=OTHERS)
+    wider = (key, others, others._replace(code=None))
+    return next((each for each in wider if each in known), others)
 
 
 def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:

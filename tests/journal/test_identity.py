@@ -6,6 +6,7 @@ import math
 import pickle
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -29,7 +30,9 @@ from asyncinvoke import (
 from asyncinvoke._engine.causes import LONGEST_NAME
 from asyncinvoke._journal.identity import SeenRows
 from asyncinvoke._journal.lookups import Lookups
+from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
+from asyncinvoke._report.standing import cause_among, key_of
 from asyncinvoke.runs import open_run, settle
 from tests.journal.crashes import crash
 from tests.journal.fake_service import FakeService, indexes, streamed
@@ -656,7 +659,7 @@ async def test_values_that_are_not_text_are_recorded(path: Path) -> None:
 async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncinvoke._journal.committing.MOST_CAUSES", 5)
+    monkeypatch.setattr("asyncinvoke._journal.rows.MOST_CAUSES", 5)
 
     class InventedErrorsTransport(FakeService):
         async def send(self, *values: Any) -> Any:
@@ -676,6 +679,26 @@ async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
     assert late is not None
     assert isinstance(late.error, FunctionError)
     assert late.error.error_type == f"E19{'x' * 5000}"
+
+
+async def test_codes_that_are_made_up_do_not_fill_the_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncinvoke._journal.rows.MOST_CAUSES", 5)
+
+    class InventedCodesTransport(FakeService):
+        async def send(self, *values: Any) -> Any:
+            await super().send(*values)
+            return Failure(status_code=400, code=f"Made{values[1].decode()}Up", message="no")
+
+    await InventedCodesTransport().map(path, range(40))
+    with open_run(path) as recorded:
+        causes = recorded.causes()
+        assert [(causes[0].code, causes[0].count), len(causes)] == [(None, 30), 11]
+        known = {key_of(cause) for cause in causes}
+        outcomes = list(recorded.outcomes())
+    recorded_as = [cause_among(each.error, known) for each in outcomes if each.error is not None]
+    assert Counter(recorded_as) == {key_of(cause): cause.count for cause in causes}
 
 
 async def test_nothing_that_was_read_ahead_of_a_difference_is_sent(path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -112,6 +113,22 @@ def test_shards_become_the_run_of_all_items(tmp_path: Path, keyed: bool, batch: 
     run_map(function, Journal(whole, redrive=Redrive.FAILED), items=104, **options)
     with open_run(whole) as recorded:
         assert recorded.summary().succeeded >= 90
+
+
+def test_more_journals_are_merged_than_files_can_be_open(tmp_path: Path) -> None:
+    parts = [tmp_path / f"p{number}.run" for number in range(1, 41)]
+    for number, part in enumerate(parts, 1):
+        run_map(Function(), part, items=40, shard=Shard(number, of=40))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull) as first_free:
+        # Eight of them are copied at once.
+        few = first_free.fileno() + 40
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, before[1]))
+    try:
+        merged = merge(tmp_path / "whole.run", parts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert (merged.items, merged.parts, merged.missing) == (40, 40, ())
 
 
 def test_an_item_that_ended_in_two_journals_is_reported_and_the_better_outcome_is_kept(

@@ -32,3 +32,14 @@ def test_rows_and_names_beyond_the_limit_of_an_old_sqlite_are_all_there(
     names = list(range(-1, count + 1))
     found = sql.named("SELECT a FROM made WHERE a IN", names)
     assert sorted(row for (row,) in found) == list(range(count))
+
+
+def test_any_number_of_counts_is_changed_on_an_old_sqlite(connection: sqlite3.Connection) -> None:
+    names = range(1200)
+    connection.execute("CREATE TABLE cause (id INTEGER PRIMARY KEY, count INTEGER)")
+    connection.executemany("INSERT INTO cause VALUES (?, 1)", [(name,) for name in names])
+    sql = Statements(connection)
+
+    sql.add("UPDATE cause SET count = count", "id", {name: name - 600 for name in names})
+
+    assert sql.all("SELECT count FROM cause ORDER BY id") == [(n - 599,) for n in names]

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from asyncinvoke import Invoker, Journal
+from asyncinvoke._journal.opening import read_only
 from asyncinvoke.cli.app import run
 from asyncinvoke.runs import measured, open_run
 from asyncinvoke.testing import FakeLambda
@@ -79,6 +80,37 @@ def test_it_makes_no_difference_in_which_blocks_items_are_counted(
     for rows in (1, 7, 149, 150, 151):
         monkeypatch.setattr("asyncinvoke._journal.measuring._BLOCK", rows)
         assert measured(recorded) == at_once
+
+
+def test_sessions_that_were_killed_at_once_are_measured_together(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each statement reads all items, and a run may have been killed ten thousand times."""
+    statements: list[str] = []
+
+    def traced(path: Path) -> sqlite3.Connection:
+        connection = read_only(path)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr("asyncinvoke._journal.measuring.read_only", traced)
+    copy = tmp_path / "copy.run"
+    needed = []
+    for sessions in (2, 50):
+        with closing(sqlite3.connect(recorded)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+            target.execute("DELETE FROM sample")
+            target.execute("UPDATE session SET ended = NULL")
+            for number in range(3, sessions + 1):
+                target.execute("INSERT INTO session (id, started) VALUES (?, 1e9)", (number,))
+            target.execute("UPDATE item SET session = 1 + idx % ?", (sessions,))
+            target.execute("UPDATE item SET began = session, elapsed = 500000")
+            target.commit()
+        statements.clear()
+        lasted = measured(copy).lasted
+        assert lasted == {number: 0.5 + number / 1000 for number in range(1, sessions + 1)}
+        needed.append(len(statements))
+    assert needed[0] == needed[1]
 
 
 def test_items_that_a_clock_puts_outside_their_session_count_at_its_edge(

@@ -22,6 +22,10 @@ CHECKED_EVERY = 1000
 """How many lines of an ordered output are written, at least, between two checks of which
 ends they are. The next session reads back no more than these and those that were on their way."""
 
+NOTED_EVERY = 64
+"""After how many lines, at most, the note is stored. It has thousands of numbers if the items of an input
+have empty lines or line ends between them, and takes longer than all else that is done for an outcome."""
+
 
 class ContinuedWriter:
     """Writes outcomes to a file, and records in the journal how much of it is written.
@@ -76,6 +80,7 @@ class ContinuedWriter:
         self._checked_ends = place.ends
         self._checked_position = -1
         self._since_check = place.lost
+        self._since_note = 0
         written = last_written(place, keyed=keyed) if place.lost else frozenset()
         # The lines of earlier sessions that no item of this one has met yet.
         self._unnamed_before = (
@@ -102,13 +107,14 @@ class ContinuedWriter:
             self._checked_ends, self._since_check = self._before, 0
         self._say()
 
-    async def add(self, outcome: Outcome, *, is_stopped: bool) -> bool:
+    async def add(self, outcome: Outcome, *, is_stopped: bool, more: bool) -> bool:
         """Write an outcome; return whether it was written.
 
         Args:
             outcome: The outcome.
             is_stopped: Whether the run was stopped, so that earlier items may have no outcome. An
                 ordered output then leaves this one to the session that runs those.
+            more: Whether the next outcome is there already: one note then covers several.
         """
         is_named = is_recorded(outcome, keyed=self._keyed)
         if not is_named and self._unnamed_before[outcome.key] > 0:
@@ -128,7 +134,9 @@ class ContinuedWriter:
             self._has_written(outcome)
         else:
             self._ends += 1
-        self._say()
+        self._since_note += 1
+        if not more or self._since_note >= NOTED_EVERY:
+            self._say()
         return True
 
     async def finish(self) -> None:
@@ -204,6 +212,7 @@ class ContinuedWriter:
         await self._output.write(as_line(outcome, self._lines.get(outcome.index)))
 
     def _say(self) -> None:
+        self._since_note = 0
         self._note(
             NOTE,
             OutputState(

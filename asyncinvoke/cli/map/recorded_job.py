@@ -141,7 +141,8 @@ class RecordedJob(MapJob):
             self._unrecorded += 1
             run.note(UNRECORDED, self._unrecorded)
         if self._file is not None:
-            add = partial(self._file.add, outcome, is_stopped=run.statistics().stopped)
+            now = run.statistics()
+            add = partial(self._file.add, outcome, is_stopped=now.stopped, more=now.buffered > 0)
             await self._try_to_write(add, run, interrupt)
         elif self._stream is not None:
             write = partial(self._stream.write, as_line(outcome, line))

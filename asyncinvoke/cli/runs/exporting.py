@@ -186,41 +186,44 @@ def outcome_lines(run: RecordedRun) -> Iterator[bytes]:
 
 
 def _write(run: RecordedRun, parts: dict[str, _Part], summary: RunSummary) -> None:
-    # Items that may have run and have no outcome are listed after those with one.
-    doubtful = {item.position for item in run.unknown()}
-    settled = {item.position for item in run.settled()}
+    # Items that may have run and have no outcome are listed after those with one. A kill leaves as many
+    # as were in progress; those with an outcome may be millions, and are not kept.
+    doubtful = {item.position: item for item in run.unknown() if item.started is None}
+    settled = (item.position for item in run.settled())  # in the order of outcomes
+    next_settled = next(settled, None)
     shards = [Shard.parse(shard) for shard in summary.shards]
-    written: set[int] = set()
+    of = shards[0].of if shards else 1  # of one division, or there are none
+    numbers = {shard.number for shard in shards} or {1}
     following = 0
 
     def write_pending(end: int) -> None:
         """Write the items that were not started: those without a record that did not run."""
         for position in range(following, end):
-            is_own = not shards or any(shard.has(position, None) for shard in shards)
-            if is_own and position not in doubtful:
+            if position % of + 1 in numbers and position not in doubtful:
                 parts["pending"].write(json.dumps({"index": position}).encode() + b"\n")
 
     for outcome in run.outcomes():
         if not summary.keyed:
             write_pending(outcome.index)
         following = outcome.index + 1
-        part = _part_of(outcome, settled)
-        if outcome.index in doubtful and part != "may_have_run":
-            continue  # what it ended with before a redrive that may have run it again
-        if part == "may_have_run":
-            written.add(outcome.index)
+        while next_settled is not None and next_settled < outcome.index:
+            next_settled = next(settled, None)
+        part = _part_of(outcome, is_settled=outcome.index == next_settled)
+        if outcome.index in doubtful:
+            if part != "may_have_run":
+                continue  # what it ended with before a redrive that may have run it again
+            del doubtful[outcome.index]
         parts[part].write(as_line(outcome))
-    for item in run.unknown():
-        if item.position not in written:
-            parts["may_have_run"].write(may_have_run_line(item))
+    for item in doubtful.values():
+        parts["may_have_run"].write(may_have_run_line(item))
     total = total_of(summary)
     if total is not None and not summary.keyed:
         # It is that of the run's own shard; of a merge that lacks shards there is none.
-        write_pending(total * shards[0].of if shards else total)
+        write_pending(total * of)
 
 
-def _part_of(outcome: Outcome[Any], settled: set[int]) -> str:
-    if outcome.index in settled:
+def _part_of(outcome: Outcome[Any], *, is_settled: bool) -> str:
+    if is_settled:
         return "settled"  # recorded as a failure, but it ran, and must not run again
     if outcome.error is None:
         return "succeeded"

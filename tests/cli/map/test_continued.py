@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from asyncinvoke import InvalidRequestError, Outcome, Response
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map import continued as continued_module
-from asyncinvoke.cli.map.continued import CHECKED_EVERY, ContinuedWriter
+from asyncinvoke.cli.map.continued import CHECKED_EVERY, NOTED_EVERY, ContinuedWriter
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_state import (
     NOTE,
@@ -230,10 +230,10 @@ async def run_session(
                 while due and due[0] in early:
                     handed.append(early.pop(due.pop(0)))
             elif step == "take" and handed:
-                await writer.add(handed.pop(0), is_stopped=False)
+                await writer.add(handed.pop(0), is_stopped=False, more=bool(handed))
         if not left and not under_way:
-            for each in handed:
-                await writer.add(each, is_stopped=False)
+            while handed:
+                await writer.add(handed.pop(0), is_stopped=False, more=bool(handed))
             await writer.finish()
             journal.commit()
     finally:
@@ -254,7 +254,7 @@ async def test_what_runs_again_is_in_an_ordered_output_once_however_the_session_
         for each in again:
             journal.ended.append(each)
             journal.commit()  # the note that it was written is in the next commit
-            await writer.add(each, is_stopped=is_stopped and each.take > 1)
+            await writer.add(each, is_stopped=is_stopped and each.take > 1, more=False)
         if [each.take for each in again] == [2] and not is_stopped:
             journal.waiting = {}  # the process is killed
         else:
@@ -278,7 +278,7 @@ async def test_an_ordered_output_with_keys_has_each_once_though_a_session_is_kil
         await writer.catch_up()
         journal.ended += ended
         for each in handed_out:
-            await writer.add(each, is_stopped=False)
+            await writer.add(each, is_stopped=False, more=False)
         journal.commit()  # and the process is killed
         os.close(output.descriptor)
     output, writer = continued(path, journal, ordered=True, keyed=True)
@@ -302,7 +302,7 @@ async def test_an_ordered_output_with_keys_reads_back_only_its_last_lines(tmp_pa
         read = first + ahead - 1
         journal.ended += reversed(there)
         for each in there:
-            await writer.add(each, is_stopped=False)
+            await writer.add(each, is_stopped=False, more=False)
             most = max(most, journal.waiting[NOTE]["lost"])
     os.close(output.descriptor)
     assert most <= 2 * CHECKED_EVERY + ahead
@@ -314,11 +314,31 @@ async def test_an_ordered_output_with_keys_reads_back_only_its_last_lines(tmp_pa
     for index in range(6200, 9000):
         read = index
         journal.ended.append(outcome(index, keyed=True))
-        await writer.add(journal.ended[-1], is_stopped=False)
+        await writer.add(journal.ended[-1], is_stopped=False, more=False)
     assert journal.waiting[NOTE]["lost"] <= 2 * CHECKED_EVERY + ahead
     os.close(output.descriptor)
     lines = [json.loads(line)["index"] for line in path.read_text().splitlines()]
     assert lines == list(range(9000))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_outcomes_that_are_there_together_are_noted_together(
+    ordered: bool, tmp_path: Path
+) -> None:
+    """A note takes as long as a hundred lines if the items have empty lines between them."""
+    journal = Journal()
+    noted: list[Any] = []
+    output, writer = continued(tmp_path / "out.jsonl", journal, ordered=ordered)
+    writer._note = lambda _, note: noted.append(note)
+    await writer.catch_up()
+    noted.clear()
+    journal.ended += [outcome(index) for index in range(1000)]
+    for each in journal.ended:
+        await writer.add(each, is_stopped=False, more=each.index < 999)
+    os.close(output.descriptor)
+    assert len(noted) <= 1000 / NOTED_EVERY + 1
+    assert noted[-1]["offset"] == (tmp_path / "out.jsonl").stat().st_size
 
 
 @pytest.mark.anyio
@@ -337,7 +357,7 @@ async def test_an_ordered_output_with_new_keys_is_written_anew_though_a_session_
         await writer.catch_up()
         for index in ran:
             journal.ended.append(outcome(index, keyed=True))
-            await writer.add(journal.ended[-1], is_stopped=False)
+            await writer.add(journal.ended[-1], is_stopped=False, more=False)
         if ran == new[2:]:
             await writer.finish()
         journal.commit()  # and the process is killed
@@ -365,7 +385,7 @@ async def test_what_runs_again_is_in_an_ordered_output_that_a_kill_has_left_behi
         await writer.catch_up()
         journal.ended += ended
         for each in written:
-            await writer.add(each, is_stopped=is_stopped and each.take > 1)
+            await writer.add(each, is_stopped=is_stopped and each.take > 1, more=False)
         if not ended:
             await writer.finish()
         journal.commit()
@@ -390,7 +410,7 @@ async def test_what_ran_again_is_in_an_ordered_output_though_a_kill_left_it_unwr
             await writer.catch_up()
         journal.ended += ended
         for each in written:
-            await writer.add(each, is_stopped=False)
+            await writer.add(each, is_stopped=False, more=False)
         if not ended:
             await writer.finish()
         journal.commit()
@@ -415,7 +435,7 @@ async def test_an_earlier_take_does_not_come_after_a_later_one_though_kills_left
         output, writer = continued(path, journal, ordered=True, keyed=keyed)
         await writer.catch_up()
         journal.ended += ended
-        await writer.add(ended[0], is_stopped=False)
+        await writer.add(ended[0], is_stopped=False, more=False)
         if again in ended:
             await writer.finish()
         journal.commit()  # the first session is killed after one line
@@ -441,7 +461,7 @@ async def test_an_ordered_output_is_continued_where_an_older_version_left_it(
         output, writer = continued(path, journal, ordered=True)
         await writer.catch_up()
         journal.ended.append(outcome(last))
-        await writer.add(journal.ended[-1], is_stopped=False)
+        await writer.add(journal.ended[-1], is_stopped=False, more=False)
         journal.commit()  # and the process is killed
         os.close(output.descriptor)
     lines = [json.loads(line)["index"] for line in path.read_text().splitlines()]
@@ -468,7 +488,7 @@ async def test_an_ordered_output_has_each_line_once_though_one_redrive_after_the
         journal.ended += ended
         journal.commit()
         for each in written:
-            await writer.add(each, is_stopped=False)
+            await writer.add(each, is_stopped=False, more=False)
         journal.commit()
         if not ended:
             await writer.finish()
@@ -488,7 +508,7 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
         error = InvalidRequestError("key 'a' is that of item 0")
         for index, (key, take) in enumerate(items, 3 + inserted):
             twice = Outcome(index=index, key=key, error=error, started=0, elapsed=0, take=take)
-            await writer.add(twice, is_stopped=False)
+            await writer.add(twice, is_stopped=False, more=False)
         journal.commit()
         os.close(output.descriptor)
     keys = [json.loads(line).get("key") for line in path.read_text().splitlines()]

@@ -1,6 +1,7 @@
 """The files of a split export: each item of the run in one of them, and no other item."""
 
 import errno
+import gc
 import io
 import json
 import shutil
@@ -8,7 +9,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable
+import tracemalloc
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from asyncinvoke import Invoker, Journal, Shard
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.runs import exporting
 from asyncinvoke.cli.runs.exporting import MANIFEST, NAMES, may_have_run_line, split
-from asyncinvoke.runs import merge, open_run
+from asyncinvoke.runs import RecordedItem, RecordedRun, merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.journal.crashes import crash
 from tests.journal.killing import ROOT
@@ -104,6 +106,52 @@ def test_items_of_other_shards_are_not_listed_as_not_started(
     if len(shards) == 2:  # it is unknown how many items the shards have that are not merged
         pending = [each for each in pending if each < files["succeeded"][-1]]
     assert files["pending"] == pending
+
+
+def test_a_merge_of_thousands_of_shards_is_exported_in_time_for_its_items_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [tmp_path / f"{number}.run" for number in range(1, 6)]
+    for number, part in enumerate(parts, 1):
+        anyio.run(work, part, 60, Shard(number, of=6))
+    path = tmp_path / "merged.run"
+    merge(path, parts)
+    asked = 0
+
+    def counted(self: Shard, position: int, key: str | None) -> bool:
+        nonlocal asked
+        asked += 1
+        return position % self.of == self.number - 1
+
+    monkeypatch.setattr(Shard, "has", counted)
+    assert exported(path)["pending"] == []
+    assert asked <= 10  # the items of the sixth shard
+
+
+def test_a_split_export_keeps_no_item_that_may_have_run_or_was_settled_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "o.run"
+    anyio.run(work, path, 3)
+    many = 200_000
+    with open_run(path) as run:
+        item = run.item(position=2)
+
+    def recorded(_: RecordedRun) -> Iterator[RecordedItem | None]:
+        for position in range(10_000_000, 10_000_000 + many):
+            object.__setattr__(item, "position", position)
+            yield item
+
+    monkeypatch.setattr(RecordedRun, "unknown", recorded)
+    monkeypatch.setattr(RecordedRun, "settled", recorded)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        assert [*map(len, exported(path).values())] == [3, 0, 0, 0, 0]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 << 20  # six files have buffers
 
 
 def killed(path: Path, renames: int) -> Path:

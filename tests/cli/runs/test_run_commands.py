@@ -292,7 +292,7 @@ async def test_failures_beyond_the_most_causes_are_redriven_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("asyncinvoke._journal.committing.MOST_CAUSES", 5)
+    monkeypatch.setattr("asyncinvoke._journal.rows.MOST_CAUSES", 5)
 
     def fail(event: int, context: Any) -> Any:
         raise type(f"E{event}{'x' * 200}", (Exception,), {})
@@ -324,7 +324,7 @@ async def test_in_a_merged_run_each_cause_selects_as_many_items_as_it_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: bool, keyed: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("asyncinvoke._journal.committing.MOST_CAUSES", 3)
+    monkeypatch.setattr("asyncinvoke._journal.rows.MOST_CAUSES", 3)
     # Each shard has all kinds, and the first causes of one exceed the bound in the other.
     kinds = ["A", "E", "B", "D", "C", "C", "D", "B", "E", "A", "X", "Y"]
 
