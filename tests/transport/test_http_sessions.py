@@ -7,11 +7,8 @@ import anyio
 import pytest
 from aiohttp import ClientSession
 
-from asyncinvoke._transport.http_sessions import (
-    WithoutRedirects,
-    keepalive_options,
-    keepalive_socket,
-)
+from asyncinvoke._transport.aiohttp_client import SingleDeliveries
+from asyncinvoke._transport.http_sessions import keepalive_options, keepalive_socket
 from tests.doubles.certificates import Authority
 from tests.doubles.counting_server import CountingServer
 
@@ -47,7 +44,7 @@ async def test_a_tls_connection_that_was_lost_a_moment_ago_does_not_break_the_ne
 ) -> None:
     identity = Authority(tmp_path).issue("server")
     async with ClientSession() as unwrapped:
-        session = WithoutRedirects(unwrapped)
+        session = SingleDeliveries(unwrapped)
         with CountingServer(tls=identity.server_context()) as server:
             async with session.request("GET", server.url, ssl=False) as answered:
                 await answered.read()
