@@ -16,10 +16,18 @@ class SingleDeliveries:
     def __init__(self, session: Any) -> None:
         self.unwrapped: Any = getattr(session, "unwrapped", session)
 
-    def request(self, method: str, url: Any, **options: Any) -> Any:
-        """Make a request as the session would."""
+    async def request(self, method: str, url: Any, **options: Any) -> Any:
+        """Make a request as the session would, and return the answer whose head has been read."""
         _drop_unfit(getattr(self.unwrapped, "connector", None))
-        return self.unwrapped.request(method, url, **{**options, "allow_redirects": False})
+        options["allow_redirects"] = False
+        answer = await self.unwrapped.request(method, url, **options)
+        raw = getattr(answer, "_raw_headers", None)
+        if raw:  # else it is a mock's
+            # aiobotocore decodes the values, and would lose an answer with one that is no UTF-8.
+            answer._raw_headers = tuple(  # noqa: SLF001
+                (name, value.decode(errors="replace").encode()) for name, value in raw
+            )
+        return answer
 
 
 def _drop_unfit(connector: Any) -> None:

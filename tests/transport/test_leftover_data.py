@@ -15,7 +15,7 @@ from asyncinvoke._request.parameters import checked
 from tests.doubles.certificates import Authority
 from tests.doubles.waiting import until
 from tests.transport.http.peers import Peer, Wire
-from tests.transport.variants import on_trio, open_variant
+from tests.transport.variants import of_its_own, on_trio, open_variant
 
 pytestmark = pytest.mark.anyio
 
@@ -49,11 +49,6 @@ def followed_later(wire: Wire) -> None:
     wire.send(answer(b"0"))
     wire.peer.ended.set()
     wire.wait_end()
-
-
-def of_its_own(cls: Any) -> Any:
-    """Return a session class that our own connections do not replace."""
-    return type("OfItsOwn", (cls,), {"send": lambda self, request: cls.send(self, request)})
 
 
 def sessions() -> dict[str, Any]:
