@@ -11,8 +11,8 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
 from aiohttp import ClientSession
 
+from asyncinvoke._transport.aiohttp_client import SingleDeliveries
 from asyncinvoke._transport.http.asyncio_opening import note_socket
-from asyncinvoke._transport.http.connection import look_at
 
 # In seconds; AWS's NAT gateways and load balancers drop connections that are idle for 350 s.
 _IDLE = 60
@@ -80,42 +80,8 @@ class KeepaliveAiohttpSession(AIOHTTPSession):  # type: ignore[misc]
             **kwargs,
         )
 
-    async def _get_session(self, proxy_url: str | None) -> "WithoutRedirects":
-        return WithoutRedirects(await super()._get_session(proxy_url))
-
-
-class WithoutRedirects:
-    """An aiohttp session that delivers a request once: over an open connection, and not elsewhere.
-
-    Following a redirect would deliver the payload again, to an unknown host, so it is an answer.
-    """
-
-    def __init__(self, session: Any) -> None:
-        self.unwrapped: Any = getattr(session, "unwrapped", session)
-
-    def request(self, method: str, url: Any, **options: Any) -> Any:
-        """Make a request as the session would."""
-        _drop_ended(getattr(self.unwrapped, "connector", None))
-        return self.unwrapped.request(method, url, **{**options, "allow_redirects": False})
-
-
-def _drop_ended(connector: Any) -> None:
-    """Drop the idle connections of aiohttp's pool that have ended, until the next one is usable.
-
-    aiohttp reuses the connection that has been idle longest, and does not look at its socket. While
-    the event loop is busy it does not know that the peer has closed it, and the request is lost.
-    """
-    for idle in list(getattr(connector, "_conns", {}).values()):
-        while idle and _has_ended(idle[0][0]):
-            idle.popleft()[0].close()
-
-
-def _has_ended(protocol: Any) -> bool:
-    transport = getattr(protocol, "transport", None)
-    # A TLS connection that was lost has no socket one turn before aiohttp learns of it.
-    connection = None if transport is None else transport.get_extra_info("socket")
-    descriptor = -1 if connection is None else connection.fileno()
-    return descriptor < 0 or bool(look_at(descriptor)())
+    async def _get_session(self, proxy_url: str | None) -> SingleDeliveries:
+        return SingleDeliveries(await super()._get_session(proxy_url))
 
 
 # In seconds; the backend's default of 5 s is too short for 6 MB on a slow line.

@@ -70,6 +70,10 @@ _STEPS = (
 # Those of which an attribute may stand before a method.
 _WITH_METHODS = {owner for owner, _ in _STEPS} | {"events", "emitter"}
 
+# Those that wait, which botocore's own do not. If one of botocore's is found, aiobotocore's was
+# deleted, as by a test that lets nothing be sent.
+_WAITS = {"_make_api_call", "_send_request", "_get_response", "_do_get_response"}
+
 # The classes without which nothing can be said of the methods.
 _EXPECTED = {"client": AioBaseClient, "endpoint": AioEndpoint, "signer": AioRequestSigner}
 
@@ -212,6 +216,8 @@ class Interception:
             if owner == "session" and not is_own(kind.__module__):
                 continue  # a session class of the caller, whose `send` is not an interception
             holder, value = defined(kind, name)
+            if name in _WAITS and holder.__module__.startswith("botocore."):
+                return f"aiobotocore's {name} has been deleted"
             value = self._attributes[owner].get(name, value)
             link = foreign_link(value)
             if link is not None:

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import anyio
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
 from aiohttp.abc import AbstractStreamWriter
@@ -20,8 +19,10 @@ from botocore.awsrequest import AWSPreparedRequest
 from yarl import URL
 
 from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._transport.aiohttp_client import SingleDeliveries
 from asyncinvoke._transport.answers import texts
-from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession, WithoutRedirects
+from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
+from asyncinvoke._transport.httpx_client import TracedClient
 from asyncinvoke._transport.stream import AiohttpBody, Body, body_of
 from asyncinvoke._transport.template import Outgoing, origin_of
 
@@ -44,10 +45,10 @@ def noted_send(http_session: Any, request: Any, progress: Progress) -> Awaitable
         progress.phase = Phase.WRITTEN if content is None else Phase.CONNECTING
         if content is not None:
             request.body = NotedPayload(content, progress)
-        http_session = _with(http_session, WithoutRedirects)
+        http_session = _with(http_session, SingleDeliveries)
     elif isinstance(http_session, HttpxSession) and hasattr(http_session, "_get_session"):
         progress.phase = Phase.CONNECTING
-        http_session = _with(http_session, lambda session: _Traced(session, progress))
+        http_session = _with(http_session, lambda session: TracedClient(session, progress))
     else:
         progress.phase = Phase.WRITTEN
     sending: Awaitable[Any] = http_session.send(request)
@@ -83,51 +84,6 @@ class NotedPayload(BytesPayload):
         """Write the payload, and record it."""
         self._progress.phase = Phase.WRITTEN
         await super().write_with_length(writer, content_length)
-
-
-class _Traced:
-    """The part of an httpx client that aiobotocore uses; it records when a request is written.
-
-    httpcore leaks a connection whose TLS handshake is cancelled: it stays open until the garbage
-    collector runs. So it is closed here.
-    """
-
-    def __init__(self, session: Any, progress: Progress) -> None:
-        self._session = session
-        self._progress = progress
-        self._stream: Any = None  # of a connection being opened
-
-    def build_request(self, *, extensions: dict[str, Any], **options: Any) -> Any:
-        """Build a request that reports its progress."""
-        return self._session.build_request(
-            extensions={**extensions, "trace": self._trace}, **options
-        )
-
-    def send(self, request: Any, **options: Any) -> Awaitable[Any]:
-        """Send a request."""
-        sending: Awaitable[Any] = self._session.send(request, **options)
-        return sending
-
-    async def _trace(self, event: str, info: dict[str, Any]) -> None:
-        if event == "connection.connect_tcp.complete":
-            self._stream = info["return_value"]
-        elif event.endswith("start_tls.failed") and self._stream is not None:
-            stream, self._stream = self._stream, None
-            if not isinstance(info["exception"], Exception):  # else httpcore closes it
-                with anyio.CancelScope(shield=True):
-                    await stream.aclose()
-        if not event.endswith("send_request_headers.started"):
-            return
-        request = info["request"]
-        if request.method == b"CONNECT":
-            # A tunnel through a proxy is opened by a request of its own, for whose answer httpcore
-            # would wait as long as for that of Lambda.
-            timeouts = request.extensions.get("timeout", {})
-            timeouts = {**timeouts, "read": timeouts.get("connect")}
-            request.extensions = {**request.extensions, "timeout": timeouts}
-        else:
-            self._stream = None
-            self._progress.phase = Phase.WRITTEN
 
 
 def _with(http_session: Any, wrap: Any) -> Any:
@@ -214,7 +170,7 @@ class AiohttpSender:
             route = self._routes[origin] = _Route(
                 proxy=proxy,
                 proxy_headers=None if proxy is None else proxies.proxy_headers_for(url),
-                session=WithoutRedirects(session),
+                session=SingleDeliveries(session),
             )
         return route
 
@@ -225,4 +181,4 @@ class _Route:
 
     proxy: str | None
     proxy_headers: Any
-    session: WithoutRedirects
+    session: SingleDeliveries

@@ -7,11 +7,8 @@ import anyio
 import pytest
 from aiohttp import ClientSession
 
-from asyncinvoke._transport.http_sessions import (
-    WithoutRedirects,
-    keepalive_options,
-    keepalive_socket,
-)
+from asyncinvoke._transport.aiohttp_client import SingleDeliveries
+from asyncinvoke._transport.http_sessions import keepalive_options, keepalive_socket
 from tests.doubles.certificates import Authority
 from tests.doubles.counting_server import CountingServer
 
@@ -47,10 +44,10 @@ async def test_a_tls_connection_that_was_lost_a_moment_ago_does_not_break_the_ne
 ) -> None:
     identity = Authority(tmp_path).issue("server")
     async with ClientSession() as unwrapped:
-        session = WithoutRedirects(unwrapped)
+        session = SingleDeliveries(unwrapped)
         with CountingServer(tls=identity.server_context()) as server:
-            async with session.request("GET", server.url, ssl=False) as answered:
-                await answered.read()
+            answered = await session.request("GET", server.url, ssl=False)
+            await answered.read()
             ((idle, _),) = next(iter(unwrapped.connector._conns.values()))  # type: ignore[union-attr]
             transport = idle.transport
             assert transport is not None
@@ -58,5 +55,6 @@ async def test_a_tls_connection_that_was_lost_a_moment_ago_does_not_break_the_ne
             while transport.get_extra_info("socket") is not None:
                 await anyio.sleep(0)
             assert idle.transport is transport  # aiohttp does not know it yet
-            async with session.request("GET", server.url, ssl=False) as answered:
-                assert answered.status == 200
+            answered = await session.request("GET", server.url, ssl=False)
+            assert answered.status == 200
+            await answered.read()

@@ -5,11 +5,20 @@ import unicodedata
 from typing import Any
 
 import pytest
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.httpxsession import HttpxSession
 
-from asyncinvoke import FunctionError, InvocationError, Invoker, Response, RetryPolicy
+from asyncinvoke import (
+    FunctionError,
+    InvocationError,
+    Invoker,
+    Response,
+    RetryPolicy,
+    ThrottledError,
+)
 from tests.doubles.counting_server import Act, CountingServer
 from tests.doubles.messages import answer, complete_frame, stream_answer
-from tests.transport.variants import every_variant, open_client
+from tests.transport.variants import every_variant, of_its_own, on_trio, open_client
 
 pytestmark = pytest.mark.anyio
 
@@ -31,10 +40,12 @@ def check_text(value: str | None) -> None:
     assert value is None or value.encode().decode() == value
 
 
-async def result_of(sent: bytes, variant: str, **options: Any) -> Response | InvocationError:
+async def result_of(
+    sent: bytes, variant: str, config: Any = None, **options: Any
+) -> Response | InvocationError:
     with CountingServer(default=Act(sent=sent)) as server:
         async with (
-            open_client(server.url, variant) as client,
+            open_client(server.url, variant, config=config or {}) as client,
             Invoker(client, transport="client" if variant == "client" else "direct") as invoker,
         ):
             try:
@@ -70,6 +81,16 @@ async def test_a_header_that_is_not_text_is_made_printable(value: bytes, variant
     assert isinstance(refused, InvocationError)
     assert refused.request_id
     check_text(str(refused))
+
+
+@every_variant
+async def test_a_header_that_is_not_text_hides_no_answer_from_a_library(variant: str) -> None:
+    config = {"http_session_cls": of_its_own(HttpxSession if on_trio() else AIOHTTPSession)}
+    response = await result_of(answer_with(b"caf\xe9", 200, b"Via"), variant, config)
+    assert isinstance(response, Response)
+    assert response.payload == b"{}"
+    refused = await result_of(answer_with(b"caf\xe9", 429, b"Via"), variant, config)
+    assert isinstance(refused, ThrottledError)
 
 
 @every_variant

@@ -13,6 +13,8 @@ import anyio
 import httpx2
 import pytest
 import wrapt
+from aiobotocore.client import AioBaseClient
+from aiobotocore.endpoint import AioEndpoint
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
 
@@ -131,6 +133,38 @@ async def test_a_function_of_the_http_library_that_a_test_deletes_lets_nothing_b
         assert endpoint.deliveries("f") == 1
         monkeypatch.undo()
         assert (await send(transport)).status_code == 200
+
+
+# botocore's own step does not wait for aiobotocore's.
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("is_open", [True, False])
+@pytest.mark.parametrize(
+    "step",
+    [
+        (AioBaseClient, "_make_api_call"),
+        (AioEndpoint, "_send_request"),
+        (AioEndpoint, "_get_response"),
+        (AioEndpoint, "_do_get_response"),
+    ],
+    ids=lambda step: step[1],
+)
+async def test_a_step_of_the_sdk_that_a_test_deletes_lets_nothing_be_sent(
+    step: tuple[type, str], is_open: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FaultEndpoint() as endpoint:
+        if not is_open:
+            monkeypatch.delattr(*step)
+        async with open_variant(endpoint.url, "direct") as transport:
+            if is_open:
+                await send(transport)
+                monkeypatch.delattr(*step)
+            for _ in range(2):
+                answer = await send(transport)
+                assert isinstance(answer, Failure)
+                assert answer.fault is TransportFault.UNEXPECTED
+            assert endpoint.deliveries("f") == is_open
+            monkeypatch.undo()
+            assert (await send(transport)).status_code == 200
 
 
 class OwnConnector(aiohttp.BaseConnector):

@@ -27,6 +27,11 @@ def on_trio() -> bool:
     return anyio.get_cancelled_exc_class().__module__.startswith("trio")
 
 
+def of_its_own(cls: Any) -> Any:
+    """Return a session class that our own connections do not replace."""
+    return type("OfItsOwn", (cls,), {"send": lambda self, request: cls.send(self, request)})
+
+
 @contextlib.asynccontextmanager
 async def open_client(url: str, variant: str, **options: Any) -> AsyncIterator[Any]:
     """Open a client as a caller would, from an aiobotocore session."""
