@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 import anyio
 import anyio.lowlevel
-from anyio import wait_all_tasks_blocked
 
 from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._statistics import ScopeStatistics
+from tests.doubles.waiting import settle
 
 RESERVED = ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED
 ACCOUNT = ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED
@@ -55,14 +55,6 @@ class ManualClock:
         self.now += seconds
         moved, self._moved = self._moved, anyio.Event()
         moved.set()
-
-
-async def settle() -> None:
-    """Wait until all tasks wait."""
-    # On asyncio, anyio's function polls only every 0.1 s, so first let all tasks run.
-    for _ in range(12):
-        await anyio.lowlevel.checkpoint()
-    await wait_all_tasks_blocked()
 
 
 def scope_of(limiter: Limiter, scope: ThrottleScope, key: str = "") -> ScopeStatistics:
