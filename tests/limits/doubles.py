@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from heapq import heappop, heappush
 
 import anyio
 import anyio.lowlevel
@@ -28,7 +29,7 @@ class ManualClock:
     def __init__(self) -> None:
         self.now = 100.0
         self.slept: list[float] = []
-        self._moved = anyio.Event()
+        self._sleepers: list[tuple[float, int, anyio.Event]] = []
 
     def time(self) -> float:
         return self.now
@@ -39,8 +40,10 @@ class ManualClock:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         until = self.now + seconds
-        while self.now < until:
-            await self._moved.wait()
+        if self.now < until:
+            woken = anyio.Event()
+            heappush(self._sleepers, (until, len(self.slept), woken))
+            await woken.wait()
         await anyio.lowlevel.checkpoint()
 
     async def advance(self, seconds: float) -> None:
@@ -53,8 +56,8 @@ class ManualClock:
     def jump(self, seconds: float) -> None:
         """Let time pass at once."""
         self.now += seconds
-        moved, self._moved = self._moved, anyio.Event()
-        moved.set()
+        while self._sleepers and self._sleepers[0][0] <= self.now:
+            heappop(self._sleepers)[-1].set()
 
 
 def scope_of(limiter: Limiter, scope: ThrottleScope, key: str = "") -> ScopeStatistics:
