@@ -10,7 +10,6 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio import wait_all_tasks_blocked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +34,7 @@ from asyncinvoke._engine.batcher import MOST_OPEN, PAUSE
 from asyncinvoke._engine.buffer import AHEAD
 from asyncinvoke.testing import FakeLambda
 from tests.doubles.engine import FAILED, LOST, REJECTED, THROTTLED
+from tests.doubles.waiting import settle
 from tests.engine.map_doubles import silent, tasks, trickle
 
 from .maps import SOON, Function, ManualClock, batched
@@ -148,7 +148,7 @@ async def test_a_batch_closes_at_its_bytes_and_a_larger_item_travels_alone() -> 
 async def test_a_batch_closes_when_the_input_pauses() -> None:
     function, clock = Function(), ManualClock()
     async with batched(function, silent(1, 2, 3), Batch(50), clock=clock) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert function.batches == []
         clock.move(PAUSE)
         with anyio.fail_after(SOON):
@@ -163,11 +163,11 @@ async def test_a_batch_stays_open_while_the_input_goes_on() -> None:
     async with send, receive, batched(function, receive, Batch(50), clock=clock) as run:
         for number in range(4):
             await send.send(number)
-            await wait_all_tasks_blocked()
+            await settle()
             await send.send(number + 10)
-            await wait_all_tasks_blocked()
+            await settle()
             clock.move(PAUSE)
-            await wait_all_tasks_blocked()
+            await settle()
         assert function.batches == []
         clock.move(PAUSE)
         with anyio.fail_after(SOON):
@@ -296,12 +296,12 @@ async def test_an_endless_input_is_read_no_further_ahead_than_the_bound(ordered:
             yield read
 
     async with batched(function, endless(), Batch(5), concurrency=3, ordered=ordered) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert read == (3 + AHEAD) * 5
         taken = 0
         async for _ in run:
             taken += 1
-            await wait_all_tasks_blocked()
+            await settle()
             assert read - taken <= (3 + AHEAD) * 5
             if taken == 25:
                 break
@@ -313,7 +313,7 @@ async def test_batches_that_are_full_of_bytes_are_read_no_further_ahead_either()
     function = Function()
     function.gate = anyio.Event()
     async with batched(function, count(10), Batch(1_000, bytes=7), concurrency=3) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert len(function.sent) == 3
         assert run.statistics().read <= (3 + AHEAD) * 2 + 1
 
@@ -327,7 +327,7 @@ async def test_a_slow_consumer_makes_no_small_batches() -> None:
             taken += 1
             # The input seems to pause whenever the consumer has not made room.
             for _ in range(2):
-                await wait_all_tasks_blocked()
+                await settle()
                 clock.move(PAUSE)
     assert taken == 60
     assert function.sizes == [10] * 6
@@ -340,7 +340,7 @@ async def test_a_run_that_has_no_room_for_a_whole_batch_says_that_it_waits_for_t
     async with batched(Function(), count(), Batch(5), concurrency=1) as run:
         for _ in range(3):
             await anext(run)
-        await wait_all_tasks_blocked()
+        await settle()
         message = run.statistics().waiting_for
     assert message == "the consumer: 12 outcomes are there to be taken"
 
@@ -350,7 +350,7 @@ async def test_stopping_lets_what_is_in_flight_end_and_sends_no_other_batch() ->
     function = Function()
     function.gate = anyio.Event()
     async with batched(function, silent(*range(5)), Batch(3), clock=ManualClock()) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         run.stop()
         function.gate.set()
         with anyio.fail_after(SOON):
@@ -363,13 +363,13 @@ async def test_a_pause_holds_back_batches_and_loses_none() -> None:
     function, clock = Function(), ManualClock()
     async with batched(function, silent(*range(5)), Batch(3), clock=clock) as run:
         run.pause()
-        await wait_all_tasks_blocked()
+        await settle()
         clock.move(PAUSE)
-        await wait_all_tasks_blocked()
+        await settle()
         assert function.batches == []
         run.resume()
         for _ in range(2):
-            await wait_all_tasks_blocked()
+            await settle()
             clock.move(PAUSE)
         with anyio.fail_after(SOON):
             assert {(await anext(run)).index for _ in range(5)} == set(range(5))
@@ -406,7 +406,7 @@ async def test_cancelling_the_block_cancels_its_batches_and_its_watch() -> None:
     function.gate = anyio.Event()
     with anyio.CancelScope() as scope:
         async with batched(function, silent(*range(7)), Batch(3), clock=ManualClock()) as run:
-            await wait_all_tasks_blocked()
+            await settle()
             scope.cancel()
             await anext(run)
     assert scope.cancelled_caught
@@ -558,10 +558,10 @@ async def test_the_concurrency_is_that_of_batches_and_can_be_changed() -> None:
     function = Function()
     function.gate = anyio.Event()
     async with batched(function, count(), Batch(4), concurrency=1) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert len(function.sent) == 1
         run.set_concurrency(3)
-        await wait_all_tasks_blocked()
+        await settle()
         assert function.sizes == [4, 4, 4]
         function.gate.set()
         with anyio.fail_after(SOON):

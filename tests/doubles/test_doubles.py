@@ -21,6 +21,7 @@ from .counting_server import ANSWER, CLOSE_AFTER, HANG_UP, RESET, Act, CountingS
 from .cutting_proxy import Cut, CuttingProxy, Direction, Flow
 from .forked import run_forked
 from .messages import answer, error_answer, throttle_answer
+from .waiting import settle
 
 BODY = b'{"n": 1}'
 
@@ -216,3 +217,27 @@ async def test_a_forked_program_ends_as_it_would_by_itself(
     assert ours.status == real.returncode == status
     assert ours.out == real.stdout.decode()
     assert ours.err.splitlines()[-1:] == real.stderr.decode().splitlines()[-1:]
+
+
+@pytest.mark.anyio
+async def test_settled_means_that_whatever_could_run_has_run_and_the_rest_still_waits() -> None:
+    turns: list[int] = []
+    never = anyio.Event()
+
+    async def turn(number: int, mine: anyio.Event, next_one: anyio.Event) -> None:
+        await mine.wait()
+        turns.append(number)
+        next_one.set()
+        await never.wait()
+        turns.append(-1)
+
+    events = [anyio.Event() for _ in range(101)]
+    async with anyio.create_task_group() as group:
+        for number in range(100):
+            group.start_soon(turn, number, events[number], events[number + 1])
+        await settle()
+        assert turns == []
+        events[0].set()
+        await settle()
+        assert turns == [*range(100)]
+        group.cancel_scope.cancel()

@@ -7,7 +7,6 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio import wait_all_tasks_blocked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tenacity import stop_after_attempt, stop_never, wait_fixed
@@ -55,6 +54,7 @@ from tests.doubles.engine import (
     engine,
     every,
 )
+from tests.doubles.waiting import settle
 
 AGAIN = Backoff(wait=wait_fixed(2), stop=stop_after_attempt(3))
 FOR_EVER = Backoff(wait=wait_fixed(2), stop=stop_never)
@@ -287,7 +287,7 @@ async def test_cancelling_while_waiting_for_a_permit_sends_nothing() -> None:
     await scripted.limiter.permit(function_key(call().parameters)).__aenter__()
     async with anyio.create_task_group() as group:
         group.start_soon(scripted.execute, call(every(FOR_EVER)), b"")
-        await wait_all_tasks_blocked()
+        await settle()
         assert permits_left(scripted) == (1, 1)
         group.cancel_scope.cancel()
     assert permits_left(scripted) == (1, 0)
@@ -315,7 +315,7 @@ async def test_a_permit_that_comes_as_its_map_stops_leaves_the_rate_to_other_cal
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(execute)
-        await wait_all_tasks_blocked()
+        await settle()
         clock.now += 5
         held.admitted()  # grants the next permit, of which the execution has not learned yet
         brake.stop()

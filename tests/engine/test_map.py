@@ -11,13 +11,13 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio import wait_all_tasks_blocked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncinvoke import ConfigurationError, InvalidRequestError, Outcome
 from asyncinvoke._engine.buffer import READ_AHEAD
 from asyncinvoke._engine.map import MapRun
+from tests.doubles.waiting import settle
 
 from .map_doubles import SOON, Gate, outcome, run_of, tasks, trickle, values
 
@@ -104,7 +104,7 @@ async def test_an_endless_input_is_read_no_further_ahead_than_the_bound(
     endless = source()
     taken = 0
     async with run_of(endless, concurrency=4, ordered=ordered) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert endless.read == 4 + READ_AHEAD
         async for _ in run:
             taken += 1
@@ -120,11 +120,11 @@ async def test_an_endless_input_is_read_no_further_ahead_than_the_bound(
 async def test_no_more_items_are_worked_upon_at_once_than_the_concurrency() -> None:
     gate = Gate()
     async with run_of(range(30), gate, concurrency=3) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert gate.started == [0, 1, 2]
         assert run.statistics().working == 3
         gate.open(1)
-        await wait_all_tasks_blocked()
+        await settle()
         assert gate.started == [0, 1, 2, 3]
         gate.open_all()
         assert len([each async for each in run]) == 30
@@ -135,9 +135,9 @@ async def test_no_more_items_are_worked_upon_at_once_than_the_concurrency() -> N
 async def test_a_slow_head_holds_back_the_others_but_not_their_work() -> None:
     gate = Gate()
     async with run_of(CountingInput(), gate, concurrency=2, ordered=True) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         gate.open(*range(1, 100))
-        await wait_all_tasks_blocked()
+        await settle()
         statistics = run.statistics()
         assert statistics.read == 2 + READ_AHEAD
         assert (statistics.working, statistics.buffered) == (1, 1 + READ_AHEAD)
@@ -170,7 +170,7 @@ async def test_an_error_of_the_input_comes_out_as_itself_after_all_outcomes(
     ended = []
     with pytest.raises(OSError, match="disk on fire") as caught:  # noqa: PT012
         async with run_of(broken_too() if is_async else broken(), gate, concurrency=9) as run:
-            await wait_all_tasks_blocked()
+            await settle()
             gate.open_all()
             async for each in run:
                 ended.append(each)
@@ -197,7 +197,7 @@ async def test_leaving_early_leaves_nothing_behind(
     gate = Gate()
     before = tasks()
     async with run_of(source(), gate, concurrency=5) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert tasks() > before
         gate.open(0)
         async for _ in run:
@@ -214,7 +214,7 @@ async def test_an_error_in_the_block_comes_out_as_itself() -> None:
     before = tasks()
     with pytest.raises(KeyError) as caught:  # noqa: PT012
         async with run_of(range(9), gate):
-            await wait_all_tasks_blocked()
+            await settle()
             raise boom
     assert caught.value is boom
     assert (tasks(), gate.working) == (before, 0)
@@ -232,7 +232,7 @@ async def test_being_cancelled_in_the_block_leaves_nothing_behind() -> None:
             pytest.fail("the cancellation was swallowed")
 
         group.start_soon(consume)
-        await wait_all_tasks_blocked()
+        await settle()
         assert gate.working == 4
         group.cancel_scope.cancel()
     assert (tasks(), gate.working) == (before, 0)
@@ -244,7 +244,7 @@ async def test_a_block_left_in_another_task_is_an_error_there_and_starts_nothing
     before = tasks()
     block = run_of(AsyncCountingInput(), gate)
     run = await block.__aenter__()
-    await wait_all_tasks_blocked()
+    await settle()
 
     async def leave() -> None:
         with pytest.raises(ConfigurationError, match="in the task that entered it"):
@@ -252,10 +252,10 @@ async def test_a_block_left_in_another_task_is_an_error_there_and_starts_nothing
 
     async with anyio.create_task_group() as group:
         group.start_soon(leave)
-        await wait_all_tasks_blocked()  # it is not cancelled
+        await settle()  # it is not cancelled
         assert gate.started == [0, 1, 2, 3]
         gate.open_all()
-    await wait_all_tasks_blocked()
+    await settle()
     assert (gate.started, tasks()) == ([0, 1, 2, 3], before)
     with pytest.raises(ConfigurationError, match="the block of this map was left"):
         await anext(run)
@@ -269,7 +269,7 @@ async def test_a_task_that_is_cancelled_while_it_leaves_a_block_of_another_task_
     gate = Gate()
     block = run_of(AsyncCountingInput(), gate)
     await block.__aenter__()
-    await wait_all_tasks_blocked()
+    await settle()
     ended: list[type[BaseException]] = []
 
     async def leave() -> None:
@@ -281,7 +281,7 @@ async def test_a_task_that_is_cancelled_while_it_leaves_a_block_of_another_task_
 
     async with anyio.create_task_group() as group:
         group.start_soon(leave)
-        await wait_all_tasks_blocked()
+        await settle()
         group.cancel_scope.cancel()
     assert ended == [anyio.get_cancelled_exc_class()]
     gate.open_all()
@@ -370,7 +370,7 @@ async def test_a_source_that_never_gives_another_item_is_interrupted() -> None:
 
     async with run_of(source()) as run:
         await anext(run)
-        await wait_all_tasks_blocked()
+        await settle()
     assert interrupted.is_set()
 
 
@@ -381,7 +381,7 @@ async def test_stopping_finishes_what_is_in_flight_and_starts_nothing_more(
 ) -> None:
     gate = Gate()
     async with run_of(source(), gate, concurrency=3) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         run.stop()
         gate.open_all()
         ended = [each async for each in run]
@@ -396,7 +396,7 @@ async def test_stopping_does_not_wait_for_an_input_that_is_silent() -> None:
 
     async with run_of(source()) as run:
         await anext(run)
-        await wait_all_tasks_blocked()
+        await settle()
         run.stop()
         assert [each async for each in run] == []
 
@@ -404,7 +404,7 @@ async def test_stopping_does_not_wait_for_an_input_that_is_silent() -> None:
 @pytest.mark.anyio
 async def test_stopping_while_the_buffer_is_full_ends_the_run() -> None:
     async with run_of(CountingInput(), concurrency=2) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         run.stop()
         assert len([each async for each in run]) == 2 + READ_AHEAD
 
@@ -413,20 +413,20 @@ async def test_stopping_while_the_buffer_is_full_ends_the_run() -> None:
 async def test_concurrency_can_be_raised_and_lowered_during_a_run() -> None:
     gate = Gate()
     async with run_of(CountingInput(), gate, concurrency=2) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert gate.working == 2
         run.set_concurrency(5)
-        await wait_all_tasks_blocked()
+        await settle()
         assert gate.working == 5
         run.set_concurrency(1)
         gate.open(0, 1, 2, 3)
-        await wait_all_tasks_blocked()
+        await settle()
         assert (gate.working, gate.started) == (1, [0, 1, 2, 3, 4])
         gate.open(4)
-        await wait_all_tasks_blocked()
+        await settle()
         assert gate.started == [0, 1, 2, 3, 4, 5]
         run.set_concurrency(3)
-        await wait_all_tasks_blocked()
+        await settle()
         assert gate.working == 3
         assert run.statistics().concurrency == 3
     assert repr(run).startswith("<MapRun 5 succeeded, 0 failed, 0 working")

@@ -7,7 +7,6 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio import wait_all_tasks_blocked
 from tenacity import stop_never, wait_none
 
 from asyncinvoke import (
@@ -33,6 +32,7 @@ from asyncinvoke._model.response import Reply
 from asyncinvoke.testing import InstantClock
 from asyncinvoke.typing import Phase
 from tests.doubles.engine import FakeClock
+from tests.doubles.waiting import settle
 
 from .map_doubles import SOON
 
@@ -64,7 +64,7 @@ class HoldingTransport:
     async def release(self, number: int = 1) -> None:
         for _ in range(number):
             self._released.release()
-        await wait_all_tasks_blocked()
+        await settle()
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def test_a_pause_starts_nothing_and_lets_what_is_in_flight_end(
 ) -> None:
     # Of eight items in progress, two are in flight, and six wait for a permit.
     async with invoker.map("f", range(8), concurrency=8) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         run.pause()
         assert run.statistics().paused
         assert run.statistics().waiting_for == "`resume`: it is paused"
@@ -100,7 +100,7 @@ async def test_a_pause_starts_nothing_and_lets_what_is_in_flight_end(
         assert invoker.statistics().in_flight == 0
         run.resume()
         run.resume()
-        await wait_all_tasks_blocked()
+        await settle()
         assert len(endpoint.sent) == 4
         assert not run.statistics().paused
         await endpoint.release(6)
@@ -112,10 +112,10 @@ async def test_a_map_that_is_paused_reads_nothing_and_keeps_no_other_call_waitin
 ) -> None:
     async with invoker.map("f", count(), concurrency=8) as run:
         run.pause()
-        await wait_all_tasks_blocked()
+        await settle()
         assert run.statistics().read == 0
         run.resume()
-        await wait_all_tasks_blocked()
+        await settle()
         read = run.statistics().read
         run.pause()
         await endpoint.release(3)
@@ -131,7 +131,7 @@ async def test_stop_leaves_what_waits_for_a_permit_and_what_is_not_sent_has_no_o
     invoker: Invoker, endpoint: HoldingTransport
 ) -> None:
     async with invoker.map("f", range(100), concurrency=50, ordered=True) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         run.stop()
         await endpoint.release(2)
         assert await rest(run) == [0, 1]
@@ -145,7 +145,7 @@ async def test_stop_does_not_wait_for_a_function_that_admits_nothing(
 ) -> None:
     endpoint.fails_with = Failure(status_code=429, phase=Phase.BODY_READ, code="TooManyRequests")
     async with invoker.map("f", count(), concurrency=4) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         await endpoint.release(2)  # they wait for their next attempt
         run.stop()
         await endpoint.release(8)
@@ -157,7 +157,7 @@ async def test_what_may_have_run_and_waits_to_be_repeated_has_an_outcome(
 ) -> None:
     endpoint.fails_with = Failure(fault=TransportFault.CONNECTION_LOST, phase=Phase.WRITTEN)
     async with invoker.map("f", [0], concurrency=1, idempotent=True) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         await endpoint.release()
         run.stop()
         outcome = await anext(run)
@@ -173,7 +173,7 @@ async def test_too_many_failures_stop_softly_and_then_raise(
 ) -> None:
     got: list[Outcome] = []
     async with invoker.map("f", [9, 1, 9, 2, 3, 4], concurrency=6, tolerate=0) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         await endpoint.release(6)
         match = "1 FunctionError ValueError: a nine"
         with pytest.raises(ToleranceExceededError, match=match):  # noqa: PT012
@@ -244,7 +244,7 @@ async def test_a_map_that_is_paused_when_its_invoker_is_left_sends_nothing_more(
 
     async def consume() -> None:
         async with invoker.map("work", count(), concurrency=2) as run:
-            await wait_all_tasks_blocked()
+            await settle()
             run.pause()
             await endpoint.release(2)
             await invoker.__aexit__(None, None, None)
@@ -283,7 +283,7 @@ async def test_an_item_that_waits_to_be_tried_again_is_held_by_a_pause_and_goes_
         with anyio.fail_after(SOON):
             async with invoker.map("work", [1]) as run:
                 await paused.wait()
-                await wait_all_tasks_blocked()
+                await settle()
                 assert sent == 1, "the backoff is over, and the map is paused"
                 run.resume()
                 (outcome,) = [each async for each in run]

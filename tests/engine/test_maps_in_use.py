@@ -15,7 +15,6 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from aiobotocore.session import AioSession
-from anyio import wait_all_tasks_blocked
 from tenacity import RetryCallState, stop_never
 
 from asyncinvoke import (
@@ -40,6 +39,7 @@ from asyncinvoke._request.payload import encode_json
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.testing import FakeLambda, InstantClock
 from tests.doubles.engine import FAILED, NOT_READY, REJECTED, SERVICE, ScriptedTransport
+from tests.doubles.waiting import settle
 
 from .map_doubles import SOON, silent, tasks
 
@@ -91,7 +91,7 @@ async def test_leaving_the_last_of_several_maps_leaves_them_all() -> None:
                     break
         assert tasks() == before
         requests = len(shop.requests)
-        await wait_all_tasks_blocked()
+        await settle()
         assert len(shop.requests) == requests
 
 
@@ -405,7 +405,7 @@ async def test_a_map_takes_controls_of_another_thread_only_through_its_event_loo
         Invoker(transport=FakeLambda()) as invoker,
         invoker.map("resize", silent(), concurrency=2) as run,
     ):
-        await wait_all_tasks_blocked()
+        await settle()
         for control in shared:
             with pytest.raises(ConfigurationError, match="in its own event loop"):
                 await anyio.to_thread.run_sync(control, run)

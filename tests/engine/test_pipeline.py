@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio import wait_all_tasks_blocked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from asyncinvoke import (
 )
 from asyncinvoke._engine import pipeline
 from asyncinvoke.testing import FakeLambda
+from tests.doubles.waiting import settle
 
 from .map_doubles import SOON, Gate, Work, outcome, run_of, silent, tasks, trickle, values
 
@@ -77,10 +77,10 @@ async def test_an_interrupt_does_not_wait_for_what_is_in_flight() -> None:
     caught = False
     with anyio.fail_after(SOON):
         async with run_of(range(9), work) as run:
-            await wait_all_tasks_blocked()
+            await settle()
             for index in (1, 2):  # not even for the error before it
                 gate.open(index)
-                await wait_all_tasks_blocked()
+                await settle()
             try:
                 await anext(run)
             except KeyboardInterrupt:
@@ -98,10 +98,10 @@ async def test_the_first_of_several_errors_is_the_one_that_is_raised() -> None:
 
     with anyio.fail_after(SOON):
         async with run_of(range(3), work) as run:
-            await wait_all_tasks_blocked()
+            await settle()
             for index in (1, 0, 2):
                 gate.open(index)
-                await wait_all_tasks_blocked()
+                await settle()
             with pytest.raises(LookupError) as caught:
                 await anext(run)
     assert caught.value.args == (1,)
@@ -137,7 +137,7 @@ async def test_every_consumer_gets_the_error() -> None:
         async with run_of(silent(1), work) as run, anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(consume, run)
-            await wait_all_tasks_blocked()
+            await settle()
             gate.open_all()
     assert heard == 3
 
@@ -154,9 +154,9 @@ async def test_a_stop_condition_ends_the_run_once_items_in_flight_have_outcomes(
 
     with anyio.fail_after(SOON):
         async with run_of(count(), gate, concurrency=3, stop_condition=StopCondition()) as run:
-            await wait_all_tasks_blocked()
+            await settle()
             gate.open(1)
-            await wait_all_tasks_blocked()
+            await settle()
             gate.open(0, 2)
             got = []
             with pytest.raises(ToleranceExceededError) as caught:  # noqa: PT012
@@ -188,7 +188,7 @@ async def test_a_run_that_was_left_early_does_not_look_complete(taken: int) -> N
 
 async def test_a_run_with_outcomes_that_were_not_taken_does_not_look_complete() -> None:
     async with run_of(range(3)) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert run.statistics().succeeded == 3
         assert run.statistics().waiting_for is None
     with pytest.raises(ConfigurationError):
@@ -218,7 +218,7 @@ async def test_a_consumer_in_another_task_gets_an_error_when_the_block_is_left()
         async with anyio.create_task_group() as group, run_of(range(9), Gate()) as run:
             group.start_soon(consume, run)
             group.start_soon(consume, run)
-            await wait_all_tasks_blocked()
+            await settle()
     assert told == 2
 
 
@@ -247,7 +247,7 @@ async def test_a_consumer_of_a_stopped_run_does_not_wait_for_an_uninterruptible_
     with anyio.fail_after(SOON):
         async with run_of(source) as run, anyio.create_task_group() as group:
             group.start_soon(consume, run)
-            await wait_all_tasks_blocked()
+            await settle()
             run.stop()
     assert got == []
 
@@ -263,7 +263,7 @@ async def test_a_consumer_gets_an_error_when_the_block_is_left_before_the_input_
     with anyio.fail_after(SOON):
         async with anyio.create_task_group() as group, run_of(source) as run:
             group.start_soon(consume, run)
-            await wait_all_tasks_blocked()
+            await settle()
 
 
 @pytest.mark.parametrize("busy", ["work", "input", "both"])
@@ -272,7 +272,7 @@ async def test_a_shielded_consumer_gets_an_error_when_the_block_is_cancelled(bus
     before = tasks()
     with anyio.fail_after(SOON), anyio.CancelScope() as mine:
         async with run_of(sources[busy], Gate()) as run:
-            await wait_all_tasks_blocked()
+            await settle()
             mine.cancel()
             with (
                 anyio.CancelScope(shield=True),
@@ -320,7 +320,7 @@ async def test_an_error_that_ended_a_run_is_not_kept_alive_by_it(where: str) -> 
         try:
             async with run_of(source(), work, concurrency=1) as run:
                 if where == "interrupt":  # no one iterates, so it is raised when the block is left
-                    await wait_all_tasks_blocked()
+                    await settle()
                 else:
                     await anext(run)
                     if where != "clean-up":
@@ -388,14 +388,14 @@ async def test_a_storm_of_settings_loses_nothing_and_holds_the_last(seed: int) -
             for step in range(30):
                 run.set_concurrency(chance.randint(1, most))
                 if not step % 5:
-                    await wait_all_tasks_blocked()
+                    await settle()
                 gate.open(*chance.sample(gate.started, min(3, len(gate.started))))
                 while run.statistics().buffered and chance.random() < 0.7:
                     got.append((await anext(run)).index)
             run.set_concurrency(2)
-            await wait_all_tasks_blocked()
+            await settle()
             gate.open(*gate.started)
-            await wait_all_tasks_blocked()
+            await settle()
             assert gate.working <= 2
             gate.open_all()
             got += [each.index async for each in run]
@@ -406,24 +406,24 @@ async def test_a_storm_of_settings_loses_nothing_and_holds_the_last(seed: int) -
 async def test_items_that_wait_for_a_worker_wait_for_a_lowered_concurrency_too() -> None:
     gate = Gate()
     async with run_of(count(), gate, concurrency=16) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert run.statistics().working == 16 + 2
         run.set_concurrency(2)
         gate.open(*range(14))
-        await wait_all_tasks_blocked()
+        await settle()
         assert (gate.working, gate.started) == (2, list(range(16)))
         gate.open(14)
-        await wait_all_tasks_blocked()
+        await settle()
         assert (gate.working, gate.started) == (2, list(range(17)))
 
 
 async def test_statistics_show_what_a_run_waits_for() -> None:
     gate = Gate()
     async with run_of(count(), gate, concurrency=2, describe=lambda: "a limit") as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert run.statistics().waiting_for == "a limit"
         gate.open_all()
-        await wait_all_tasks_blocked()
+        await settle()
         assert run.statistics().waiting_for == "the consumer: 18 outcomes are there to be taken"
         run.stop()
         assert len([each async for each in run]) == 18
@@ -431,7 +431,7 @@ async def test_statistics_show_what_a_run_waits_for() -> None:
     gate = Gate()
     async with run_of(count(), gate, concurrency=2, ordered=True) as run:
         gate.open(*range(1, 99))
-        await wait_all_tasks_blocked()
+        await settle()
         message = run.statistics().waiting_for
         assert message == "item 0, whose outcome is due before the others"
 
@@ -443,7 +443,7 @@ async def test_a_run_whose_concurrency_was_lowered_waits_for_its_calls_not_for_a
     async with run_of(
         count(), Gate(), concurrency=50, ordered=ordered, describe=lambda: "a limit"
     ) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         run.set_concurrency(1)
         assert run.statistics().waiting_for == "a limit"
 
@@ -455,7 +455,7 @@ async def test_nothing_waits_for_its_turn_while_nothing_has_ended(
 ) -> None:
     limited: Any = {"concurrency": concurrency, "ordered": ordered, "describe": lambda: "a limit"}
     async with run_of(count(), Gate(), **limited) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         assert run.statistics().waiting_for == "a limit"
 
 
@@ -538,7 +538,7 @@ def test_every_item_that_was_read_has_one_outcome_unless_the_block_was_left(
                     ordered=ordered,
                 ) as run:
                     if may_be_silent or (ends == "silence" and len(source) <= after):
-                        await wait_all_tasks_blocked()
+                        await settle()
                         run.stop()
                     while True:
                         if len(got) == after and consumer != "all":

@@ -9,7 +9,6 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio import wait_all_tasks_blocked
 from tenacity import RetryCallState, stop_never, wait_fixed
 
 from asyncinvoke import (
@@ -49,6 +48,7 @@ from tests.doubles.engine import (
     item_work,
 )
 from tests.doubles.fault_endpoint import FaultEndpoint
+from tests.doubles.waiting import settle
 
 
 def work_of(scripted: ScriptedEngine, retry: RetryPolicy) -> ItemWork:
@@ -254,7 +254,7 @@ async def test_neither_a_retry_without_a_descriptor_nor_its_attempt_is_counted()
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(scripted.execute, wanted, b"")
-            await wait_all_tasks_blocked()
+            await settle()
             group.start_soon(scripted.execute, wanted, b"")
     assert len(scripted.script.sent) == 4
     assert (scripted.tally.attempts, scripted.tally.retries) == (3, 1)
@@ -281,14 +281,14 @@ async def test_a_pause_before_the_first_attempt_forgives_the_pause_and_not_the_w
         scripted.limiter.permit(wanted.key, deadline=math.inf),
     ):
         group.start_soon(scripted.engine.execute, transport, wanted, b"", brake)
-        await wait_all_tasks_blocked()
+        await settle()
         for waited, paused in [(6, 100), (1, 1000)]:
             clock.now += waited
             brake.pause()
-            await wait_all_tasks_blocked()
+            await settle()
             clock.now += paused
             brake.resume()
-            await wait_all_tasks_blocked()
+            await settle()
         clock.now += 2
     assert deadlines == [began + 10, began + 110, began + 1110]
     assert wanted.counts.latency == 6 + 1 + 2
@@ -347,7 +347,7 @@ async def test_a_run_that_is_cancelled_does_not_look_complete() -> None:
     finished = False
     with anyio.CancelScope() as scope:
         async with open_run(range(9), forever, concurrency=2, ordered=False) as run:
-            await wait_all_tasks_blocked()
+            await settle()
             # As if a deadline expired while the caller processes an outcome.
             scope.cancel()
             async for _ in run:
@@ -383,16 +383,16 @@ async def test_a_lowered_concurrency_holds_for_workers_that_wait_for_input() -> 
             # Six workers start, and all wait for more input again.
             for _ in range(6):
                 send.send_nowait(1)
-            await wait_all_tasks_blocked()
+            await settle()
             assert working == 6
             gate.set()
-            await wait_all_tasks_blocked()
+            await settle()
             assert working == 0
             run.set_concurrency(2)
             gate = anyio.Event()
             for _ in range(6):
                 send.send_nowait(1)
-            await wait_all_tasks_blocked()
+            await settle()
             assert working == 2
 
 

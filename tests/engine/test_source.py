@@ -10,12 +10,12 @@ from itertools import count
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio import wait_all_tasks_blocked
 
 from asyncinvoke import Outcome
 from asyncinvoke._engine import pipeline
 from asyncinvoke._engine import source as source_module
 from asyncinvoke._engine.buffer import READ_AHEAD
+from tests.doubles.waiting import settle
 
 from .map_doubles import SOON, Gate, outcome, run_of, silent, tasks, values
 
@@ -121,7 +121,7 @@ async def test_a_task_group_around_the_yield_makes_no_error_of_leaving(
         caught: BaseException | None = None
         try:
             async with run_of(numbers_in_a_group(error), concurrency=2) as run:
-                await wait_all_tasks_blocked()  # it is suspended at its yield: no more may be read
+                await settle()  # it is suspended at its yield: no more may be read
                 if leave != "block":
                     async for _ in run:
                         if leave == "break":
@@ -176,7 +176,7 @@ async def test_a_deadline_of_the_input_that_passes_while_it_is_not_read_is_left_
 
     with anyio.fail_after(SOON):
         async with run_of(source(), ordered=True) as run:
-            await wait_all_tasks_blocked()  # reading is at its bound
+            await settle()  # reading is at its bound
             mine.cancel()
             await anyio.lowlevel.checkpoint()
             got = values([each async for each in run])
@@ -240,7 +240,7 @@ async def test_an_interrupt_in_the_input_is_not_lost_if_nobody_iterates() -> Non
     caught = False
     try:
         async with run_of(broken()):
-            await wait_all_tasks_blocked()
+            await settle()
     except KeyboardInterrupt:
         caught = True
     assert caught
@@ -321,7 +321,7 @@ async def test_the_error_of_an_interrupted_input_is_raised_after_the_outcomes() 
     async def consume() -> None:
         async with run_of(source()) as run:
             ended.append(await anext(run))
-            await wait_all_tasks_blocked()
+            await settle()
             run.stop()
             ended.extend([outcome async for outcome in run])
 
@@ -351,7 +351,7 @@ async def test_a_clean_up_may_take_time() -> None:
 
     async def let_it_end() -> None:
         await source.has_begun.wait()
-        await wait_all_tasks_blocked()
+        await settle()
         source.may_end.set()
 
     async with anyio.create_task_group() as group:
@@ -408,11 +408,11 @@ async def test_an_input_that_ignores_its_interruption_does_not_hold_up_the_end(
     with anyio.fail_after(SOON):
         async with run_of(stubborn()) as run:
             await anext(run)
-            await wait_all_tasks_blocked()
+            await settle()
             run.stop()
             assert [each async for each in run] == []
             release.set()
-            await wait_all_tasks_blocked()
+            await settle()
             assert run.statistics().read == 1
     assert "gave an item after its end" in caplog.text
 
@@ -485,7 +485,7 @@ async def test_a_generator_that_does_not_block_is_read_in_one_go() -> None:
             yield number
 
     async with run_of(quick(), gate, concurrency=100, clock=ManualClock()) as run:
-        await wait_all_tasks_blocked()
+        await settle()
         gate.open_all()
         assert len([each async for each in run]) == 20
     assert seen == [0] * 20
@@ -543,5 +543,5 @@ async def test_work_sees_the_context_of_the_block_not_that_of_the_input() -> Non
 async def test_statistics_show_that_a_run_waits_for_input() -> None:
     async with run_of(silent(1)) as run:
         await anext(run)
-        await wait_all_tasks_blocked()
+        await settle()
         assert run.statistics().waiting_for == "the input"

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from heapq import heappop, heappush
 
 import anyio
 import anyio.lowlevel
-from anyio import wait_all_tasks_blocked
 
 from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._statistics import ScopeStatistics
+from tests.doubles.waiting import settle
 
 RESERVED = ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED
 ACCOUNT = ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED
@@ -28,7 +29,7 @@ class ManualClock:
     def __init__(self) -> None:
         self.now = 100.0
         self.slept: list[float] = []
-        self._moved = anyio.Event()
+        self._sleepers: list[tuple[float, int, anyio.Event]] = []
 
     def time(self) -> float:
         return self.now
@@ -39,8 +40,10 @@ class ManualClock:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         until = self.now + seconds
-        while self.now < until:
-            await self._moved.wait()
+        if self.now < until:
+            woken = anyio.Event()
+            heappush(self._sleepers, (until, len(self.slept), woken))
+            await woken.wait()
         await anyio.lowlevel.checkpoint()
 
     async def advance(self, seconds: float) -> None:
@@ -53,16 +56,8 @@ class ManualClock:
     def jump(self, seconds: float) -> None:
         """Let time pass at once."""
         self.now += seconds
-        moved, self._moved = self._moved, anyio.Event()
-        moved.set()
-
-
-async def settle() -> None:
-    """Wait until all tasks wait."""
-    # On asyncio, anyio's function polls only every 0.1 s, so first let all tasks run.
-    for _ in range(12):
-        await anyio.lowlevel.checkpoint()
-    await wait_all_tasks_blocked()
+        while self._sleepers and self._sleepers[0][0] <= self.now:
+            heappop(self._sleepers)[-1].set()
 
 
 def scope_of(limiter: Limiter, scope: ThrottleScope, key: str = "") -> ScopeStatistics:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from asyncinvoke import FixedLimit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.scopes import FunctionKey
+from tests.doubles.waiting import settle
 
-from .doubles import counts, hold, nothing_free, settle
+from .doubles import counts, hold, nothing_free
 
 KEY = FunctionKey(None, "work")
 

@@ -16,6 +16,7 @@ from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
 from asyncinvoke.testing import InstantClock
+from tests.doubles.waiting import settle
 
 from .doubles import (
     ACCOUNT,
@@ -27,7 +28,6 @@ from .doubles import (
     counts,
     hold,
     scope_of,
-    settle,
     take,
 )
 

@@ -16,6 +16,7 @@ from asyncinvoke._limits.rate import LONGEST
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.failure import ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
+from tests.doubles.waiting import settle
 
 from .doubles import (
     CALLER_RATE,
@@ -27,7 +28,6 @@ from .doubles import (
     hold,
     nothing_free,
     scope_of,
-    settle,
     take,
 )
 

@@ -17,6 +17,7 @@ from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
+from tests.doubles.waiting import settle
 
 from .doubles import (
     ACCOUNT,
@@ -30,7 +31,6 @@ from .doubles import (
     hold,
     nothing_free,
     scope_of,
-    settle,
     take,
 )
 

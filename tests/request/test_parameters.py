@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from asyncinvoke import Invoker
 from asyncinvoke._engine.calls import Calls, Defaults, check_timeout, item_options
 from asyncinvoke._engine.options import InvokeOptions
 from asyncinvoke._model.response import decode_json
@@ -16,7 +15,6 @@ from asyncinvoke._request.request import InvocationType, LogType, Request
 from asyncinvoke._request.target import Target
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke.errors import InvalidRequestError
-from asyncinvoke.local import LocalLambda
 
 
 def test_the_payload_of_a_request_needs_no_name_and_its_options_do() -> None:
@@ -169,16 +167,6 @@ def test_an_item_that_names_an_empty_function_is_refused_and_not_the_maps(
 ) -> None:
     with pytest.raises(InvalidRequestError, match="function_name '' has 0 characters"):
         qualifier_of(Request(function_name="", qualifier=qualifier), "resize")
-
-
-@pytest.mark.anyio
-async def test_the_version_that_runs_is_the_maps(anyio_backend: str) -> None:
-    async with LocalLambda() as local, Invoker(endpoint_url=local.url) as invoker:
-        local.function("tell", lambda event, context: context.invoked_function_arn)
-        items = [Request(), Request(function_name="tell"), Request(qualifier="$LATEST")]
-        async with invoker.map("tell", items, qualifier="$LATEST", ordered=True) as run:
-            arns = [outcome.unwrap().json() async for outcome in run]
-    assert [arn.rpartition(":")[2] for arn in arns] == ["$LATEST"] * 3
 
 
 def test_no_repr_shows_a_payload_or_a_client_context() -> None:

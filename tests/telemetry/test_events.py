@@ -14,7 +14,6 @@ from typing import Any, get_args
 
 import anyio
 import pytest
-from anyio import wait_all_tasks_blocked
 from tenacity import stop_after_attempt, wait_fixed
 
 import asyncinvoke
@@ -49,6 +48,7 @@ from asyncinvoke.local import Answer, throttle
 from asyncinvoke.otel import OpenTelemetry
 from asyncinvoke.testing import FakeLambda, InstantClock
 from asyncinvoke.typing import Event, Target
+from tests.doubles.waiting import settle
 
 pytestmark = pytest.mark.anyio
 
@@ -196,7 +196,7 @@ async def test_a_deadline_is_reported_whatever_it_interrupts(
         # The first waits for an answer, the second for a permit.
         async with anyio.create_task_group() as group:
             group.start_soon(invoker.invoke, "slow")
-            await wait_all_tasks_blocked()
+            await settle()
             with pytest.raises(DeadlineExceededError):
                 await invoker.invoke("echo", timeout=0.01)
             group.cancel_scope.cancel()
@@ -219,7 +219,7 @@ async def test_a_cancelled_execution_ends_without_a_result(
 ) -> None:
     async with opened(fake, recorder) as invoker, anyio.create_task_group() as group:
         group.start_soon(invoker.invoke, "slow")
-        await wait_all_tasks_blocked()
+        await settle()
         group.cancel_scope.cancel()
     assert recorder.names == ["ExecutionStarted", "AttemptStarted", "ExecutionEnded"]
     assert recorder.of(ExecutionEnded)[0].result is None
@@ -237,7 +237,7 @@ async def test_an_execution_ended_by_closing_the_invoker_is_reported_with_its_er
 
     async with anyio.create_task_group() as group, opened(fake, recorder) as invoker:
         group.start_soon(call, invoker)
-        await wait_all_tasks_blocked()
+        await settle()
     assert [event.result for event in recorder.of(ExecutionEnded)] == failed
     recorder.check()
 
@@ -355,7 +355,7 @@ async def test_a_run_that_is_left_early_ends_after_its_executions(
     fake: FakeLambda, recorder: EventRecorder
 ) -> None:
     async with opened(fake, recorder) as invoker, invoker.map("slow", range(3), concurrency=3):
-        await wait_all_tasks_blocked()
+        await settle()
     assert recorder.names[-1] == "RunEnded"
     assert Counter(recorder.names)["ExecutionEnded"] == 3
     recorder.check()

@@ -14,7 +14,6 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio import wait_all_tasks_blocked
 from opentelemetry import context, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -44,6 +43,7 @@ from asyncinvoke.otel import OpenTelemetry
 from asyncinvoke.testing import FakeLambda, InstantClock
 from asyncinvoke.typing import Target
 from tests.doubles.sessions import SESSION
+from tests.doubles.waiting import settle
 
 pytestmark = pytest.mark.anyio
 
@@ -249,7 +249,7 @@ async def test_a_cancelled_call_ends_its_span_and_leaves_nothing_current(
             async with anyio.create_task_group() as group:
 
                 async def cancel() -> None:
-                    await wait_all_tasks_blocked()
+                    await settle()
                     scope.cancel()
 
                 group.start_soon(cancel)
