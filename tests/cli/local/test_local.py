@@ -41,7 +41,7 @@ if True:
 
 @pytest.fixture
 def handlers(tmp_path: Path) -> Path:
-    (tmp_path / "handlers.py").write_text(HANDLERS)
+    (tmp_path / "handlers.py").write_text(HANDLERS, encoding="utf-8")
     (tmp_path / "broken.py").write_text("def f(:\n")
     return tmp_path
 
@@ -183,7 +183,7 @@ async def test_it_is_set_by_options_and_a_file_and_shows_events(handlers: Path) 
     more = "import os\ndef f(event, context):\n    print('red\\x1b[31m \\x1b]0;title\\x07')\n"
     more += "    word = 'old', os.environ['A'], os.environ['B'], context.memory_limit_in_mb\n"
     more += "    return [*word, context.invoked_function_arn] if event else {}['no']\n"
-    (handlers / "more.py").write_text(more)
+    (handlers / "more.py").write_text(more, encoding="utf-8")
     (handlers / "folder").mkdir()
     (handlers / "folder" / "endpoint.toml").write_text(
         'account-id = "000000000007"\nmemory = 128\nenv = { A = "file" }\n'
@@ -203,7 +203,7 @@ async def test_it_is_set_by_options_and_a_file_and_shows_events(handlers: Path) 
         for name, *words in (("f", "one", "option", "512"), ("g", "file", "option", "256")):
             status, body = await anyio.to_thread.run_sync(call, url, name, 1)
             assert (status, json.loads(body)) == (200, ["old", *words, f"{arn}{name}"])
-        (handlers / "more.py").write_text(more.replace("old", "changed"))
+        (handlers / "more.py").write_text(more.replace("old", "changed"), encoding="utf-8")
         answer = await anyio.to_thread.run_sync(call, url, "f", 1)
         assert json.loads(answer[1])[0] == "changed"
         assert (await anyio.to_thread.run_sync(call, url, "f", 0, "Event"))[0] == 202

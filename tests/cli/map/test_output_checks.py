@@ -200,7 +200,9 @@ async def test_an_output_that_is_deleted_meanwhile_is_reported_and_not_wrong_usa
     run: Run,
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(30)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f"{number}\n" for number in range(30)), encoding="utf-8"
+    )
     output = tmp_path / "out.jsonl"
 
     async def take_away(event: Any, context: Any) -> Any:
