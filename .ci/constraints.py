@@ -17,8 +17,8 @@ def main() -> None:
     done = subprocess.run([uv, *words], cwd=ROOT, capture_output=True, text=True, check=True)
     text = HEAD + done.stdout
     if "--check" not in sys.argv:
-        FILE.write_text(text)
-    elif FILE.read_text() != text:
+        FILE.write_text(text, encoding="utf-8")
+    elif FILE.read_text("utf-8") != text:
         sys.exit("constraints.txt is not what uv.lock says: run `make lock`")
 
 

@@ -62,7 +62,7 @@ def measure_all(chosen: Sequence[Collected], folder: Path, stamp: Stamp) -> dict
             continue
         seconds = round(time.monotonic() - start)
         line = replace(stamp, seconds=seconds).line()
-        (folder / f"{each.name}.md").write_text(f"{text}\n\n{line}\n")
+        (folder / f"{each.name}.md").write_text(f"{text}\n\n{line}\n", encoding="utf-8")
         print(f"{text.partition('`' + each.command + '`')[2].strip()}\n", flush=True)
         _say(f"  {seconds:,} s")
     _say(f"all of it: {round(time.monotonic() - began):,} s")

@@ -110,5 +110,5 @@ BY_NAME = _plain(
 def took(name: str) -> int | None:
     """Return the duration of the last measurement in seconds, if it is known."""
     path = RESULTS / f"{name}.md"
-    stamp = Stamp.of(path.read_text()) if path.exists() else None
+    stamp = Stamp.of(path.read_text("utf-8")) if path.exists() else None
     return None if stamp is None else stamp.seconds

@@ -40,7 +40,7 @@ async def main():
         count += 1
     cpu = time.process_time() - began
     try:  # what a process inherits of its parent's peak is not in this one
-        peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+        peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text("utf-8"))[1])
     except OSError:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"items": count, "cpu": cpu, "peak": peak}))

@@ -28,7 +28,7 @@ class Peer:
     def interpreter(self) -> Path | None:
         """The interpreter that can import it, if the pinned versions are installed."""
         made = self._environment / "installed.txt"
-        if not made.exists() or made.read_text() != self._requirements.read_text():
+        if not made.exists() or made.read_text("utf-8") != self._requirements.read_text("utf-8"):
             return None
         return self._environment / "bin" / "python"
 
@@ -43,7 +43,9 @@ class Peer:
         pip += ["--disable-pip-version-check", "--requirement", str(self._requirements)]
         subprocess.run(pip, check=True)
         # Written last, so that an interrupted installation is never taken for a complete one.
-        (self._environment / "installed.txt").write_text(self._requirements.read_text())
+        (self._environment / "installed.txt").write_text(
+            self._requirements.read_text("utf-8"), encoding="utf-8"
+        )
 
     @property
     def _environment(self) -> Path:

@@ -73,7 +73,7 @@ def measure(options: Namespace) -> dict[str, Any]:
 
 def _write(folder: Path, lines: int) -> Path:
     path = folder / f"{lines}.jsonl"
-    path.write_text("".join(json.dumps({"n": n}) + "\n" for n in range(lines)))
+    path.write_text("".join(json.dumps({"n": n}) + "\n" for n in range(lines)), encoding="utf-8")
     return path
 
 

@@ -95,7 +95,7 @@ def rendered(root: Path, page: str) -> str:
     Raises:
         RuntimeError: A marker is missing.
     """
-    text = (root / page).read_text()
+    text = (root / page).read_text("utf-8")
     for name, make in BLOCKS[page].items():
         begin, end = f"<!-- figures: {name} -->\n", "<!-- end of figures -->"
         before, found, rest = text.partition(begin)
@@ -103,15 +103,15 @@ def rendered(root: Path, page: str) -> str:
             raise RuntimeError(f"{page} has no place for the figures of {name}")
         result = root / "benchmarks" / "results" / f"{name}.md"
         if result.exists():
-            text = f"{before}{begin}\n{make(result.read_text())}\n\n{end}{rest.partition(end)[2]}"
+            text = f"{before}{begin}\n{make(result.read_text('utf-8'))}\n\n{end}{rest.partition(end)[2]}"
     return text
 
 
 def write(root: Path = ROOT) -> list[str]:
     """Update the pages; return the names of those that changed."""
-    changed = [page for page in BLOCKS if rendered(root, page) != (root / page).read_text()]
+    changed = [page for page in BLOCKS if rendered(root, page) != (root / page).read_text("utf-8")]
     for page in changed:
-        (root / page).write_text(rendered(root, page))
+        (root / page).write_text(rendered(root, page), encoding="utf-8")
     return changed
 
 
@@ -123,7 +123,9 @@ def main() -> int:
     if not options.check:
         print("\n".join(write()) or "up to date")
         return 0
-    different = [page for page in BLOCKS if rendered(ROOT, page) != (ROOT / page).read_text()]
+    different = [
+        page for page in BLOCKS if rendered(ROOT, page) != (ROOT / page).read_text("utf-8")
+    ]
     for page in different:
         print(f"{page} differs from benchmarks/results: run `python -m benchmarks.shown`")
     return 1 if different else 0

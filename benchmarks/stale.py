@@ -100,7 +100,7 @@ def age(root: Path, result: Path, code: tuple[str, ...]) -> Age:
         result: The file of the result.
         code: The paths that it measures.
     """
-    stamp = Stamp.of(result.read_text())
+    stamp = Stamp.of(result.read_text("utf-8"))
     why = ""
     if stamp is None:
         commit, _, day = git(root, "log", "-1", "--format=%H %cs", "--", str(result)).partition(" ")

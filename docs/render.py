@@ -72,14 +72,16 @@ PAGES: dict[str, Callable[[], str]] = {"retries.md": table, "architecture.md": f
 
 def page(name: str) -> str:
     """Return a whole page with its table up to date."""
-    before, _, rest = (DOCS / name).read_text().partition(BEGIN)
+    before, _, rest = (DOCS / name).read_text("utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     return f"{before}{BEGIN}\n{PAGES[name]().rstrip()}\n\n{END}{after}"
 
 
 def _job(path: Path) -> str:
     """Return the first line of a module's docstring, without the stop at its end."""
-    return (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()[0].rstrip(".:")
+    return (
+        (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").splitlines()[0].rstrip(".:")
+    )
 
 
 def _order(row: tuple[str, str, str]) -> tuple[int, str]:
@@ -90,6 +92,6 @@ def _order(row: tuple[str, str, str]) -> tuple[int, str]:
 if __name__ == "__main__":
     for name in PAGES:
         if "--check" not in sys.argv:
-            (DOCS / name).write_text(page(name))
-        elif page(name) != (DOCS / name).read_text():
+            (DOCS / name).write_text(page(name), encoding="utf-8")
+        elif page(name) != (DOCS / name).read_text("utf-8"):
             sys.exit(f"docs/{name} is out of date: run `python docs/render.py`")

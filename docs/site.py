@@ -80,12 +80,12 @@ def write_pages() -> None:
             _put(ROOT / name, PAGES / place)
     for name, text in reference().items():
         (PAGES / name).parent.mkdir(exist_ok=True)
-        (PAGES / name).write_text(text)
+        (PAGES / name).write_text(text, encoding="utf-8")
 
 
 def write_config() -> Path:
     """Write the configuration that is built from: mkdocs.yml, and in its `nav` every page there is."""
-    text = CONFIG.read_text()
+    text = CONFIG.read_text("utf-8")
     for folder in (PAGES, SITE):
         text = text.replace(f" build/{folder.name}\n", f" {folder.name}\n")
     text = text.replace("paths: [.]", "paths: [..]")
@@ -94,11 +94,11 @@ def write_config() -> Path:
         page = path.relative_to(PAGES).as_posix()
         if page in listed:
             continue
-        title = path.read_text().partition("\n")[0].removeprefix("# ")
+        title = path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
         last = LAST_OF_REFERENCE if page.startswith("reference/") else LAST_OF_HOW_TO
         text = text.replace(last, f"{last}\n      - {json.dumps(title)}: {page}")
     place = PAGES.with_name("mkdocs.yml")
-    place.write_text(text)
+    place.write_text(text, encoding="utf-8")
     return place
 
 
@@ -146,7 +146,7 @@ def doors() -> list[str]:
         if name.startswith("_") or name in ("cli", "errors", "py"):
             continue
         source = path / "__init__.py" if path.is_dir() else path
-        if source.suffix == ".py" and source.exists() and "__all__" in source.read_text():
+        if source.suffix == ".py" and source.exists() and "__all__" in source.read_text("utf-8"):
             found.append(name)
     return found
 
@@ -209,7 +209,7 @@ class _Page(HTMLParser):
 
 def _read(path: Path) -> _Page:
     page = _Page()
-    page.feed(path.read_text())
+    page.feed(path.read_text("utf-8"))
     return page
 
 
@@ -219,7 +219,10 @@ def _put(source: Path, target: Path) -> None:
     if source.suffix != ".md":
         shutil.copy(source, target)
         return
-    target.write_text(_LINK.sub(lambda found: _moved(found, source, target), source.read_text()))
+    target.write_text(
+        _LINK.sub(lambda found: _moved(found, source, target), source.read_text("utf-8")),
+        encoding="utf-8",
+    )
 
 
 def _moved(found: re.Match[str], source: Path, target: Path) -> str:
@@ -247,7 +250,7 @@ def _moved(found: re.Match[str], source: Path, target: Path) -> str:
 
 
 def _repository() -> str:
-    found = re.search(r"^  repository: (\S+)", CONFIG.read_text(), re.MULTILINE)
+    found = re.search(r"^  repository: (\S+)", CONFIG.read_text("utf-8"), re.MULTILINE)
     if found is None:
         raise ValueError("mkdocs.yml has no repository")
     return found[1]

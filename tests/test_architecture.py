@@ -175,7 +175,7 @@ def floor_of(room: str) -> int:
 
 def imports_of(path: Path) -> Iterator[str]:
     """Return all imported modules, also those inside functions and those for type checkers only."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -211,7 +211,7 @@ def test_a_room_of_the_endpoint_imports_only_itself_and_what_is_below(path: Path
 
 def test_the_endpoint_knows_nothing_of_the_client_but_the_throttle_reasons() -> None:
     for path in sorted((PACKAGE / "local").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("asyncinvoke._"):
                 names = [alias.name for alias in node.names]
                 assert names == ["ThrottleReason"], f"{path.name} imports {names}"
@@ -228,7 +228,7 @@ def test_what_decides_does_not_act(prefix: str) -> None:
 
 def test_a_file_that_claims_to_do_no_io_does_none() -> None:
     for path in modules():
-        message = str(ast.get_docstring(ast.parse(path.read_text()))).splitlines()[0]
+        message = str(ast.get_docstring(ast.parse(path.read_text("utf-8")))).splitlines()[0]
         claims = any(
             claim in message for claim in ("on values", "no I/O", "no clock", "pure function")
         )
@@ -292,7 +292,7 @@ def test_no_rooms_import_each_other_in_a_circle_on_one_floor_either() -> None:
 
 def test_every_module_begins_with_a_line_that_is_a_sentence() -> None:
     for path in modules():
-        docstring = ast.get_docstring(ast.parse(path.read_text()))
+        docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
         assert docstring, f"{path.name} has no docstring"
         assert docstring.splitlines()[0].endswith((".", ":")), f"{path.name}: {docstring!r}"
 
@@ -315,7 +315,7 @@ def test_no_test_imports_from_the_benchmarks_but_those_of_them() -> None:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         if path.name in ("test_benchmarks.py", "test_stale.py"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             named += [each.name for each in node.names] if isinstance(node, ast.Import) else []
             assert not any(name.split(".")[0] == "benchmarks" for name in named), path

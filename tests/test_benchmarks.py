@@ -275,7 +275,9 @@ def git(folder: Path, *words: str) -> None:
 def commit(folder: Path, name: str) -> None:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(path.read_text() + "more\n" if path.exists() else "some\n")
+    path.write_text(
+        path.read_text("utf-8") + "more\n" if path.exists() else "some\n", encoding="utf-8"
+    )
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", name)
 
@@ -304,14 +306,14 @@ def test_a_result_with_a_commit_is_as_old_as_that_commit(tmp_path: Path) -> None
     commit(tmp_path, "asyncinvoke/local/server.py")
     path = tmp_path / "benchmarks" / "results" / "served.md"
     path.parent.mkdir(parents=True)
-    path.write_text(f"a table\n\n{measured.line()}\n")
+    path.write_text(f"a table\n\n{measured.line()}\n", encoding="utf-8")
     commit(tmp_path, "benchmarks/results/other.txt")
     (served,) = stale.ages(tmp_path)
     assert (served.changes, served.measured) == (1, measured.day)
     assert served.old
-    path.write_text(replace(measured, commit="0123456789", changed=False).line())
+    path.write_text(replace(measured, commit="0123456789", changed=False).line(), encoding="utf-8")
     assert "is not in this history" in stale.show(stale.ages(tmp_path))
-    path.write_text(replace(stamp.Stamp.now(tmp_path), changed=True).line())
+    path.write_text(replace(stamp.Stamp.now(tmp_path), changed=True).line(), encoding="utf-8")
     assert "not committed" in stale.show(stale.ages(tmp_path))
 
 
@@ -349,7 +351,7 @@ def test_a_benchmark_that_fails_does_not_stop_the_others(tmp_path: Path) -> None
     failed = bench.measure_all([bad, good], tmp_path, measured)
     assert failed == {"bad": "ValueError: no endpoint"}
     assert [path.name for path in tmp_path.iterdir()] == ["good.md"]
-    text = (tmp_path / "good.md").read_text()
+    text = (tmp_path / "good.md").read_text("utf-8")
     assert "`python -m benchmarks.memory`" in text
     found = stamp.Stamp.of(text)
     assert found is not None
@@ -362,7 +364,7 @@ def test_all_listed_paths_exist() -> None:
     collected = {each.name: each for each in collection.COLLECTED}
     assert set(stale.MEASURED) <= set(collected)
     for page, results in stale.SHOWN.items():
-        text = (stale.ROOT / page).read_text()
+        text = (stale.ROOT / page).read_text("utf-8")
         for name in results:
             # Next to a figure is the command that measures it, or a link to the result.
             command = collected[name].command
@@ -372,7 +374,7 @@ def test_all_listed_paths_exist() -> None:
 def test_the_tables_of_the_pages_are_those_of_the_results() -> None:
     for page, blocks in shown.BLOCKS.items():
         assert set(blocks) <= set(stale.SHOWN[page])
-        assert shown.rendered(stale.ROOT, page) == (stale.ROOT / page).read_text(), (
+        assert shown.rendered(stale.ROOT, page) == (stale.ROOT / page).read_text("utf-8"), (
             "run `python -m benchmarks.shown`"
         )
 
@@ -381,12 +383,12 @@ def test_a_page_takes_its_figures_and_their_date_from_the_result(tmp_path: Path)
     (tmp_path / "docs").mkdir()
     (tmp_path / "benchmarks" / "results").mkdir(parents=True)
     place = "before\n<!-- figures: inputs -->\nold\n<!-- end of figures -->\nafter\n"
-    (tmp_path / "docs" / "inputs.md").write_text(place)
+    (tmp_path / "docs" / "inputs.md").write_text(place, encoding="utf-8")
     assert shown.rendered(tmp_path, "docs/inputs.md") == place
     measured = stamp.Stamp(day="6 November 2026", commit="0123abcde")
     found = found_by("inputs")
     text = f"{inputs.show(found)}\n\n{measured.line()}\n"
-    (tmp_path / "benchmarks" / "results" / "inputs.md").write_text(text)
+    (tmp_path / "benchmarks" / "results" / "inputs.md").write_text(text, encoding="utf-8")
     page = shown.rendered(tmp_path, "docs/inputs.md")
     assert page.startswith("before\n")
     assert page.endswith("\nafter\n")

@@ -47,7 +47,7 @@ OPERATORS = {"|", "<", ">", "2>"}
 
 
 def page(name: str) -> str:
-    return (DOCS / f"{name}.md").read_text()
+    return (DOCS / f"{name}.md").read_text("utf-8")
 
 
 async def resize(event: dict[str, Any], context: object) -> dict[str, str]:

@@ -126,8 +126,8 @@ def test_the_metadata_describes_the_project(metadata: Message) -> None:
 
 
 def test_the_constraints_are_pins_of_what_the_lock_has() -> None:
-    locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    locked = tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))["package"]
     versions = {(each["name"], each.get("version")) for each in locked}
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pins = [re.split(r" *; *|==", line)[:2] for line in lines if not line.startswith("#")]
     assert {(name, version) for name, version in pins} <= versions

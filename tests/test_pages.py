@@ -14,9 +14,9 @@ from tests.test_architecture import FLOORS
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PAGES.append(ROOT / "benchmarks" / "README.md")
-ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-MAKEFILE = (ROOT / "Makefile").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 TARGETS = set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
 BLOCKS = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
@@ -33,21 +33,21 @@ def anchors(page: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_relative_link_leads_to_a_page_and_to_a_heading_of_it(page: Path) -> None:
-    text = BLOCKS.sub("", page.read_text())
+    text = BLOCKS.sub("", page.read_text("utf-8"))
     for link, anchor in re.findall(r"\]\((?![a-z]+:)([^)#\s]*)#?([^)\s]*)\)", text):
         target = page.parent / link if link else page
         assert target.exists(), link
-        assert not anchor or anchor in anchors(target.read_text()), f"{link}#{anchor}"
+        assert not anchor or anchor in anchors(target.read_text("utf-8")), f"{link}#{anchor}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_page_has_a_heading_twice(page: Path) -> None:
-    headings = re.findall(r"^## (.+)$", BLOCKS.sub("", page.read_text()), re.MULTILINE)
+    headings = re.findall(r"^## (.+)$", BLOCKS.sub("", page.read_text("utf-8")), re.MULTILINE)
     assert sorted(headings) == sorted(set(headings))
 
 
 def test_the_index_links_to_every_page() -> None:
-    index = (ROOT / "docs" / "index.md").read_text()
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
     linked = {(ROOT / "docs" / link).resolve() for link in re.findall(r"\]\(([^)#]+)", index)}
     missing = set(PAGES) - linked - {ROOT / "docs" / "index.md"}
     assert not missing, json.dumps(sorted(map(str, missing)))
@@ -94,7 +94,7 @@ def targets_in(page: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_target_that_a_page_names_is_in_the_makefile(page: Path) -> None:
-    assert targets_in(page.read_text()) <= TARGETS
+    assert targets_in(page.read_text("utf-8")) <= TARGETS
 
 
 def test_make_help_lists_every_target_with_what_it_does() -> None:
@@ -137,7 +137,7 @@ SAID_OF_LIMITS = [
 
 @pytest.mark.parametrize("message", SAID_OF_LIMITS)
 def test_the_page_on_limits_has_the_numbers_of_the_code(message: str) -> None:
-    assert message in " ".join((ROOT / "docs" / "limits.md").read_text().split())
+    assert message in " ".join((ROOT / "docs" / "limits.md").read_text("utf-8").split())
 
 
 def test_numbers_written_in_words_on_the_page_on_limits_match_the_code() -> None:

@@ -17,7 +17,7 @@ from asyncinvoke.local import LocalLambda
 from tests.doubles.fault_endpoint import FaultEndpoint
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 WHOLE, *OTHERS = EXAMPLES
 TESTS = [example for example in OTHERS if "def test_" in example]
@@ -34,7 +34,7 @@ def environment(url: str) -> dict[str, str]:
 
 async def run_script(code: str, url: str, folder: Path) -> str:
     script = folder / "example.py"
-    script.write_text(code)
+    script.write_text(code, encoding="utf-8")
     done = await anyio.run_process(
         [sys.executable, str(script)], env=environment(url), cwd=folder, check=False
     )
@@ -78,7 +78,7 @@ async def test_every_other_example_runs(part: str, anyio_backend: str, tmp_path:
 
 def test_the_example_of_a_test_passes(tmp_path: Path) -> None:
     (example,) = TESTS
-    (tmp_path / "test_example.py").write_text(example)
+    (tmp_path / "test_example.py").write_text(example, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", tmp_path],
         cwd=tmp_path,
@@ -93,7 +93,7 @@ def test_every_example_passes_a_users_own_strict_type_checker(tmp_path: Path) ->
     code = WHOLE.replace("asyncio.run(main())", "")
     for number, part in enumerate(OTHERS):
         code += f"\n\nasync def part{number}() -> None:\n{textwrap.indent(part, '    ')}"
-    (tmp_path / "examples.py").write_text(code)
+    (tmp_path / "examples.py").write_text(code, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--config-file=", "examples.py"],
         cwd=tmp_path,
@@ -110,7 +110,7 @@ def test_every_error_of_the_tree_is_in_the_table_of_errors() -> None:
 
     # Load them explicitly, so that the test does not depend on earlier imports.
     importlib.import_module("asyncinvoke.inputs")
-    page = (ROOT / "docs" / "errors.md").read_text()
+    page = (ROOT / "docs" / "errors.md").read_text("utf-8")
     named = set(re.findall(r"^\| `(\w+Error)` \|", page, re.MULTILINE))
     public = {name for name in (*asyncinvoke.__all__, *inputs.__all__) if name.endswith("Error")}
     # Some are internal to the command line, which prints them in one line.
@@ -118,20 +118,20 @@ def test_every_error_of_the_tree_is_in_the_table_of_errors() -> None:
 
 
 def test_the_page_on_retries_names_every_reason_for_giving_up() -> None:
-    page = (ROOT / "docs" / "retries.md").read_text()
+    page = (ROOT / "docs" / "retries.md").read_text("utf-8")
     named = set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE))
     assert {gave_up.value for gave_up in asyncinvoke.GaveUp} <= named
 
 
 def test_the_two_commands_of_the_readme_are_targets_of_the_makefile() -> None:
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text("utf-8")
     for command in ("make demo", "make test"):
         assert command in README
         assert re.search(rf"^{command.split()[1]}:", makefile, re.MULTILINE)
 
 
 def test_the_examples_on_limits_build_what_they_say() -> None:
-    page = (ROOT / "docs" / "limits.md").read_text()
+    page = (ROOT / "docs" / "limits.md").read_text("utf-8")
     examples = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     assert examples
     for example in examples:

@@ -77,7 +77,12 @@ def test_links_between_the_pages_are_those_of_the_site(site: ModuleType, tmp_pat
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
-    nav = (DOCS.parent / "mkdocs.yml").read_text().partition("\nnav:\n")[2].partition("\n\n")[0]
+    nav = (
+        (DOCS.parent / "mkdocs.yml")
+        .read_text("utf-8")
+        .partition("\nnav:\n")[2]
+        .partition("\n\n")[0]
+    )
     listed = re.findall(r": ([\w/-]+\.md)$", nav, re.MULTILINE)
     titles = re.findall(r"- ([^:\n]+): [\w/-]+\.md$", nav, re.MULTILINE)
     assert sorted(listed) == sorted(set(listed))

@@ -535,5 +535,5 @@ def write_setup_files(directory: Path) -> None:
     """Write the files that the configurations of the table refer to."""
     (directory / "junk.pem").write_text("not a certificate\n")
     (directory / "config").write_text(
-        f"[profile process]\n{_PROCESS} = {directory}/no-such-process --quiet\n"
+        f"[profile process]\n{_PROCESS} = {directory}/no-such-process --quiet\n", encoding="utf-8"
     )

@@ -16,7 +16,7 @@ from asyncinvoke._engine.batcher import MOST_OPEN, PAUSE
 from asyncinvoke._engine.buffer import AHEAD
 from asyncinvoke.local import LocalLambda
 
-PAGE = (Path(__file__).parents[2] / "docs" / "batches.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "batches.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 MAPS = [example for example in EXAMPLES if "invoker.map" in example]
 (SHAPE,) = [example for example in EXAMPLES if "def pack" in example]

@@ -11,7 +11,7 @@ from asyncinvoke import Batch, Delivery, FunctionError, Invoker
 from asyncinvoke.local import LocalLambda
 
 SOON = 60.0
-PAGE = (Path(__file__).parents[2] / "docs" / "batches.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "batches.md").read_text("utf-8")
 
 # The page's example, and what the test needs to know of it. It runs in a separate process,
 # because Powertools hooks into the SDK of the process that imports it.
@@ -43,7 +43,7 @@ CALLED = """
 def write_function(folder: Path) -> str:
     (block,) = re.findall(r"^```python\n(def charge.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     code = block.replace("    ...\n", BODY).replace("context):\n", f"context):\n{CALLED}")
-    (folder / "charges.py").write_text(IMPORTS + code)
+    (folder / "charges.py").write_text(IMPORTS + code, encoding="utf-8")
     return f"{folder / 'charges.py'}:handler"
 
 
@@ -69,8 +69,8 @@ async def test_what_powertools_names_as_failed_is_what_failed(tmp_path: Path) ->
                 ) as run,
             ):
                 ended = [each async for each in run]
-    assert Counter(seen.read_text().split()) == Counter(order["id"] for order in orders)
-    assert calls.read_text().split() == ["30", "30", "30", "10"]
+    assert Counter(seen.read_text("utf-8").split()) == Counter(order["id"] for order in orders)
+    assert calls.read_text("utf-8").split() == ["30", "30", "30", "10"]
     assert [each.index for each in ended] == list(range(100))
     for each in ended:
         assert each.key == orders[each.index]["id"]

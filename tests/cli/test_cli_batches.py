@@ -28,7 +28,9 @@ async def test_lines_travel_by_the_batch_and_each_has_its_outcome(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     endpoint.function("batches", batches)
-    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(95)) + "{oops\n")
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f'{{"n": {n}}}\n' for n in range(95)) + "{oops\n", encoding="utf-8"
+    )
     ended = await run(
         *("map", "batches", "in.jsonl", "--batch", "10", "--ordered", "--concurrency", "2"),
         *("--endpoint-url", endpoint.url),
@@ -45,7 +47,9 @@ async def test_what_the_function_names_as_failed_has_failed(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     endpoint.function("batches", batches)
-    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(20)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f'{{"n": {n}}}\n' for n in range(20)), encoding="utf-8"
+    )
     ended = await run(
         *("map", "batches", "in.jsonl", "--batch", "7", "--shape", "sqs", "--ordered"),
         *("--endpoint-url", endpoint.url),

@@ -10,8 +10,8 @@ from asyncinvoke.cli.app import app
 from tests.cli.commands import all_commands
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-PAGE = (ROOT / "docs" / "commands.md").read_text()
+README = (ROOT / "README.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "commands.md").read_text("utf-8")
 
 
 def commands() -> dict[str, click.Command]:

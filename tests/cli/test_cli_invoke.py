@@ -78,7 +78,7 @@ async def test_the_habits_of_other_command_lines_work(
     (tmp_path / "payload.json").write_text("[3]")
     ended = await run("invoke", "echo", *words, "-t", "30s", "-u", endpoint.url)
     assert ended.status == 0
-    written = (tmp_path / "answer.json").read_text() if "-o" in words else ended.out
+    written = (tmp_path / "answer.json").read_text("utf-8") if "-o" in words else ended.out
     assert json.loads(written) == {"got": [3]}
     assert ended.err.startswith("200, version $LATEST, ")
     assert ended.err.endswith(" ms\n")
@@ -98,7 +98,7 @@ async def test_a_client_context_comes_as_json_from_a_file_or_in_base64(
 
     endpoint.function("custom", custom)
     text = '{"custom": {"key": "value"}}'
-    (tmp_path / "context.json").write_text(text)
+    (tmp_path / "context.json").write_text(text, encoding="utf-8")
     for spelled in (text, "file://context.json", base64.b64encode(text.encode()).decode()):
         ended = await run("invoke", "custom", "--client-context", spelled, "-u", endpoint.url)
         assert (ended.status, json.loads(ended.out)) == (0, {"key": "value"})

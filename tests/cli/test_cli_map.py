@@ -23,7 +23,7 @@ def outcomes(text: str) -> list[dict[str, Any]]:
 
 
 def write_lines(path: Path, count: int) -> str:
-    path.write_text("".join(f'{{"n": {n}}}\n' for n in range(count)))
+    path.write_text("".join(f'{{"n": {n}}}\n' for n in range(count)), encoding="utf-8")
     return str(path)
 
 
@@ -180,7 +180,7 @@ async def test_an_output_file_is_not_overwritten_without_force(
     assert "out.jsonl exists: --force replaces it" in refused.err
     assert target.read_bytes() == before
     assert (await run(*arguments, "--force", stdin=b"1\n2\n")).status == 0
-    assert len(outcomes(target.read_text())) == 2
+    assert len(outcomes(target.read_text("utf-8"))) == 2
 
 
 async def test_the_output_may_not_be_the_input(
@@ -191,7 +191,7 @@ async def test_the_output_may_not_be_the_input(
         "map", "echo", source, "--output", source, "--force", "--endpoint-url", endpoint.url
     )
     assert ended.status == 2
-    assert (tmp_path / "in.jsonl").read_text() == '{"n": 0}\n{"n": 1}\n'
+    assert (tmp_path / "in.jsonl").read_text("utf-8") == '{"n": 0}\n{"n": 1}\n'
 
 
 async def test_a_mistake_leaves_no_empty_output_behind(run: Run, tmp_path: Path) -> None:
@@ -213,7 +213,9 @@ async def test_an_output_called_a_hyphen_is_standard_output(
 async def test_an_input_that_is_not_lines_is_refused_once_and_nothing_is_invoked(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / "input.jsonl").write_text(json.dumps([{"n": n} for n in range(50)], indent=2))
+    (tmp_path / "input.jsonl").write_text(
+        json.dumps([{"n": n} for n in range(50)], indent=2), encoding="utf-8"
+    )
     arguments = ("map", "echo", "input.jsonl", "--output", "out.jsonl")
     ended = await run(*arguments, "--endpoint-url", endpoint.url)
     assert (ended.status, ended.out) == (2, "")
@@ -289,7 +291,7 @@ async def until_it_waits_for_signals(pid: int) -> None:
     """Wait until the event loop of a process sleeps: its handlers of signals are installed before."""
     there = Path(f"/proc/{pid}")
     while True:
-        state = (there / "stat").read_text().rpartition(")")[2].split()[0]
+        state = (there / "stat").read_text("utf-8").rpartition(")")[2].split()[0]
         with contextlib.suppress(FileNotFoundError):  # a file that was just closed
             opened = [os.readlink(each) for each in (there / "fd").iterdir()]
             if state == "S" and any("eventpoll" in each for each in opened):
@@ -338,7 +340,7 @@ async def test_an_interrupted_run_keeps_finished_items_and_reports_the_remaining
     number: signal.Signals, status: int, endpoint: LocalLambda, tmp_path: Path
 ) -> None:
     source = tmp_path / "in.jsonl"
-    source.write_text('{"n": 1}\n{"n": 2}\n' + '{"block": 1}\n' * 50)
+    source.write_text('{"n": 1}\n{"n": 2}\n' + '{"block": 1}\n' * 50, encoding="utf-8")
     async with started(
         "map", "block", str(source), "--concurrency", "4", "--endpoint-url", endpoint.url
     ) as process:
@@ -361,7 +363,7 @@ async def test_an_interrupted_ordered_run_writes_what_waited_for_its_turn(
     endpoint: LocalLambda, tmp_path: Path
 ) -> None:
     source = tmp_path / "in.jsonl"
-    source.write_text('{"block": 1}\n' + '{"n": 1}\n' * 5)
+    source.write_text('{"block": 1}\n' + '{"n": 1}\n' * 5, encoding="utf-8")
     async with started(
         *("map", "block", str(source), "--ordered", "--progress", "json"),
         *("--endpoint-url", endpoint.url),

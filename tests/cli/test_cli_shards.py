@@ -29,7 +29,9 @@ async def test_shards_have_each_line_once_and_become_one_run(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     endpoint.function("odd", fail_odd)
-    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n\n' for n in range(40)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f'{{"n": {n}}}\n\n' for n in range(40)), encoding="utf-8"
+    )
     found = []
     for number in (1, 2):
         ended = await run(
@@ -56,7 +58,9 @@ async def test_shards_have_each_line_once_and_become_one_run(
 async def test_an_ordered_shard_without_a_journal_is_written_in_order(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(100)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f'{{"n": {n}}}\n' for n in range(100)), encoding="utf-8"
+    )
     ended = await run(
         *("map", "echo", "in.jsonl", "--shard", "2/4", "--ordered", "--concurrency", "2"),
         *("--endpoint-url", endpoint.url),

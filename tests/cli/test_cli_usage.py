@@ -98,7 +98,7 @@ async def test_wrong_usage_is_one_clear_line(
     arguments: list[str], says: str, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "utf16.json").write_text('{"a": "secret"}', "utf-16")
-    (tmp_path / "large.json").write_text(f'"{"x" * 6_291_455}"')
+    (tmp_path / "large.json").write_text(f'"{"x" * 6_291_455}"', encoding="utf-8")
     ended = await run(*arguments)
     assert ended.status == 2
     assert ended.out == ""

@@ -71,7 +71,7 @@ def test_the_error_for_a_file_that_is_not_json_does_not_explain_file_names(
     assert run(["invoke", "resize", name]) == 2
     printed = f"payload in {name}: not JSON: Expecting property name enclosed in double quotes"
     assert capfd.readouterr().err == f"asyncinvoke: error: {printed} at column 2\n"
-    (folder / "event.json").write_text(f"{BASE64}\n")
+    (folder / "event.json").write_text(f"{BASE64}\n", encoding="utf-8")
     assert run(["invoke", "resize", name]) == 2
     assert "(it is base64-encoded JSON: pass the JSON itself)" in capfd.readouterr().err
 

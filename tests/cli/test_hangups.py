@@ -53,7 +53,7 @@ async def held(
 ) -> AsyncIterator[tuple[BlockedFunction, list[str]]]:
     held = BlockedFunction()
     source = tmp_path / "in.jsonl"
-    source.write_text("".join(f'{{"n": {n}}}\n' for n in range(40)))
+    source.write_text("".join(f'{{"n": {n}}}\n' for n in range(40)), encoding="utf-8")
     async with LocalLambda() as local:
         local.function("charge", held, timeout=120)
         words = ["map", "charge", str(source), "--journal", str(tmp_path / "o.run"), "-c", "4"]

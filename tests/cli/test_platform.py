@@ -22,7 +22,9 @@ def python(program: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_metadata_says_posix_and_no_other_system() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))[
+        "project"
+    ]
     systems = {each for each in project["classifiers"] if each.startswith("Operating System ::")}
     assert systems == {"Operating System :: POSIX", "Operating System :: MacOS"}
 

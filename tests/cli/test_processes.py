@@ -260,7 +260,7 @@ async def test_interrupted_processes_report_what_is_left_and_may_have_run(
         await anyio.sleep_forever()
 
     endpoint.function("held", held, timeout=60)
-    (tmp_path / "in.jsonl").write_text("".join(f"{n}\n" for n in range(400)))
+    (tmp_path / "in.jsonl").write_text("".join(f"{n}\n" for n in range(400)), encoding="utf-8")
     command = ("map", "held", "in.jsonl", "--processes", "2", "-c", "4", "-u", endpoint.url)
     with anyio.fail_after(60):
         async with started(*command, cwd=tmp_path) as process:
@@ -285,14 +285,16 @@ async def test_processes_make_one_run_with_one_summary_and_one_output(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     endpoint.function("odd", fail_odd)
-    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(60)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f'{{"n": {n}}}\n' for n in range(60)), encoding="utf-8"
+    )
     command = ("map", "odd", "in.jsonl", "--processes", "2", "--endpoint-url", endpoint.url)
     ended = await run(*command, "--journal", "a.run", "--output", "out.jsonl", "--ordered")
     assert ended.status == 1, ended.err
     assert "60 outcomes in " in ended.err
     assert "59 succeeded, 1 failed" in ended.err
     assert "1 FunctionError ValueError, such as line 8: seven" in ended.err
-    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
     assert [line["index"] for line in lines] == list(range(60))
     assert [line["index"] for line in lines if not line["ok"]] == [7]
     assert endpoint.statistics().invocations == 60
@@ -319,7 +321,7 @@ main()
 async def test_the_summary_of_processes_is_printed_also_if_their_output_cannot_be_closed(
     endpoint: LocalLambda, tmp_path: Path
 ) -> None:
-    (tmp_path / "full.py").write_text(FULL)
+    (tmp_path / "full.py").write_text(FULL, encoding="utf-8")
     (tmp_path / "in.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
     command = ("map", "echo", "in.jsonl", "--processes", "2", "--output", "out", "-u", endpoint.url)
     with anyio.fail_after(60):
@@ -338,7 +340,9 @@ needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/
 async def test_a_full_disk_ends_all_processes_and_every_line_is_accounted_for(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(300)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f'{{"n": {n}}}\n' for n in range(300)), encoding="utf-8"
+    )
     ended = await run(
         *("map", "echo", "in.jsonl", "--processes", "2", "--output", "/dev/full"),
         *("--progress", "json", "-u", endpoint.url),
@@ -387,7 +391,7 @@ main()
 async def test_the_summary_of_processes_is_printed_also_if_their_journals_cannot_be_merged(
     endpoint: LocalLambda, tmp_path: Path
 ) -> None:
-    (tmp_path / "full.py").write_text(UNMERGED)
+    (tmp_path / "full.py").write_text(UNMERGED, encoding="utf-8")
     (tmp_path / "in.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
     command = ("map", "echo", "in.jsonl", "--processes", "2", "--journal", "o.run")
     with anyio.fail_after(60):
@@ -431,7 +435,9 @@ async def test_items_without_a_unique_key_fail_and_are_reported(
     endpoint: LocalLambda, run: Run, tmp_path: Path, output: str, processes: tuple[str, ...]
 ) -> None:
     rows = [{"id": "a"}, {}, {"id": "b"}, {"n": 1}]
-    (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8"
+    )
     ended = await run(
         *("map", "echo", "in.jsonl", *processes, "--key", "/id", "--journal", "a.run"),
         *("--output", output, "--endpoint-url", endpoint.url),
@@ -470,7 +476,9 @@ async def test_the_outputs_of_processes_become_the_output_of_the_run(
         return await fail_odd({"n": event["n"] if is_broken else 0}, context)
 
     endpoint.function("odd", repaired)
-    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(20)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f'{{"n": {n}}}\n' for n in range(20)), encoding="utf-8"
+    )
     output = tmp_path / "out.jsonl"
     command = (
         *("map", "odd", "in.jsonl", "--processes", "2", "--endpoint-url", endpoint.url),
@@ -479,7 +487,7 @@ async def test_the_outputs_of_processes_become_the_output_of_the_run(
     )
     output.write_text("not ours")
     ended = await run(*command)
-    assert (ended.status, output.read_text()) == (2, "not ours")
+    assert (ended.status, output.read_text("utf-8")) == (2, "not ours")
     assert endpoint.statistics().invocations == 0
     output.unlink()
 
@@ -492,7 +500,7 @@ async def test_the_outputs_of_processes_become_the_output_of_the_run(
             assert printed["run"]["not_started"] == 0
             assert "notes" not in printed["run"]
         assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.jsonl"]
-        return [json.loads(line)["index"] for line in output.read_text().splitlines()]
+        return [json.loads(line)["index"] for line in output.read_text("utf-8").splitlines()]
 
     assert await indexes(*command, status=1) == list(range(20))
     output.write_text("")  # it is written again, whatever state it is in
@@ -524,7 +532,7 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
 
     endpoint.function("held", held, timeout=60)
     source, journal = tmp_path / "in.jsonl", tmp_path / "a.run"
-    source.write_text("".join(f'{{"n": {n}}}\n' for n in range(400)))
+    source.write_text("".join(f'{{"n": {n}}}\n' for n in range(400)), encoding="utf-8")
     command = (
         *("map", "held", str(source), "--processes", "2", "--concurrency", "4"),
         *("--journal", str(journal), "--endpoint-url", endpoint.url),
@@ -567,7 +575,9 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
 
     endpoint.function("held", held, timeout=60)
     journal = tmp_path / "a.run"
-    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(40)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f'{{"n": {n}}}\n' for n in range(40)), encoding="utf-8"
+    )
     command = (
         *("map", "held", "in.jsonl", "--processes", "2", "--concurrency", "4"),
         *("--journal", str(journal), "--endpoint-url", endpoint.url),
@@ -616,7 +626,9 @@ async def test_ctrl_c_after_one_has_stopped_lets_the_others_end_what_is_in_fligh
 
     endpoint.function("fails", fails, timeout=60)
     journal = tmp_path / "a.run"
-    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(40)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f'{{"n": {n}}}\n' for n in range(40)), encoding="utf-8"
+    )
     command = (
         *("map", "fails", "in.jsonl", "--processes", "2", "--concurrency", "2"),
         *("--tolerate", "0", "--journal", str(journal), "--endpoint-url", endpoint.url),
@@ -663,7 +675,7 @@ if "asyncinvoke.cli.processes.part" in sys.orig_argv and os.path.exists("alive")
 
 def starting(folder: Path, program: str) -> str:
     """Make Python run a program at its start; return the module path for that."""
-    (folder / "sitecustomize.py").write_text(program)
+    (folder / "sitecustomize.py").write_text(program, encoding="utf-8")
     return os.pathsep.join([str(folder), str(ROOT)])
 
 
@@ -712,7 +724,9 @@ async def test_a_process_that_is_killed_before_it_sends_leaves_nothing_in_doubt(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "alive").touch()
-    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(8)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f'{{"n": {n}}}\n' for n in range(8)), encoding="utf-8"
+    )
     command = ("map", "echo", "in.jsonl", "--processes", "2", "--journal", "a.run")
     to = ("--endpoint-url", endpoint.url)
     killed = await run(*command, *to, PYTHONPATH=starting(tmp_path, FIRST_IS_KILLED))

@@ -94,7 +94,7 @@ def has_recorded(number: int) -> bool:
 
 def written(path: str = "out.jsonl") -> list[dict[str, Any]]:
     """Return the lines of the output; a truncated one would not be JSON."""
-    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+    return [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
 
 
 @asynccontextmanager
@@ -119,7 +119,9 @@ async def succeed(*words: str) -> None:
 
 def write_orders(count: int, bad: range = range(0)) -> None:
     orders = [{"n": n, "bad": True} if n in bad else {"n": n} for n in range(count)]
-    Path("in.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders))
+    Path("in.jsonl").write_text(
+        "".join(json.dumps(order) + "\n" for order in orders), encoding="utf-8"
+    )
 
 
 async def test_a_run_is_stopped_killed_continued_shown_settled_and_exported(
@@ -177,7 +179,7 @@ async def test_a_run_is_stopped_killed_continued_shown_settled_and_exported(
         "                 3  cause 1  FunctionError ValueError: no such account",
     ]
     assert await runs("export", "o.run", "parts", "--split") == 0
-    manifest = json.loads(Path("parts/manifest.json").read_text())
+    manifest = json.loads(Path("parts/manifest.json").read_text("utf-8"))
     # The settled item has run, and there is no response.
     counts = {"succeeded": 33, "failed": 3, "may_have_run": 2, "settled": 1, "pending": 1}
     assert manifest["counts"] == counts
@@ -292,7 +294,8 @@ async def test_rows_that_have_changed_are_refused_unless_the_command_says_what_t
     words = ("map", "charge", "in.jsonl", "-j", "o.run", "--key", "/n", "--endpoint-url", url)
     assert (await run(*words)).status == 0
     Path("in.jsonl").write_text(
-        Path("in.jsonl").read_text().replace('{"n": 3}', '{"n": 3, "x": 1}')
+        Path("in.jsonl").read_text("utf-8").replace('{"n": 3}', '{"n": 3, "x": 1}'),
+        encoding="utf-8",
     )
     refused = await run(*words)
     assert (refused.status, "item '3' is not what it was" in refused.err) == (2, True)

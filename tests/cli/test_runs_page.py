@@ -17,7 +17,7 @@ from .processes import Run
 
 pytestmark = pytest.mark.anyio
 
-PAGE = (Path(__file__).parents[2] / "docs" / "runs.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "runs.md").read_text("utf-8")
 COMMANDS = [
     shlex.split(line)[1:]
     for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -41,7 +41,7 @@ async def test_every_command_of_the_page_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, anyio_backend: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("orders.jsonl").write_text("".join(f"{n}\n" for n in range(40)))
+    Path("orders.jsonl").write_text("".join(f"{n}\n" for n in range(40)), encoding="utf-8")
     # An earlier session, which left items in doubt.
     await FakeService(failing=[3], lost=IN_DOUBT).map(Path("orders.run"), list(range(20)), "charge")
     statuses = []
@@ -64,4 +64,4 @@ async def test_every_command_of_the_page_runs(
     assert (summary.succeeded, summary.failed) == (38, 1)
     assert (summary.settled, summary.may_have_run) == (1, 0)
     assert Path("results/manifest.json").exists()
-    assert len(Path("outcomes.jsonl").read_text().splitlines()) == 40 + 2 + 2
+    assert len(Path("outcomes.jsonl").read_text("utf-8").splitlines()) == 40 + 2 + 2

@@ -16,7 +16,7 @@ from asyncinvoke.cli.app import app
 from asyncinvoke.runs import open_run
 from asyncinvoke.testing import FakeLambda
 
-PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text("utf-8")
 (EXAMPLE,) = re.findall(r"^```python\n(from asyncinvoke.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 SOON = 60
 

@@ -16,7 +16,7 @@ from asyncinvoke._dask import working
 from asyncinvoke.inputs import read
 from asyncinvoke.runs import open_run
 
-PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text("utf-8")
 (EXAMPLE,) = re.findall(r"^```python\n(from distributed.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 

@@ -28,7 +28,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_path: Path) -> None:
-    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(103)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f"{number}\n" for number in range(103)), encoding="utf-8"
+    )
     with CountingServer() as server:
         done = subprocess.run(
             [sys.executable, ROOT / "tests/dask/cluster.py", tmp_path],
@@ -103,7 +105,7 @@ def test_no_request_is_written_through_a_link_that_was_planted(tmp_path: Path) -
     for name in (path.name, f".{path.name}.{os.getpid()}", f".{path.name}.part"):
         (tmp_path / name).symlink_to(victim)
     write_control(path, Control(stopped=True))
-    assert victim.read_text() == "precious"
+    assert victim.read_text("utf-8") == "precious"
     assert not path.is_symlink()
     assert read_control(path) == Control(stopped=True)
 

@@ -207,7 +207,7 @@ async def test_a_forked_program_ends_as_it_would_by_itself(
     code: str, status: int, tmp_path: Path
 ) -> None:
     program = f"import os, sys; print(sys.argv, os.getcwd(), dict(os.environ), sys.stdin.read(), flush=True)\n{code}"
-    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
     words = ("program.py", "a", "b c")
     env = {"ONE": "1", "LC_CTYPE": "C.UTF-8"}  # Python sets the second one
     ours = await run_forked(*words, stdin=b"in", cwd=tmp_path, env=env)

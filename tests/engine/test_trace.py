@@ -30,7 +30,7 @@ async def test_an_invocation_makes_few_calls_of_ours_in_few_files() -> None:
 
 async def test_the_page_on_the_architecture_has_these_numbers() -> None:
     (calls, files), (_, throttled) = BOUNDS["invoke"], BOUNDS["one 429"]
-    text = " ".join(PAGE.read_text().split())
+    text = " ".join(PAGE.read_text("utf-8").split())
     assert f"makes {calls} calls in {files} files" in text
     assert f"throttled once passes {throttled} files" in text
 

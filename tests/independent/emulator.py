@@ -69,4 +69,4 @@ def _wait_until_healthy(url: str, log: Path) -> None:
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)
-    raise RuntimeError(f"MiniStack did not start; its log ends:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"MiniStack did not start; its log ends:\n{log.read_text('utf-8')[-2000:]}")

@@ -26,7 +26,7 @@ def record(event: Any, context: Any) -> Any:
     path = pathlib.Path(event["folder"]) / f"{uuid.uuid4()}.json"
     # Created atomically, because the test may read it at any time.
     written = path.with_suffix(".part")
-    written.write_text(json.dumps(event["item"]))
+    written.write_text(json.dumps(event["item"]), encoding="utf-8")
     written.rename(path)
     return event["item"]
 

@@ -50,7 +50,9 @@ class Peer:
     def installed(self) -> bool:
         """Whether the environment is complete and holds the pinned versions."""
         return (
-            self.command.exists() and self._stamp.exists() and self._stamp.read_text() == self._pins
+            self.command.exists()
+            and self._stamp.exists()
+            and self._stamp.read_text("utf-8") == self._pins
         )
 
     def install(self) -> None:
@@ -75,12 +77,12 @@ class Peer:
                 [*pip, "install", "--quiet", "--no-deps", "--editable", str(CHECKOUT)], check=True
             )
         # Written last, so that an interrupted installation is never taken for a complete one.
-        self._stamp.write_text(self._pins)
+        self._stamp.write_text(self._pins, encoding="utf-8")
 
     @property
     def _pins(self) -> str:
-        sources = self.sources.read_text() if self.sources else ""
-        return self.requirements.read_text() + sources
+        sources = self.sources.read_text("utf-8") if self.sources else ""
+        return self.requirements.read_text("utf-8") + sources
 
     @property
     def _stamp(self) -> Path:

@@ -345,7 +345,7 @@ def items_in(folder: Path) -> list[Path]:
 
 def items(folder: Path) -> list[Any]:
     """Return the contents of the files of a folder."""
-    return [json.loads(path.read_text()) for path in items_in(folder)]
+    return [json.loads(path.read_text("utf-8")) for path in items_in(folder)]
 
 
 def _json(payload: bytes) -> object:

@@ -216,7 +216,7 @@ async def test_an_event_in_the_middle_of_an_update_is_run_with_the_new_code(tmp_
             while local.statistics().executions == 0 or local.statistics().in_flight:
                 await anyio.sleep(0.02)
 
-    assert told.read_text() == "new"
+    assert told.read_text("utf-8") == "new"
 
 
 async def test_versions_keep_their_code_and_aliases_move_between_them(sdk: Sdk) -> None:

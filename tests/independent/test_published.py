@@ -146,13 +146,15 @@ async def test_the_published_tests_end_as_listed(
     expected = dict.fromkeys(suite.passes, "passed")
     expected |= dict.fromkeys(suite.fails, "failed")
     expected |= dict.fromkeys(suite.skips, "skipped")
-    assert json.loads(written.read_text()) == expected, done.stdout.decode()
+    assert json.loads(written.read_text("utf-8")) == expected, done.stdout.decode()
 
 
 @pytest.mark.parametrize("file", [INVOKE, CONCURRENCY, ALIAS, AIOBOTOCORE.arguments[0]])
 def test_the_page_has_the_number_of_passing_tests(file: str) -> None:
     name = Path(file.removesuffix("::")).name
-    (row,) = (line for line in PAGE.read_text().splitlines() if f"{name}`" in line and "|" in line)
+    (row,) = (
+        line for line in PAGE.read_text("utf-8").splitlines() if f"{name}`" in line and "|" in line
+    )
     suite = AIOBOTOCORE if file in AIOBOTOCORE.arguments else MOTO
     passes = sum(test.startswith(file) for test in suite.passes)
     fails = sum(test.startswith(file) for test in suite.fails)

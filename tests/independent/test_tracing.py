@@ -56,7 +56,7 @@ def facts_of(tracers_command: Path, tmp_path: Path) -> Trace:
             env={**os.environ, **SETTINGS, **settings},
         )
         assert done.returncode == 0, done.stderr.decode()
-        facts: Facts = json.loads(written.read_text())
+        facts: Facts = json.loads(written.read_text("utf-8"))
         return facts
 
     return run

@@ -162,7 +162,7 @@ async def test_a_json_file_with_one_array_is_that_though_it_ends_like_a_line(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "in.json"
-    path.write_text(json.dumps(ITEMS) + "\n")
+    path.write_text(json.dumps(ITEMS) + "\n", encoding="utf-8")
     assert [json.loads(item.payload) async for item in read(path)] == ITEMS
 
 
@@ -173,7 +173,7 @@ async def test_a_mistake_in_the_array_of_a_json_file_is_one_error(
     content: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "in.json"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     where = r"line \d(, after \d elements?)?: "
     with pytest.raises(InputError, match=where + "(an element is not JSON|a comma is missing)"):
         async for _ in read(path):
@@ -209,7 +209,7 @@ GOOD = {
 @pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
 async def test_lines_are_given_as_they_are(text: str, tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     expected = [line.strip().encode() for line in text.split("\n") if line.strip()]
     of_file = read(path)
     assert [item._data async for item in of_file] == expected

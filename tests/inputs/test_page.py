@@ -16,7 +16,7 @@ from asyncinvoke.cli.app import app
 from asyncinvoke.local import LocalLambda
 from tests.test_readme import run_script
 
-PAGE = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 EXAMPLES = [block for language, block in BLOCKS if language == "python"]
 COMMANDS = [

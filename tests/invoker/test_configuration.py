@@ -1,6 +1,7 @@
 """An invoker that is configured or used wrongly gives an error of one line."""
 
 import copy
+import os
 import pickle
 import re
 import sys
@@ -60,6 +61,11 @@ async def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.Monkey
     assert "nobody" in await refusal(session=AioSession(), endpoint_url=NOWHERE)
 
 
+def as_in_the_environment(text: str) -> str:
+    """Return a text as Python finds it in the environment, in which it is UTF-8, whatever the locale."""
+    return os.fsdecode(text.encode())
+
+
 @pytest.mark.parametrize(
     ("url", "flaw"),
     [
@@ -85,6 +91,7 @@ async def test_an_endpoint_that_is_not_a_url_is_named(
 ) -> None:
     message = await refusal(session=SESSION, endpoint_url=url)
     assert f"endpoint_url {url!r} {flaw}" in message
+    url = as_in_the_environment(url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
     assert f"AWS_ENDPOINT_URL_LAMBDA {url!r} {flaw}" in await refusal(session=SESSION)
 
@@ -111,10 +118,10 @@ async def test_no_url_shows_its_password_when_it_is_refused(
     if setting == "proxies":
         options["config"] = AioConfig(proxies={"http": url})
     elif setting == "proxy":
-        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("http_proxy", as_in_the_environment(url))
         options["endpoint_url"] = "http://lambda.example"
     elif setting != "endpoint_url":
-        monkeypatch.setenv(setting, url)
+        monkeypatch.setenv(setting, as_in_the_environment(url))
         del options["endpoint_url"]
     with pytest.raises(ConfigurationError, match=r"lambda\.example") as raised:
         async with Invoker(session=SESSION, **options):
@@ -241,7 +248,7 @@ async def test_a_process_that_gives_no_credentials_is_named(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     config = tmp_path / "config"
-    config.write_text(f"[default]\ncredential_process = {process}\n")
+    config.write_text(f"[default]\ncredential_process = {process}\n", encoding="utf-8")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     with pytest.raises(ConfigurationError) as raised:
         async with Invoker(endpoint_url=NOWHERE):

@@ -14,7 +14,7 @@ from asyncinvoke.runs import open_run
 from asyncinvoke.testing import FakeLambda
 from tests.journal.fake_service import FakeService
 
-PAGE = (Path(__file__).parents[2] / "docs" / "runs.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "runs.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 SOON = 60
 

@@ -89,7 +89,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
     if done.returncode and "ptrace" in done.stderr:
         pytest.skip("no process may be traced here")
     assert (done.returncode, done.stderr) == (0, "")
-    return list(calls((folder / "trace").read_text()))
+    return list(calls((folder / "trace").read_text("utf-8")))
 
 
 def walk(trace: list[Call]) -> Iterator[tuple[str, bytes, int]]:

@@ -80,7 +80,7 @@ async def refused(journal: Path, service: FakeService | None = None) -> str:
 async def test_a_file_that_is_not_a_journal_is_left_unchanged(path: Path) -> None:
     path.write_text("these are my orders, by hand\n" * 100)
     assert (await refused(path)).endswith("it is not a journal")
-    assert path.read_text().startswith("these are my orders")
+    assert path.read_text("utf-8").startswith("these are my orders")
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     with pytest.raises(JournalError, match="it is not a journal"):
         open_run(path)

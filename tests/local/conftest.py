@@ -197,5 +197,5 @@ def gate() -> Gate:
 @pytest.fixture
 def handlers(tmp_path: Path) -> Path:
     """Return a directory with a module of handlers for worker processes."""
-    (tmp_path / "handlers.py").write_text(HANDLERS)
+    (tmp_path / "handlers.py").write_text(HANDLERS, encoding="utf-8")
     return tmp_path

@@ -13,7 +13,7 @@ import pytest
 import asyncinvoke.local
 
 HOME = Path(asyncinvoke.local.__file__).parent
-PAGE = (Path(__file__).parents[2] / "docs" / "endpoint.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "endpoint.md").read_text("utf-8")
 WHOLE, *PARTS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 BEFORE = """
@@ -42,8 +42,8 @@ def thumbnail(event, context):
 
 
 def run(code: str, folder: Path) -> str:
-    (folder / "handlers.py").write_text(HANDLERS)
-    (folder / "example.py").write_text(code)
+    (folder / "handlers.py").write_text(HANDLERS, encoding="utf-8")
+    (folder / "example.py").write_text(code, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "example.py"],
         cwd=folder,
@@ -75,7 +75,7 @@ def test_every_other_example_runs_inside_its_blocks(tmp_path: Path) -> None:
 
 
 def test_the_conditions_of_the_page_are_those_of_the_queue() -> None:
-    queue = (HOME / "events" / "queue.py").read_text()
+    queue = (HOME / "events" / "queue.py").read_text("utf-8")
     calls = [node for node in ast.walk(ast.parse(queue)) if isinstance(node, ast.Call)]
     ends = [call for call in calls if ast.unparse(call.func) == "self._end"]
     conditions = {ast.literal_eval(call.args[1]) for call in ends}

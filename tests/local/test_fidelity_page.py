@@ -16,7 +16,7 @@ from asyncinvoke.local.management.request import Members
 from tests.local.management.test_shapes import CREATE, FUNCTIONS, package
 
 HOME = Path(asyncinvoke.local.__file__).parent
-PAGE = (Path(__file__).parents[2] / "docs" / "fidelity.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "fidelity.md").read_text("utf-8")
 MODEL = botocore.session.get_session().get_service_model("lambda")
 OPERATIONS = (
     "CreateFunction",
@@ -64,7 +64,7 @@ def choices() -> list[str]:
     """Return the names of all choices: constants under the comment, in any module."""
     names = []
     for path in sorted(HOME.rglob("*.py")):
-        for block in path.read_text().split("# GUESS: ")[1:]:
+        for block in path.read_text("utf-8").split("# GUESS: ")[1:]:
             chosen = re.findall(r"^([A-Z_]+) = ", block.partition("\n\n")[0], re.MULTILINE)
             assert chosen, f"{path.name} names no choice"
             names += chosen

@@ -78,7 +78,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def is_running(pid: int) -> bool:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
     except OSError:
         return False
     return state != "Z"
@@ -91,7 +91,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "work.py").write_text(HANDLERS)
+    (tmp_path / "work.py").write_text(HANDLERS, encoding="utf-8")
     (tmp_path / "tmp").mkdir()
     return tmp_path
 
@@ -118,7 +118,7 @@ async def test_an_endpoint_that_a_signal_ends_leaves_no_process_and_no_folder(
     try:
         started = folder / "started"
         await until(started.exists)
-        pids = [int(pid) for pid in started.read_text().split()]
+        pids = [int(pid) for pid in started.read_text("utf-8").split()]
         assert all(map(is_running, pids))
         assert [path.name for path in held.iterdir() if path.name.startswith("asyncinvoke-")]
     finally:

@@ -343,7 +343,7 @@ def test_a_split_export_that_was_killed_is_begun_again(
     journal: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     program, parts = tmp_path / "split.py", tmp_path / "parts"
-    program.write_text(SPLIT)
+    program.write_text(SPLIT, encoding="utf-8")
     words = ("runs", "export", str(journal), str(parts), "--split")
     killed = forked(str(program), *words, str(int(number)), "as_line", cwd=tmp_path)
     assert killed.status == {signal.SIGKILL: -number}.get(number, 128 + number)
@@ -355,7 +355,7 @@ def test_a_split_export_that_was_killed_is_begun_again(
     mine.write_text("mine")
     assert run(list(words)) == 2
     assert [path.name for path in parts.iterdir()] == [mine.name]
-    assert mine.read_text() == "mine"
+    assert mine.read_text("utf-8") == "mine"
     mine.unlink()
     assert run(list(words)) == 0
     assert {path.name for path in parts.iterdir()} == {MANIFEST, *NAMES.values()}
@@ -496,4 +496,4 @@ def test_an_output_that_is_a_url_of_the_input_is_refused(
     arguments = ["--endpoint-url", "http://127.0.0.1:1", "--region", "us-east-1", "--force"]
     assert run(["map", "f", str(path), *arguments, "--output", f"file://{path}"]) == 2
     assert "is the input" in capfd.readouterr().err
-    assert path.read_text() == "{}\n"
+    assert path.read_text("utf-8") == "{}\n"

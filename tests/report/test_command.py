@@ -136,7 +136,7 @@ def test_items_that_a_clock_puts_outside_their_session_count_at_its_edge(
 def test_the_command_writes_one_page(recorded: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     assert run(["runs", "report", str(recorded), "-o", str(page)]) == 0
-    text = page.read_text()
+    text = page.read_text("utf-8")
     for message in (
         "complete, with failures",
         "135",

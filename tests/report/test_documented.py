@@ -13,7 +13,7 @@ from asyncinvoke._report import prices
 from asyncinvoke.cli.app import app
 from asyncinvoke.testing import FakeLambda
 
-PAGE = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "report.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 COMMANDS = [
     line for language, block in BLOCKS for line in block.splitlines() if not language and line

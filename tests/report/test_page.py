@@ -174,7 +174,7 @@ def test_a_browser_shows_it_without_errors_at_any_width_in_light_and_dark(
 
     assert PROGRAM is not None
     path = tmp_path / "report.html"
-    path.write_text(whole)
+    path.write_text(whole, encoding="utf-8")
     with Browser(PROGRAM, tmp_path / "profile") as browser:
         browser.open(path.as_uri(), width=width, height=800, dark=dark)
         found = json.loads(browser.evaluate(LOOK))

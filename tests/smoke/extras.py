@@ -84,7 +84,7 @@ def main(wheel: Path) -> None:
     """Test each extra of the wheel."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        (place / "handlers.py").write_text(HANDLER)
+        (place / "handlers.py").write_text(HANDLER, encoding="utf-8")
         uv(place, "venv", "--quiet", "--python", sys.executable, place / "env")
         python = place / "env" / "bin" / "python"
         uv(place, "pip", "install", "--quiet", wheel.resolve())

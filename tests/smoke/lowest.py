@@ -15,7 +15,7 @@ _NAME_AND_LOWEST = re.compile(r"([\w.-]+)>=([\w.]+)")
 
 def lowest() -> list[str]:
     """Return one constraint for each dependency of the core, and of some of the extras."""
-    project = tomllib.loads(PROJECT.read_text())["project"]
+    project = tomllib.loads(PROJECT.read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = [*project["dependencies"], *(each for extra in EXTRAS for each in extras[extra])]
     found = [_NAME_AND_LOWEST.match(each) for each in declared]

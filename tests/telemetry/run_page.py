@@ -30,7 +30,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 def blocks(page: Path) -> list[str]:
     """Return the examples of a page."""
-    return BLOCK.findall(page.read_text())
+    return BLOCK.findall(page.read_text("utf-8"))
 
 
 def run(page: Path) -> int:

@@ -30,7 +30,7 @@ def test_every_attribute_is_on_the_page() -> None:
     named = re.compile(r"""["`]((?:asyncinvoke|aws|cloud|error|faas|http|rpc)\.[a-z_.]+)["`]""")
     package = ROOT / "asyncinvoke"
     sources = [*package.glob("_telemetry/*.py"), *package.glob("_otel/*.py")]
-    given = {name for source in sources for name in named.findall(source.read_text())}
+    given = {name for source in sources for name in named.findall(source.read_text("utf-8"))}
     assert "asyncinvoke.limit.lowered" in given
-    page = (ROOT / "docs" / "telemetry.md").read_text()
+    page = (ROOT / "docs" / "telemetry.md").read_text("utf-8")
     assert sorted(given - set(named.findall(page))) == []

@@ -109,8 +109,8 @@ async def test_a_deadline_is_a_gateway_timeout(app: Any, local: LocalLambda) -> 
 
 
 async def test_the_page_shows_the_service_as_it_is(anyio_backend: str) -> None:
-    page = (ROOT / "docs" / "recipes.md").read_text()
-    assert f"```python\n{(FOLDER / 'app.py').read_text()}```" in page
+    page = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    assert f"```python\n{(FOLDER / 'app.py').read_text('utf-8')}```" in page
 
 
 async def test_the_pictures_are_drawn_offline(tmp_path: Path, anyio_backend: str) -> None:

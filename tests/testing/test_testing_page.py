@@ -9,9 +9,11 @@ from pathlib import Path
 from asyncinvoke.testing import pytest_plugin
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "testing.md").read_text()
+PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-FILES = {path.name: path.read_text() for path in (ROOT / "examples" / "testing").glob("*.py")}
+FILES = {
+    path.name: path.read_text("utf-8") for path in (ROOT / "examples" / "testing").glob("*.py")
+}
 
 
 def excerpt_of(block: str) -> str | None:
@@ -33,7 +35,7 @@ def test_every_example_passes_with_any_warning_an_error(tmp_path: Path) -> None:
     for number, block in enumerate(BLOCKS):
         if excerpt_of(block) is None:
             assert "def test_" in block
-            (tmp_path / f"test_block_{number}.py").write_text(block)
+            (tmp_path / f"test_block_{number}.py").write_text(block, encoding="utf-8")
     # Hypothesis and unused plugins only take time.
     without = ["cacheprovider", "hypothesispytest", "asyncio", "trio"]
     done = subprocess.run(
@@ -52,7 +54,7 @@ def test_every_example_passes_with_any_warning_an_error(tmp_path: Path) -> None:
 
 
 def test_every_fixture_of_the_plugin_is_on_the_page() -> None:
-    source = Path(str(pytest_plugin.__file__)).read_text()
+    source = Path(str(pytest_plugin.__file__)).read_text("utf-8")
     fixtures = re.findall(r"^@pytest\.fixture.*\n(?:async )?def ([a-z]\w+)", source, re.MULTILINE)
     assert len(fixtures) == 7
     for fixture in fixtures:

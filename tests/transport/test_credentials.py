@@ -620,10 +620,11 @@ async def test_a_process_that_is_waited_for_ends_with_the_wait(
     os.mkfifo(alive)
     (tmp_path / "hang").write_text(
         # It writes more than pipes and buffers hold, so it is being read when it signals.
-        f"exec 3> {alive}; head -c 1000000 /dev/zero; echo >&3; exec sleep 300\n"
+        f"exec 3> {alive}; head -c 1000000 /dev/zero; echo >&3; exec sleep 300\n",
+        encoding="utf-8",
     )
     own = f"[profile own]\ncredential_process = sh {tmp_path / 'hang'}\n"
-    (tmp_path / "config").write_text(own + role)
+    (tmp_path / "config").write_text(own + role, encoding="utf-8")
     monkeypatch.setenv("AWS_PROFILE", "role" if role else "own")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     fifo = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)

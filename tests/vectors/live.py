@@ -118,7 +118,7 @@ def set_up_vectors(
     endpoint: Endpoint, only: str = ""
 ) -> Iterator[tuple[SetUpVector, list[str], str]]:
     """Check each recorded answer of set-up operations with a new function; yield differences."""
-    code = _zipped("functions.py", Path(str(functions.__file__)).read_text())
+    code = _zipped("functions.py", Path(str(functions.__file__)).read_text("utf-8"))
     for vector in [*SET_UP, *PARTS]:
         if only not in vector.name:
             continue
@@ -154,7 +154,7 @@ def invoke_vectors(endpoint: Endpoint, only: str = "") -> Iterator[tuple[Vector,
 
 
 def _asked(endpoint: Endpoint, vector: Vector, call: Call) -> tuple[list[str], str]:
-    module, source = "functions", Path(str(functions.__file__)).read_text()
+    module, source = "functions", Path(str(functions.__file__)).read_text("utf-8")
     handler = f"functions.{call.handler}"
     if call.source is not None:
         module, source, handler = "module", call.source, "module.handler"

@@ -43,7 +43,7 @@ def anyio_backend() -> str:
 def handler_of(call: Call, kind: str, folder: Path) -> Any:
     if call.source is not None:
         module = folder / "module.py"
-        module.write_text(call.source)
+        module.write_text(call.source, encoding="utf-8")
         return f"{module}:handler"
     if kind == "process":
         return f"{functions.__file__}:{call.handler}"

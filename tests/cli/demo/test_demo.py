@@ -81,7 +81,9 @@ async def test_totals_that_differ_are_printed_and_are_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def measure_wrongly(modules: dict[str, Path], _: object) -> list[dict[str, Any]]:
-        return [{**measure(name, path.read_text()), "lines": 0} for name, path in modules.items()]
+        return [
+            {**measure(name, path.read_text("utf-8")), "lines": 0} for name, path in modules.items()
+        ]
 
     monkeypatch.setattr(story, "measure_again", measure_wrongly)
     assert not await story.run_demo(find_modules(3), concurrency=3, account_concurrency=2)

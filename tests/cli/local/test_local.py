@@ -42,7 +42,7 @@ if True:
 
 @pytest.fixture
 def handlers(tmp_path: Path) -> Path:
-    (tmp_path / "handlers.py").write_text(HANDLERS)
+    (tmp_path / "handlers.py").write_text(HANDLERS, encoding="utf-8")
     (tmp_path / "broken.py").write_text("def f(:\n")
     return tmp_path
 
@@ -185,7 +185,7 @@ async def test_it_is_set_by_options_and_a_file_and_shows_events(handlers: Path) 
     more += "    word = 'old', os.environ['A'], os.environ['B'], context.memory_limit_in_mb\n"
     more += "    assert context.get_remaining_time_in_millis() > 3000, 'the default'\n"
     more += "    return [*word, context.invoked_function_arn] if event else {}['no']\n"
-    (handlers / "more.py").write_text(more)
+    (handlers / "more.py").write_text(more, encoding="utf-8")
     (handlers / "folder").mkdir()
     (handlers / "folder" / "endpoint.toml").write_text(
         'account-id = "000000000007"\nregion = "us-west-2"\nmemory = 128\nenv = { A = "file" }\n'
@@ -205,7 +205,7 @@ async def test_it_is_set_by_options_and_a_file_and_shows_events(handlers: Path) 
         for name, *words in (("f", "one", "option", "512"), ("g", "file", "option", "256")):
             status, body = await anyio.to_thread.run_sync(call, url, name, 1)
             assert (status, json.loads(body)) == (200, ["old", *words, f"{arn}{name}"])
-        (handlers / "more.py").write_text(more.replace("old", "changed"))
+        (handlers / "more.py").write_text(more.replace("old", "changed"), encoding="utf-8")
         answer = await anyio.to_thread.run_sync(call, url, "f", 1)
         assert json.loads(answer[1])[0] == "changed"
         assert (await anyio.to_thread.run_sync(call, url, "f", 0, "Event"))[0] == 202

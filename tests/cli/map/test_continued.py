@@ -130,7 +130,7 @@ def test_each_outcome_is_in_the_output_once_whenever_the_process_dies(
         anyio.run(
             run_sessions, path, journal, [*crashed, STEPS], items, shuffle, ordered, keyed, torn
         )
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     written = Counter((line["index"], line.get("take", 1)) for line in lines)
     assert set(written.values()) == {1}
     last = {each.index: (each.index, each.take) for each in journal.ended}
@@ -261,7 +261,7 @@ async def test_what_runs_again_is_in_an_ordered_output_once_however_the_session_
             await writer.finish() if again[1:] or not again else None
             journal.commit()
         os.close(output.descriptor)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert [line["index"] for line in lines] == [0, 1, 2, 3, 1]
 
 
@@ -285,7 +285,7 @@ async def test_an_ordered_output_with_keys_has_each_once_though_a_session_is_kil
     await writer.catch_up()
     await writer.finish()
     os.close(output.descriptor)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert [line["key"] for line in lines] == ["a", "b", "c"]
 
 
@@ -317,7 +317,7 @@ async def test_an_ordered_output_with_keys_reads_back_only_its_last_lines(tmp_pa
         await writer.add(journal.ended[-1], is_stopped=False, more=False)
     assert journal.waiting[NOTE]["lost"] <= 2 * CHECKED_EVERY + ahead
     os.close(output.descriptor)
-    lines = [json.loads(line)["index"] for line in path.read_text().splitlines()]
+    lines = [json.loads(line)["index"] for line in path.read_text("utf-8").splitlines()]
     assert lines == list(range(9000))
 
 
@@ -362,13 +362,13 @@ async def test_an_ordered_output_with_new_keys_is_written_anew_though_a_session_
             await writer.finish()
         journal.commit()  # and the process is killed
         os.close(output.descriptor)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert [line["index"] for line in lines] == list(range(40))
 
 
 def takes_in(path: Path) -> list[tuple[int, int]]:
     """Return the item and the take of each line of an output."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     return [(line["index"], line.get("take", 1)) for line in lines]
 
 
@@ -440,7 +440,7 @@ async def test_an_earlier_take_does_not_come_after_a_later_one_though_kills_left
             await writer.finish()
         journal.commit()  # the first session is killed after one line
         os.close(output.descriptor)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     name = "key" if keyed else "index"
     of_that = [line.get("take", 1) for line in lines if line[name] == ("key-2" if keyed else 2)]
     assert of_that == takes
@@ -464,7 +464,7 @@ async def test_an_ordered_output_is_continued_where_an_older_version_left_it(
         await writer.add(journal.ended[-1], is_stopped=False, more=False)
         journal.commit()  # and the process is killed
         os.close(output.descriptor)
-    lines = [json.loads(line)["index"] for line in path.read_text().splitlines()]
+    lines = [json.loads(line)["index"] for line in path.read_text("utf-8").splitlines()]
     assert lines == [0, 1, 2, 3, 5, 6]
 
 
@@ -511,7 +511,7 @@ async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path:
             await writer.add(twice, is_stopped=False, more=False)
         journal.commit()
         os.close(output.descriptor)
-    keys = [json.loads(line).get("key") for line in path.read_text().splitlines()]
+    keys = [json.loads(line).get("key") for line in path.read_text("utf-8").splitlines()]
     assert keys[:4] == ["a", None, "b", None]
     # Which of two items without a key of their own has run before, no one can tell.
     assert Counter(keys[4:]) == Counter(["a", None, "c"])
@@ -550,7 +550,9 @@ def test_lines_of_items_with_keys_are_not_counted_as_those_without(tmp_path: Pat
     tricky = {"index": 1, "key": "a", "payload": {"error": "InvalidRequestError", "take": 0}}
     invalid = {"index": 2, "key": "b", "error": "InvalidRequestError"}
     twice = {"index": 3, "key": "a", "error": "InvalidRequestError", "take": 0}
-    path.write_text("".join(json.dumps(line) + "\n" for line in (tricky, invalid, twice)))
+    path.write_text(
+        "".join(json.dumps(line) + "\n" for line in (tricky, invalid, twice)), encoding="utf-8"
+    )
     place = OutputState(path=str(path), offset=path.stat().st_size)
     assert unnamed_written(place) == {"a": 1}
 
@@ -559,14 +561,16 @@ def test_lines_of_items_with_keys_are_not_counted_as_those_without(tmp_path: Pat
 async def test_what_is_redriven_right_after_a_kill_is_in_the_output_once(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(8)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f"{number}\n" for number in range(8)), encoding="utf-8"
+    )
     words = ("map", "echo", "in.jsonl", "-j", "e.run", "-o", "out.jsonl")
     assert (await run(*words, "--endpoint-url", endpoint.url)).status == 0
     crash(tmp_path / "e.run", sent=[1, 2])
     redriven = await run("runs", "redrive", "e.run", "--may-have-run", "--yes")
     assert redriven.status == 0, redriven.err
     assert (await run(*words, "--endpoint-url", endpoint.url)).status == 0
-    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
     written = [(line["index"], line.get("take", 1)) for line in lines]
     assert sorted(written) == sorted([*((index, 1) for index in range(8)), (1, 3), (2, 3)])
 
@@ -589,9 +593,11 @@ async def test_an_ordered_output_of_items_with_keys_has_each_once_though_their_o
     )
     for keys in ("abcd", "xyabcd", "xyabcd", "dzcbayx", "dzcbayx"):
         lines = (json.dumps({"id": key}) for key in keys)
-        (tmp_path / "in.jsonl").write_text("\n".join(lines))
+        (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
         assert (await run(*words, "--endpoint-url", endpoint.url)).status == 0
-    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    written = [
+        json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()
+    ]
     assert [line["key"] for line in written] == [*"abcdxyz"]
 
 
@@ -615,7 +621,9 @@ run(sys.argv[1:])
 async def test_an_output_that_is_written_anew_is_continued_after_a_kill(
     output: tuple[str, ...], endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(8)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(f"{number}\n" for number in range(8)), encoding="utf-8"
+    )
     words = ["map", "echo", "in.jsonl", "-j", "e.run", "--endpoint-url", endpoint.url]
     assert (await run(*words, *output)).status == 0
     written = tmp_path / "out.jsonl"
@@ -628,10 +636,10 @@ async def test_an_output_that_is_written_anew_is_continued_after_a_kill(
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert len(written.read_text().splitlines()) == 1
+    assert len(written.read_text("utf-8").splitlines()) == 1
     again = await run(*words)
     assert again.status == 0, again.err
-    indexes = [json.loads(line)["index"] for line in written.read_text().splitlines()]
+    indexes = [json.loads(line)["index"] for line in written.read_text("utf-8").splitlines()]
     assert sorted(indexes) == list(range(8))
 
 
@@ -677,7 +685,7 @@ async def test_a_redrive_whose_outcomes_could_not_be_written_writes_them_when_it
     again = await run("runs", "redrive", "e.run")
     assert (again.status, len(received)) == (0, 6), again.err
     assert "nothing failed; completing " in again.err
-    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
     assert sorted((line["index"], line["take"]) for line in lines if "take" in line) == [
         (index, 2) for index in range(3)
     ]
@@ -703,7 +711,7 @@ async def test_a_redrive_of_what_processes_have_written_finds_nothing_to_complet
     assert again.status == 0, again.err
     (tmp_path / "out.jsonl").unlink()
     assert "nothing failed; completing " in (await run("runs", "redrive", "e.run")).err
-    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
+    assert len((tmp_path / "out.jsonl").read_text("utf-8").splitlines()) == 3
 
 
 @pytest.mark.anyio
@@ -729,7 +737,9 @@ async def test_a_file_as_standard_input_may_have_grown_and_its_output_may_be_rem
     words = ("map", "echo", "-", "-j", "e.run", "-o", "out.jsonl", "--endpoint-url", endpoint.url)
     command = shlex.join([sys.executable, "-m", "asyncinvoke", *words])
     for count in (3, 5, 5):
-        (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(count)))
+        (tmp_path / "in.jsonl").write_text(
+            "".join(f"{number}\n" for number in range(count)), encoding="utf-8"
+        )
         ended = await anyio.run_process(
             f"{command} < in.jsonl",
             cwd=tmp_path,
@@ -737,7 +747,7 @@ async def test_a_file_as_standard_input_may_have_grown_and_its_output_may_be_rem
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         assert ended.returncode == 0, ended.stderr
-        lines = (tmp_path / "out.jsonl").read_text().splitlines()
+        lines = (tmp_path / "out.jsonl").read_text("utf-8").splitlines()
         assert sorted(json.loads(line)["index"] for line in lines) == list(range(count))
         if count == 5:
             (tmp_path / "out.jsonl").unlink()

@@ -35,7 +35,7 @@ def test_an_input_without_items_is_reported(
     here: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    Path(name).write_text(text)
+    Path(name).write_text(text, encoding="utf-8")
     status = command(["map", "f", name, *options, *NOWHERE])
     assert status == 0
     assert capfd.readouterr().err.splitlines()[0] == f"{name} has no items"

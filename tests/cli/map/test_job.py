@@ -132,7 +132,7 @@ async def work(run: Run, tmp_path: Path, *, ordered: bool = False) -> tuple[int,
             except Exception as error:
                 status = complain(error)
             await cast("Any", lines).aclose()
-    written = (tmp_path / "out").read_text().splitlines()
+    written = (tmp_path / "out").read_text("utf-8").splitlines()
     return status, [json.loads(line) for line in written]
 
 
@@ -152,7 +152,7 @@ async def interrupt(
     **options: Any,
 ) -> list[Any]:
     """Interrupt an idempotent run of lines once a condition holds; return the lines written."""
-    (folder / "in.jsonl").write_text(lines)
+    (folder / "in.jsonl").write_text(lines, encoding="utf-8")
     signals = Interrupt()
     async with Invoker(transport=transport) as invoker:
 
@@ -176,7 +176,7 @@ async def interrupt(
                 ):
                     group.start_soon(interrupt_it, run)
                     await job.work(run, Output(file.fileno(), "out", is_ours=True), signals)
-    return [json.loads(line) for line in (folder / "out").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / "out").read_text("utf-8").splitlines()]
 
 
 async def test_an_interrupted_idempotent_run_knows_which_items_may_have_run(

@@ -69,7 +69,7 @@ def test_an_answer_that_does_not_come_leaves_its_file_as_it_was(
 ) -> None:
     Path("keep.json").write_text("keep")
     assert command(("invoke", *words, "--payload", "{}", "-o", "keep.json", *stream)) != 0
-    assert Path("keep.json").read_text() == "keep"
+    assert Path("keep.json").read_text("utf-8") == "keep"
 
 
 @pytest.mark.parametrize(
@@ -90,5 +90,5 @@ def test_an_output_takes_no_name_that_others_may_have(here: Path) -> None:
         file.write(b"x")
     with pytest.raises(ZeroDivisionError), files.written("b.gz", {}, "gz"):
         raise ZeroDivisionError
-    assert Path("out.gz.part").read_text() == "mine"
+    assert Path("out.gz.part").read_text("utf-8") == "mine"
     assert {path.name for path in here.iterdir()} == {"out.gz", "out.gz.part"}

@@ -106,11 +106,11 @@ async def test_a_key_whose_item_has_changed_is_found_before_new_ones_are_sent(
     path.write_text('{"id": "a"}\n{"id": "b"}\n')
     assert (await mapped(path)).statistics().invocations == 2
     changed = "".join(f'{{"id": "new {n}"}}\n' for n in range(2000)) + '{"id": "a", "n": 1}\n'
-    path.write_text(changed)
+    path.write_text(changed, encoding="utf-8")
     with pytest.raises(JournalMismatchError, match="item 'a' is not what it was"):
         await mapped(path)
     # Without the comparison all of them would have been sent.
-    path.write_text(changed.replace(', "n": 1', ""))
+    path.write_text(changed.replace(', "n": 1', ""), encoding="utf-8")
     assert (await mapped(path, again=False)).statistics().invocations == 2000
 
 

@@ -63,7 +63,7 @@ for _ in range(times):
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A control file in a separate folder, next to a program that changes it."""
-    (tmp_path / "changes.py").write_text(CHANGES)
+    (tmp_path / "changes.py").write_text(CHANGES, encoding="utf-8")
     (tmp_path / "run").mkdir()
     return tmp_path / "run" / "o.run-control"
 
@@ -135,7 +135,7 @@ def test_no_request_is_written_through_a_link_that_was_planted(path: Path, name:
     path.with_name(name).symlink_to(victim)
     with pytest.raises(OSError, match="it is a link"):
         change_request(path, lambda _: ControlRequest(number=1))
-    assert victim.read_text() == "{}"
+    assert victim.read_text("utf-8") == "{}"
 
 
 def test_a_huge_control_file_is_not_read(path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_session_applies_a_request_once_and_answers(tmp_path: Path) -> None:
         assert run.notes["control"]["number"] == request.number
         assert run.notes["control"]["paused"] == request.paused
     run.done.clear()
-    path.write_text(json.dumps({"concurrency": "many"}))
+    path.write_text(json.dumps({"concurrency": "many"}), encoding="utf-8")
     printed.clear()
     control_loop.check()
     control_loop.check()

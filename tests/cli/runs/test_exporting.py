@@ -46,7 +46,7 @@ def exported(path: Path) -> dict[str, list[int]]:
     with open_run(path) as run:
         counts = split(run, path.with_name("parts"))
     indexes = {
-        name: [json.loads(line)["index"] for line in file.read_text().splitlines()]
+        name: [json.loads(line)["index"] for line in file.read_text("utf-8").splitlines()]
         for name in counts
         for file in path.with_name("parts").glob(f"{name.replace('_', '-')}*")
     }

@@ -39,7 +39,7 @@ def run_with(
 ) -> Callable[..., tuple[Path, list[Bulk]]]:
     """Return a function that records a run, and the settings of its redrives, which run nothing."""
     monkeypatch.chdir(tmp_path)
-    Path("in.jsonl").write_text("".join(f"{number}\n" for number in range(10)))
+    Path("in.jsonl").write_text("".join(f"{number}\n" for number in range(10)), encoding="utf-8")
 
     def run_with(
         function: Callable[..., Any] = charge, key: Any = None, **settings: Any

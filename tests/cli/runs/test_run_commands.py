@@ -251,7 +251,7 @@ async def test_a_split_export_has_each_item_once_also_where_its_redrive_died(
     crash(recorded, sent=[4, 5], unsent=[7])
     words = ["runs", "export", "o.run", "parts", "--split"]
     assert await to_thread.run_sync(command, words) == 0
-    counts = json.loads(Path("parts/manifest.json").read_text())["counts"]
+    counts = json.loads(Path("parts/manifest.json").read_text("utf-8"))["counts"]
     assert counts == {"succeeded": 6, "failed": 2, "may_have_run": 2, "settled": 0, "pending": 0}
 
 
@@ -262,9 +262,9 @@ async def test_a_split_export_keeps_what_was_settled_as_having_run_apart_from_wh
     assert command(["runs", "settle", "o.run", "--item", "4", "--ran"]) == 0
     words = ["runs", "export", "o.run", "parts", "--split"]
     assert await to_thread.run_sync(command, words) == 0
-    counts = json.loads(Path("parts/manifest.json").read_text())["counts"]
+    counts = json.loads(Path("parts/manifest.json").read_text("utf-8"))["counts"]
     assert counts == {"succeeded": 6, "failed": 2, "may_have_run": 1, "settled": 1, "pending": 0}
-    (line,) = Path("parts/settled-0.jsonl").read_text().splitlines()
+    (line,) = Path("parts/settled-0.jsonl").read_text("utf-8").splitlines()
     assert json.loads(line)["index"] == 4
 
 
@@ -477,7 +477,7 @@ async def test_an_export_has_every_outcome_in_the_order_of_the_input(
     words = ["runs", "export", "o.run"]
     assert await to_thread.run_sync(command, [*words, "all.jsonl"]) == 0
     assert capsys.readouterr().err == "all.jsonl: 10 lines\n"
-    lines = [json.loads(line) for line in Path("all.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in Path("all.jsonl").read_text("utf-8").splitlines()]
     assert [line["index"] for line in lines] == list(range(10))
     assert [line["index"] for line in lines if not line["ok"]] == [4, 7, 9]
     assert command([*words, "parts", "--split"]) == 0
@@ -761,7 +761,7 @@ async def test_no_file_name_controls_the_terminal(
 
 
 async def test_the_page_on_runs_shows_what_the_command_does(recorded: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "runs.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "runs.md").read_text("utf-8")
     (shown,) = re.findall(r"^```\n(charge, .*?)^```", page, re.DOTALL | re.MULTILINE)
     summary: RunSummary = read(lambda run: run.summary())
     sessions = tuple(replace(summary.sessions[0], number=n, ended=None) for n in (1, 2, 3))

@@ -49,4 +49,4 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish() -> None:
     """Write the results."""
-    OUTCOMES.write_text(json.dumps(outcomes))
+    OUTCOMES.write_text(json.dumps(outcomes), encoding="utf-8")

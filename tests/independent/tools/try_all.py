@@ -117,10 +117,10 @@ def chalice(bench: Workspace) -> None:
     program = bench.install("chalice==1.34.0") / "chalice"
     (bench.folder / ".chalice").mkdir()
     settings = {"version": "2.0", "app_name": "demo", "stages": {"dev": {}}}
-    (bench.folder / ".chalice" / "config.json").write_text(json.dumps(settings))
+    (bench.folder / ".chalice" / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     (bench.folder / "requirements.txt").touch()
     for word in ("first", "second"):
-        (bench.folder / "app.py").write_text(CHALICE % word)
+        (bench.folder / "app.py").write_text(CHALICE % word, encoding="utf-8")
         bench.run(program, "deploy", said="Resources deployed")
         bench.run(program, "invoke", "-n", "hello", given='{"a": 1}', said=f'"{word}"')
     bench.run(program, "delete", said="Deleting function")
@@ -129,7 +129,7 @@ def chalice(bench: Workspace) -> None:
 def zappa(bench: Workspace) -> None:
     """Deploys from S3, updates, invokes, undeploys."""
     program = bench.install("zappa", "setuptools<81") / "zappa"
-    (bench.folder / "zappa_settings.json").write_text(json.dumps({"dev": ZAPPA}))
+    (bench.folder / "zappa_settings.json").write_text(json.dumps({"dev": ZAPPA}), encoding="utf-8")
     (bench.folder / "app.py").write_text(
         "def hello(event, context):\n    return {'hello': event}\n"
     )
@@ -143,7 +143,7 @@ def ansible(bench: Workspace) -> None:
     """Creates, changes nothing, executes, asks, permits, removes."""
     program = bench.install("ansible", "boto3") / "ansible-playbook"
     (bench.folder / "code.zip").write_bytes(package())
-    (bench.folder / "play.yml").write_text(ANSIBLE)
+    (bench.folder / "play.yml").write_text(ANSIBLE, encoding="utf-8")
     python = program.parent / "python"
     bench.run(program, "-e", f"ansible_python_interpreter={python}", "play.yml", said="failed=0")
 

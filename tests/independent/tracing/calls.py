@@ -92,4 +92,4 @@ def run(script: Callable[[], Coroutine[Any, Any, Facts]]) -> None:
     facts = asyncio.run(script())
     # Messages about limits are ignored here.
     aside = [line for line in said if "calls go through" in line]
-    Path(sys.argv[1]).write_text(json.dumps({**facts, "said": aside}))
+    Path(sys.argv[1]).write_text(json.dumps({**facts, "said": aside}), encoding="utf-8")

@@ -98,8 +98,8 @@ async def test_an_event_that_succeeds_at_last_goes_to_the_file_for_successes(
     function = local.function("fail", Failing(2), events=config)
     function.alias("live", function.publish_version())
     await invoke("fail:live", b"5", Invocation_Type="Event")
-    await until(lambda: good.exists() and good.read_text().endswith("\n"))
-    record = json.loads(good.read_text())
+    await until(lambda: good.exists() and good.read_text("utf-8").endswith("\n"))
+    record = json.loads(good.read_text("utf-8"))
     assert record["requestContext"] | {"requestId": ""} == {
         "requestId": "",
         "functionArn": f"{ARN}fail:live",

@@ -29,7 +29,7 @@ def source(tmp_path: Path) -> Source:
     for name, text in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     return Source(directory=tmp_path, handler="app.f", file=tmp_path / "app.py")
 
 
@@ -70,7 +70,7 @@ def test_a_change_in_the_same_second_and_size_is_not_hidden_by_bytecode(source: 
     plain, second = source.directory / "plain.py", 1_700_000_000
     imports = Imports(source)
     for word, fraction in (("old", 1), ("new", 2)):
-        plain.write_text(f"WORD = {word!r}")
+        plain.write_text(f"WORD = {word!r}", encoding="utf-8")
         os.utime(plain, ns=(second * 10**9 + fraction,) * 2)
         imports.stamp()
         found: dict[str, str] = {}

@@ -136,7 +136,7 @@ async def test_an_error_of_a_callable_reads_as_it_does_in_the_runtime(
     local: LocalLambda, invoke: Any, tmp_path: Path, name: str
 ) -> None:
     file = tmp_path / "h.py"
-    file.write_text(HANDLERS)
+    file.write_text(HANDLERS, encoding="utf-8")
     scope: dict[str, Any] = {}
     exec(compile(HANDLERS, file, "exec"), scope)
     local.function("worker", f"{file}:{name}")

@@ -50,7 +50,7 @@ def pid(event, context):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "work.py").write_text(HANDLERS)
+    (tmp_path / "work.py").write_text(HANDLERS, encoding="utf-8")
     return tmp_path
 
 

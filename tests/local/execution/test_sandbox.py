@@ -71,7 +71,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "work.py").write_text(HANDLERS)
+    (tmp_path / "work.py").write_text(HANDLERS, encoding="utf-8")
     return tmp_path
 
 
@@ -121,7 +121,7 @@ import runpy, sys
 from pathlib import Path
 code, layer, tmp = map(Path, sys.argv[2:])
 runpy.run_path(sys.argv[1])["confine"]([code, layer], tmp)
-print((layer / "bin" / "tool").read_text())
+print((layer / "bin" / "tool").read_text("utf-8"))
 try:
     (layer / "new").touch()
 except OSError as error:
@@ -158,7 +158,7 @@ async def test_a_frozen_process_does_nothing_between_invocations(
         pid = (await asked(local, "tick", str(ticks))).json()
 
         def state() -> str:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
 
         if freeze:
             await until(lambda: state() == "T")
@@ -183,12 +183,12 @@ async def test_a_function_calls_another_with_the_credentials_that_it_finds(
 async def test_a_start_that_takes_too_long_is_repeated_in_the_functions_own_time(
     tmp_path: Path, asked: Any, environments: list[Environment], always: bool
 ) -> None:
-    (tmp_path / "slow.py").write_text(SLOW.format(always=always))
+    (tmp_path / "slow.py").write_text(SLOW.format(always=always), encoding="utf-8")
     started = tmp_path / "started"
 
     async def passes(starts: int) -> None:
         """Let the time limit of a start pass while its module is imported."""
-        await until(lambda: started.exists() and started.read_text() == "x" * starts)
+        await until(lambda: started.exists() and started.read_text("utf-8") == "x" * starts)
         environments[-1]._scope.deadline = anyio.current_time()
 
     replies = []
@@ -212,7 +212,7 @@ async def test_a_start_that_takes_too_long_is_repeated_in_the_functions_own_time
     else:
         assert reply.json() == "started"
         assert "Init Duration" not in reply.log.partition("REPORT RequestId")[2]
-    assert started.read_text() == "xx"
+    assert started.read_text("utf-8") == "xx"
 
 
 def test_a_first_start_has_ten_seconds() -> None:

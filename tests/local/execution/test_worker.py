@@ -90,7 +90,7 @@ def look(event, context):
 async def test_the_context_of_a_callable_equals_that_of_awss_runtime(
     local: LocalLambda, invoke: Any, tmp_path: Path
 ) -> None:
-    (tmp_path / "seen.py").write_text(LOOK)
+    (tmp_path / "seen.py").write_text(LOOK, encoding="utf-8")
     of_this_process: dict[str, Any] = {}
     exec(LOOK, of_this_process)  # the same source for both
     local.function("worker", "seen:look", directory=tmp_path, timeout=60)
@@ -180,7 +180,7 @@ async def test_a_function_that_cannot_start_is_started_anew(
     local: LocalLambda, invoke: Any, tmp_path: Path, source: str
 ) -> None:
     module = tmp_path / "broken.py"
-    module.write_text(source)
+    module.write_text(source, encoding="utf-8")
     local.function("broken", f"{module}:handler")
     assert (await invoke("broken")).headers["x-amz-function-error"] == "Unhandled"
     module.write_text("def handler(event, context): return 'mended'  # longer")

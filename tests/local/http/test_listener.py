@@ -147,7 +147,7 @@ async def test_connections_that_wait_to_be_accepted_are_as_many_as_before() -> N
         async with listen(answer, sock, limits=SHORT):
             sock.listen(1)  # as asyncio does when it begins again
             info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-            most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+            most = int(Path("/proc/sys/net/core/somaxconn").read_text("utf-8"))
     # Of a listening socket, `tcpi_sacked` is its backlog.
     assert struct.unpack_from("=I", info, 28)[0] == min(BACKLOG, most)
 

@@ -205,8 +205,8 @@ def test_a_link_that_stays_inside_is_one_and_others_are_dropped(tmp_path: Path) 
     }
     code._extract(package({"real.py": "x = 1"}, links), directory)
     assert (directory / "lib.py").is_symlink()
-    assert (directory / "lib.py").read_text() == "x = 1"
-    assert (directory / "sub/up.py").read_text() == "x = 1"
+    assert (directory / "lib.py").read_text("utf-8") == "x = 1"
+    assert (directory / "sub/up.py").read_text("utf-8") == "x = 1"
     for path in directory.rglob("*"):
         assert path.resolve().is_relative_to(directory), path
     assert not (directory / "outside").exists()
