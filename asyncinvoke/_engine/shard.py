@@ -10,6 +10,9 @@ from asyncinvoke._request.numbers import MOST, is_whole
 from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import InvalidRequestError
 
+MOST_SHARDS = 100_000
+"""The maximum number of shards: those that are missing from a merged run are listed one by one."""
+
 _TEXT = re.compile(r"([0-9]{1,18})/([0-9]{1,18})")
 
 _FROM_ZERO = (
@@ -46,6 +49,8 @@ class Shard:
                 )
         if self.of < 1:
             raise InvalidRequestError(f"shard of {self.of}: there must be one at least")
+        if self.of > MOST_SHARDS:
+            raise InvalidRequestError(f"shard of {self.of}: there may be {MOST_SHARDS} at most")
         if not self.number:
             raise InvalidRequestError(f"shard {self}: {_FROM_ZERO}")
         if not 1 <= self.number <= self.of:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from asyncinvoke._engine.shard import MOST_SHARDS
+
 PARTS = "parts"
 """The name of the note that lists what a journal was merged from."""
 
@@ -23,6 +25,8 @@ def missing_shards(shards: Iterable[str | None]) -> tuple[str, ...]:
     if None in there or len({str(shard).partition("/")[2] for shard in there}) != 1:
         return ()
     of = int(str(next(iter(there))).partition("/")[2])
+    if of > MOST_SHARDS:  # no map has recorded that
+        return ()
     return tuple(f"{number}/{of}" for number in range(1, of + 1) if f"{number}/{of}" not in there)
 
 

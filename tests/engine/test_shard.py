@@ -44,6 +44,8 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Shard.parse("0/10"), "$((JOB_COMPLETION_INDEX + 1))/10"),
     (lambda: Shard.parse("11/10"), "shard 11/10: no such shard, only 1/10 to 10/10"),
     (lambda: Shard(1, of=0), "shard of 0: there must be one at least"),
+    (lambda: Shard(1, of=100_001), "shard of 100001: there may be 100000 at most"),
+    (lambda: Shard.parse("7/1000000000000"), "there may be 100000 at most"),
     (lambda: Shard(-1, of=3), "no such shard"),
     (lambda: Shard.parse("3"), "shard '3' must be a number of how many, such as 3/10"),
     (lambda: Shard.parse("/10"), "must be a number of how many"),

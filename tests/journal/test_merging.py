@@ -120,9 +120,10 @@ def test_more_journals_are_merged_than_files_can_be_open(tmp_path: Path) -> None
     for number, part in enumerate(parts, 1):
         run_map(Function(), part, items=40, shard=Shard(number, of=40))
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with open(os.devnull) as first_free:
-        # Eight of them are copied at once.
-        few = first_free.fileno() + 40
+    with contextlib.ExitStack() as opened:
+        # Eight of them are copied at once, three files each.
+        free = [opened.enter_context(open(os.devnull)).fileno() for _ in range(60)]
+        few = max(free) + 1
     resource.setrlimit(resource.RLIMIT_NOFILE, (few, before[1]))
     try:
         merged = merge(tmp_path / "whole.run", parts)

@@ -55,6 +55,8 @@ def _check_journals(journal: Path, processes: int) -> None:
             "continue it with the same number"
         )
     if not numbers and is_begun(str(journal)):
+        with open_run(journal):  # what is no journal is refused as that
+            pass
         raise CommandError(f"{journal}: it has run as one process: continue it without --processes")
 
 

@@ -9,7 +9,7 @@ from asyncinvoke._report.standing import has_run_since_merge, is_part_of
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.runs import RunSummary, is_begun, is_journal, open_run
 
-_PART = re.compile(r"\.([0-9]+)of([0-9]+)")
+_PART = re.compile(r"\.([0-9]{1,6})of([0-9]{1,6})")
 
 
 def running_parts(path: str) -> list[str]:
