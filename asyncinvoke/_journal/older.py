@@ -26,11 +26,14 @@ def check_not_older(path: Path, query: Query, marks: Marks) -> None:
     Args:
         path: The path of the journal, as shown in messages.
         query: Queries it.
-        marks: Its marks, which belong to this run.
+        marks: Its marks; those of another run, or new ones, show nothing.
 
     Raises:
         JournalError: It is older than they are.
     """
+    ((run_id,),) = query("SELECT value FROM run WHERE name = 'id'")
+    if not marks.belong_to(run_id):
+        return
     found = query("SELECT id, ended FROM session ORDER BY id DESC LIMIT 1")
     if not found or found[0][0] > _DISTINCT:
         return

@@ -147,8 +147,7 @@ class Session:
             ((version,),) = self._sql.all("PRAGMA user_version")
             self._first_format = int(about.get(FIRST_FORMAT, version))
             self._is_trusted = self._marks.belong_to(self._run_id)
-            if self._is_trusted:
-                check_not_older(self._path, self._sql.all, self._marks)
+            check_not_older(self._path, self._sql.all, self._marks)
             self.left = read_unfinished(self._sql.all, self._marks, keyed=self._keyed)
         self._identity = identity
 

@@ -13,6 +13,7 @@ from asyncinvoke._journal.flights import Flight, check_marks, read_flights
 from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
 from asyncinvoke._journal.locked_file import LockedError
 from asyncinvoke._journal.marks import NO_MARK, Marks
+from asyncinvoke._journal.older import check_not_older
 from asyncinvoke._journal.opening import read_only, writing
 from asyncinvoke._journal.recorded import column_of
 from asyncinvoke._journal.schema import COMPLETE, ROW, STATES, State
@@ -72,6 +73,8 @@ def _settle(
     try:
         with damage_told(journal), sql.transaction():
             check_marks(journal, marks, sql.all)
+            # What it has in doubt may have run since; and its marks, which show that, stay.
+            check_not_older(journal, sql.all, marks)
             is_keyed = _identity(sql)["key"]
             flights = {
                 flight.key if is_keyed else flight.row: flight

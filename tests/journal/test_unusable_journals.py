@@ -34,7 +34,7 @@ from asyncinvoke._journal import locked_file, marks, paths, session
 from asyncinvoke._journal.committing import Commit
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.locked_file import LockedError
-from asyncinvoke._journal.marks import Marks
+from asyncinvoke._journal.marks import HEADER, Marks
 from asyncinvoke._journal.opening import writing
 from asyncinvoke._journal.paths import SIDES
 from asyncinvoke._journal.pending import CommitBatch
@@ -714,6 +714,22 @@ async def test_a_journal_that_was_restored_from_an_older_copy_does_not_run_again
     Path(f"{path}-marks").write_bytes(b"")
     await service.map(path, range(9), **keys)
     assert sorted(service.sent) == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("ran", [False, True])
+async def test_nothing_is_settled_in_a_journal_that_was_restored_from_an_older_copy(
+    path: Path, ran: bool
+) -> None:
+    await FakeService().map(path, range(7))
+    crash(path, sent=[7, 8])
+    older = path.read_bytes()
+    await FakeService().map(path, range(12))
+    path.write_bytes(older)
+    before = Path(f"{path}-marks").read_bytes()
+    with pytest.raises(JournalError, match=r"it is older than .*-marks beside it"):
+        settle(path, position=8, ran=ran)
+    assert path.read_bytes() == older
+    assert Path(f"{path}-marks").read_bytes()[HEADER:] == before[HEADER:]
 
 
 async def test_a_journal_that_has_lost_its_log_does_not_run_again_what_the_log_had(

@@ -116,6 +116,14 @@ class ContinuedWriter:
                 ordered output then leaves this one to the session that runs those.
             more: Whether the next outcome is there already: one note then covers several.
         """
+        is_written = await self._add(outcome, is_stopped=is_stopped)
+        self._since_note += is_written
+        # Also after an outcome that is not written: it may be the last one.
+        if self._since_note >= (NOTED_EVERY if more else 1):
+            self._say()
+        return is_written
+
+    async def _add(self, outcome: Outcome, *, is_stopped: bool) -> bool:
         is_named = is_recorded(outcome, keyed=self._keyed)
         if not is_named and self._unnamed_before[outcome.key] > 0:
             self._unnamed_before[outcome.key] -= 1
@@ -134,9 +142,6 @@ class ContinuedWriter:
             self._has_written(outcome)
         else:
             self._ends += 1
-        self._since_note += 1
-        if not more or self._since_note >= NOTED_EVERY:
-            self._say()
         return True
 
     async def finish(self) -> None:

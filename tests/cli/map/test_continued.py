@@ -29,6 +29,7 @@ from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_state import (
     NOTE,
     OutputState,
+    is_behind,
     last_written,
     open_output,
     unnamed_written,
@@ -339,6 +340,30 @@ async def test_outcomes_that_are_there_together_are_noted_together(
     os.close(output.descriptor)
     assert len(noted) <= 1000 / NOTED_EVERY + 1
     assert noted[-1]["offset"] == (tmp_path / "out.jsonl").stat().st_size
+
+
+@pytest.mark.anyio
+async def test_what_was_written_is_noted_though_an_earlier_session_wrote_what_comes_with_it(
+    tmp_path: Path,
+) -> None:
+    """Else the output of a complete run counts as one that lacks outcomes."""
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    error = InvalidRequestError("key 'a' is that of item 0")
+    twice = Outcome(index=1, key="a", error=error, started=0, elapsed=0, take=0)
+    for before in ([], [outcome(0, keyed=True)]):
+        output, writer = continued(path, journal, keyed=True)
+        await writer.catch_up()
+        journal.ended += before
+        for each in before:
+            await writer.add(each, is_stopped=False, more=True)
+        await writer.add(twice, is_stopped=False, more=False)
+        await writer.finish()
+        journal.commit()
+        os.close(output.descriptor)
+    assert len(path.read_text().splitlines()) == 2
+    assert not is_behind(journal.notes[NOTE], str(path), ends=journal.ends())
+    assert journal.notes[NOTE]["offset"] == path.stat().st_size
 
 
 @pytest.mark.anyio
