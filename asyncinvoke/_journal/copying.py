@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke._journal.conflicts import MET, Conflicts
-from asyncinvoke._journal.damage import damage_of_source
+from asyncinvoke._journal.damage import damage_of_source, damage_told
 from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.opening import read_only_uris
 from asyncinvoke._journal.reading import PAGE, RecordedRun
@@ -103,7 +103,8 @@ class Copies:
                 f"part{number}": part for number, part in enumerate(parts[first : first + _AT_ONCE])
             }
             for name, path in names.items():
-                self._attach(name, path)
+                with damage_told(path):  # it was replaced or removed since it was looked at
+                    self._attach(name, path)
             # One commit for all of them: their rows interleave, so they share pages.
             self._sql.do("BEGIN")
             for name, path in names.items():

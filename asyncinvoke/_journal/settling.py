@@ -97,7 +97,7 @@ def _settle(
                     _settle_item(journal, sql, name, is_key=is_key, ran=ran)
             if named:
                 _note_settled(sql, ran=ran)
-            if not ran:
+            if not ran:  # before the commit: a kill in between leaves them as not sent, as was said
                 _unmark(marks, [flights[name].row for _, name in named if name in flights])
     finally:
         sql.close()

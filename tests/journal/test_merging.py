@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from asyncinvoke import (
     RetryPolicy,
     Shard,
 )
+from asyncinvoke._journal import merging
 from asyncinvoke._journal.marks import Marks
 from asyncinvoke._journal.merging import Merging
 from asyncinvoke._journal.shards import missing_shards, total_of_parts
@@ -130,6 +132,26 @@ def test_more_journals_are_merged_than_files_can_be_open(tmp_path: Path) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert (merged.items, merged.parts, merged.missing) == (40, 40, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda part: part.unlink(), "it cannot be opened"),
+        (lambda part: part.write_bytes(b"x" * 4096), "it is not a journal"),
+    ],
+    ids=["removed", "replaced"],
+)
+def test_a_journal_that_changes_between_its_check_and_its_copy_is_the_one_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], why: str
+) -> None:
+    parts = [tmp_path / "p1.run", tmp_path / "p2.run"]
+    for number, part in enumerate(parts, 1):
+        run_map(Function(), part, items=4, shard=Shard(number, of=2))
+    monkeypatch.setattr(merging, "check_parts", lambda _: change(parts[1]))
+    with pytest.raises(JournalError, match=f"p2.run: {why}"):
+        merge(tmp_path / "whole.run", parts)
+    assert not (tmp_path / "whole.run").exists()
 
 
 def test_an_item_that_ended_in_two_journals_is_reported_and_the_better_outcome_is_kept(
@@ -582,13 +604,13 @@ with Merging({str(out)!r}) as merging:
     assert done.returncode == -signal.SIGKILL
     (left,) = [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert left.stat().st_mode & 0o777 == 0o600
-    with Merging(out) as merging:
-        merging.add(parts[:1])
+    with Merging(out) as begun:
+        begun.add(parts[:1])
         assert not left.exists()
         # What is being merged at the same time stays.
         assert merge(out, parts[:1]).items == 3
-        merging.add(parts[1:])
-        assert merging.finish().items == 6
+        begun.add(parts[1:])
+        assert begun.finish().items == 6
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
