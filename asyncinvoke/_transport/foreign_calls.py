@@ -11,6 +11,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.answers import decides, read_failure
 from asyncinvoke._transport.http.errors import WireError
+from asyncinvoke._transport.http.timers import Deadline
 from asyncinvoke._transport.stream import Body, OwnBody
 
 _T = TypeVar("_T")
@@ -36,11 +37,16 @@ class ForeignCalls:
         if self._is_closed or progress.deadline <= time.monotonic():
             call.close()
             return self._ended(progress)
-        with anyio.CancelScope(deadline=_on_this_loop(progress.deadline)) as scope:
+        with anyio.CancelScope() as scope:
             self._scopes.add(scope)
+            timer = None
+            if progress.deadline < math.inf:
+                timer = Deadline(progress.deadline, scope.cancel)
             try:
                 return await call
             finally:
+                if timer is not None:
+                    timer.cancel()
                 self._scopes.discard(scope)
                 if self._left is not None and not self._scopes:
                     self._left.set()
@@ -100,10 +106,3 @@ class _WaitedBody:
     async def aclose(self) -> None:
         """Close the connection, unless the body was read to its end."""
         await self._body.aclose()
-
-
-def _on_this_loop(deadline: float) -> float:
-    """Convert a time of `time.monotonic()` to the event loop's clock."""
-    if deadline == math.inf:
-        return math.inf
-    return anyio.current_time() + deadline - time.monotonic()

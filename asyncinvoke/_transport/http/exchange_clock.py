@@ -8,6 +8,7 @@ from typing import Protocol
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.connection import WRITTEN_IN_PART, Limits
+from asyncinvoke._transport.http.timers import GRACE, LATE
 
 
 class Timed(Protocol):
@@ -34,14 +35,6 @@ class Timed(Protocol):
         ...
 
 
-_LATE = 1.0
-"""How late the timer of an exchange may fire, in seconds. If it is later, this process was suspended, or
-something blocked its event loop. The answer may have come in time: it is read before it is given up."""
-
-_TURN = 0.001
-"""How long the event loop gets for that, in seconds. Without any, uvloop would not look at its sockets."""
-
-
 class ExchangeClock:
     """Enforces the deadline of an exchange, and detects read and write timeouts.
 
@@ -49,7 +42,8 @@ class ExchangeClock:
     is wasted work: 1 us of 12 on asyncio, and a cancel scope on trio takes 7 us. Here an exchange
     costs one comparison. One timer is shared by all exchanges of the connection. It is rescheduled
     only for an exchange that is due before it fires, which with equal limits is only the first one.
-    When it fires, it checks the exchange then in progress and is rescheduled for its due time.
+    When it fires, it checks the exchange then in progress and is rescheduled for its due time. If it
+    fires late, it does so a little later: what has come meanwhile is read first.
     """
 
     def __init__(self, timed: Timed) -> None:
@@ -58,6 +52,7 @@ class ExchangeClock:
         self._call_off: Callable[[], None] | None = None
         self._rings = math.inf
         self._unsent: int | None = None
+        self._has_grace = False
 
     def begin(self, progress: Progress, limits: Limits) -> None:
         """Start timing an exchange."""
@@ -101,10 +96,11 @@ class ExchangeClock:
             return
         progress = self._progress
         now = time.monotonic()
-        if now - due > _LATE:
-            self._rings = now + _TURN
-            self._call_off = timed.call_later(_TURN, self._ring)
+        if now - due > LATE and not self._has_grace:
+            self._has_grace = True
+            self._set(now + GRACE)
             return
+        self._has_grace = False
         if now >= progress.deadline:
             timed.end(TransportFault.INTERRUPTED, "its time was up")
             return

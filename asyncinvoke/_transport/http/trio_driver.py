@@ -23,6 +23,7 @@ from asyncinvoke._transport.http.connection import (
 from asyncinvoke._transport.http.errors import WireError, ended
 from asyncinvoke._transport.http.exchange_clock import ExchangeClock
 from asyncinvoke._transport.http.reader import AnswerReader
+from asyncinvoke._transport.http.timers import trio_call_later
 from asyncinvoke._transport.http.trio_stream import LOST, TrioStream
 from asyncinvoke._transport.http.whole import WholeReader
 
@@ -126,19 +127,8 @@ class TrioConnection:
         """Return at once: after `abort` the connection is already closed."""
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
-        """Schedule a callback on this event loop; return a function that cancels it.
-
-        There is no task of ours to wait in, so a system task of trio is used.
-        """
-        scope = trio.CancelScope()
-
-        async def wait() -> None:
-            with scope:
-                await trio.sleep(seconds)
-                callback()
-
-        trio.lowlevel.spawn_system_task(wait)
-        return scope.cancel
+        """Schedule a callback on this event loop; return a function that cancels it."""
+        return trio_call_later(seconds, callback)
 
     def unsent(self) -> int | None:
         """Return a value that changes as bytes of a request are sent; `None` if all are sent."""

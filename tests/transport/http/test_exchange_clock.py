@@ -138,7 +138,7 @@ async def test_a_stall_ends_an_exchange_after_its_time_and_not_after_twice_that(
     progress = Progress()
     progress.phase = Phase.WRITTEN_IN_PART
     clock.begin(progress, Limits(1, 960, 120))
-    now = 121.0
+    now = 120.05
     stalled.rings.pop()()
     assert stalled.ended == [TransportFault.WRITE_TIMEOUT]
 
@@ -161,6 +161,23 @@ async def test_an_answer_that_came_while_the_process_was_suspended_is_read_befor
     now = 5000.002
     suspended.rings.pop()()
     assert bool(suspended.ended) is not is_answered
+
+
+async def test_an_exchange_ends_in_a_process_whose_event_loop_is_blocked_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(exchange_clock, "time", SimpleNamespace(monotonic=lambda: now))
+    silent = Stalled(0)
+    silent.left = None
+    clock = exchange_clock.ExchangeClock(silent)
+    clock.begin(Progress(30), Limits(1, 960, 120))
+    now = 35.0
+    silent.rings.pop()()
+    assert not silent.ended
+    now = 40.0
+    silent.rings.pop()()
+    assert silent.ended == [TransportFault.INTERRUPTED]
 
 
 async def test_unsent_bytes_of_an_older_exchange_do_not_count_for_the_next(
@@ -188,7 +205,7 @@ async def test_unsent_bytes_of_an_older_exchange_do_not_count_for_the_next(
     now = 200.0
     stalled.rings[-1]()
     assert not stalled.ended
-    now = 271.0
+    now = 270.05
     stalled.rings[-1]()
     assert stalled.ended == [TransportFault.WRITE_TIMEOUT]
 
