@@ -1,6 +1,7 @@
 """The strategies of a `Backoff`: how each is called, and which are refused before they are used."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeAlias
 
 from tenacity import RetryCallState
@@ -38,13 +39,18 @@ def flaw_of(name: str, strategy: object) -> str | None:
     """
     example, kind = _WANTED[name]
     wanted = f"must be a plain callable, {example}"
-    if isinstance(strategy, type):
-        return f"{wanted}, not the class {strategy.__name__} itself"
-    is_foreign = isinstance(strategy, _OF_TENACITY) and not (kind and isinstance(strategy, kind))
-    if not callable(strategy) or is_foreign:
+    if not callable(strategy):
         return wanted
-    if any(map(is_awaited, _with_parts(strategy))):
-        return f"{wanted}: it is called, not awaited"
+    for part in _with_parts(strategy):
+        if is_awaited(part):
+            return f"{wanted}: it is called, not awaited"
+        if kind is None and part is not strategy:  # of `when`: classes of exceptions, for example
+            continue
+        made = part.func if isinstance(part, partial) else part
+        if isinstance(made, type):
+            return f"{wanted}, not the class {made.__name__} itself"
+        if isinstance(part, _OF_TENACITY) and not (kind and isinstance(part, kind)):
+            return wanted
     return None
 
 

@@ -27,7 +27,7 @@ class ResponseOutput:
         self._open: Output | None = None
         self._stack = contextlib.ExitStack()
         self._has_written = False
-        self.status = 0
+        self.status: int = 0
         """The exit status: `FAILED` if the output could not be written."""
 
     def __enter__(self) -> Self:
