@@ -113,6 +113,9 @@ class Awaited:
 
 
 ANY: Any = awaited
+A_CLASS: Any = stop_after_attempt
+A_STOP: Any = stop_after_attempt(3)
+A_WAIT: Any = wait_fixed(1)
 
 
 async def yielded(error: object) -> AsyncIterator[bool]:
@@ -154,11 +157,11 @@ def test_a_backoff_takes_plain_functions_only(options: dict[str, Any]) -> None:
         {"wait": wait_fixed(1), "stop": stop_never, "when": retry_if_exception_type(OSError)},
         {"wait": wait_fixed(1), "stop": stop_never, "when": retry_never},
         {"wait": wait_fixed(1), "stop": stop_never, "when": ThrottledError},
-        {"wait": wait_fixed(1), "stop": stop_any(stop_never, stop_after_attempt)},
-        {"wait": wait_fixed(1), "stop": stop_never | (stop_after_attempt(3) & wait_fixed(1))},
-        {"wait": wait_fixed(1), "stop": partial(stop_after_attempt, 3)},
-        {"wait": wait_chain(wait_fixed(1), stop_after_attempt(3)), "stop": stop_never},
-        {"wait": wait_fixed(1) + wait_fixed, "stop": stop_never},
+        {"wait": wait_fixed(1), "stop": stop_any(stop_never, A_CLASS)},
+        {"wait": wait_fixed(1), "stop": stop_never | (stop_after_attempt(3) & A_WAIT)},
+        {"wait": wait_fixed(1), "stop": partial(A_CLASS, 3)},
+        {"wait": wait_chain(wait_fixed(1), A_STOP), "stop": stop_never},
+        {"wait": wait_fixed(1) + A_CLASS, "stop": stop_never},
     ],
 )
 def test_what_would_silently_count_as_true_is_refused_before_it_is_used(
