@@ -1,5 +1,6 @@
 """The examples run offline, from start to end."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,8 +25,12 @@ def test_every_example_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PRINTS))
-def test_an_example_prints_what_it_promises(name: str) -> None:
+def test_an_example_prints_what_it_promises_on_a_machine_without_aws_settings(
+    name: str, tmp_path: Path
+) -> None:
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    settings |= {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
     ended = subprocess.run(
-        [sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=60
+        [sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=60, env=settings
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, PRINTS[name], "")

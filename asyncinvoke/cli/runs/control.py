@@ -95,7 +95,7 @@ def pause(path: str) -> None:
 @run_argument
 def unpause(path: str) -> None:
     """Continue RUN after `pause`."""
-    _send(path, lambda request: replace(request, paused=False), "continued")
+    _send(path, lambda request: replace(request, paused=False), "unpaused")
 
 
 @runs.command(short_help="Stop a run; the same command continues it.")

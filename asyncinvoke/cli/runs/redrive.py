@@ -114,7 +114,7 @@ def redrive(
         ends = run.ends()
     bulk = _bulk_of(summary, path)
     if not number and choice.is_all:
-        nothing = f"{path}: nothing {'may have run' if choice.may_have_run else 'failed'}"
+        nothing = f"{path}: {'no item is in doubt' if choice.may_have_run else 'nothing failed'}"
         # An earlier redrive may have recorded outcomes that it could not write.
         if pending_of(summary) != 0 or not is_behind(
             summary.notes.get(NOTE), bulk.output, ends=ends

@@ -16,8 +16,9 @@ from asyncinvoke._inputs.files import name_of
 from asyncinvoke._report.standing import pending_of, total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.settings import COMMAND
+from asyncinvoke.cli.runs.control_file import ControlFileError, control_path, read_request
 from asyncinvoke.cli.runs.group import check_named, run_argument, runs
-from asyncinvoke.cli.runs.parts import whole_of
+from asyncinvoke.cli.runs.parts import controlled_journals, whole_of
 from asyncinvoke.cli.runs.view import held_back, item_lines, summary_lines
 from asyncinvoke.cli.runs.whole import ReadableRun, opened_whole
 from asyncinvoke.cli.values import WholeNumber
@@ -116,7 +117,16 @@ def _lines_of(run: ReadableRun) -> list[str]:
         now=time.time(),
         width=_width(),
         whole=whole_of(summary.path),
+        paused=not summary.running and _is_paused(summary.path),
     )
+
+
+def _is_paused(path: str) -> bool:
+    """Return whether the next session of a run, or of each of its parts, would begin paused."""
+    try:
+        return all(read_request(control_path(each)).paused for each in controlled_journals(path))
+    except (ControlFileError, OSError):
+        return False  # a session would not obey it either
 
 
 def _width() -> int:

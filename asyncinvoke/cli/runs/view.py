@@ -17,6 +17,9 @@ from asyncinvoke.runs import RecordedCause, RecordedItem, RunSummary, Sample
 SHOWN = 20
 """The maximum number of causes to show; --json has them all."""
 
+PAUSED_UNTIL = "paused: no session starts anything until asyncinvoke runs unpause"
+"""The text for a run that is paused, and not running."""
+
 _INDENT = "  "
 
 
@@ -28,6 +31,7 @@ def summary_lines(
     now: float,
     width: int,
     whole: str | None = None,
+    paused: bool = False,
 ) -> list[str]:
     """Return the lines that `runs show` prints for a run.
 
@@ -38,12 +42,15 @@ def summary_lines(
         now: The current time, in seconds since the epoch.
         width: The number of columns.
         whole: The run that it was merged into, if any; that one is redriven instead.
+        paused: Whether the last request was to pause it; a session that begins would start nothing.
     """
     about = [_what(summary), _who(summary, now)]
     if summary.running and sample is not None:
         about.append(_pace(sample))
     if (held := held_back(summary)) is not None:
         about.append(held)
+    elif paused and not summary.running and not summary.complete:
+        about.append(PAUSED_UNTIL)
     lines = [_cut(line, width) for line in about]
     pending = pending_of(summary)
     rows: list[tuple[str, int | None, str]] = [
@@ -227,8 +234,8 @@ def _who(summary: RunSummary, now: float) -> str:
         return f"{sessions}; running for {_lasted(now - last.started)} in {who}"
     if last.ended is None:
         return f"{sessions}; the last one was killed"
-    how = "complete" if summary.complete else "stopped before the end"
-    return f"{sessions}; {how} since {_moment(last.ended)}"
+    how = "complete since" if summary.complete else "stopped before the end on"
+    return f"{sessions}; {how} {_moment(last.ended)}"
 
 
 def _pace(sample: Sample) -> str:

@@ -104,7 +104,7 @@ def test_where_nothing_failed_nothing_is_run_and_that_is_well(
     assert redrive() == 0
     assert capsys.readouterr().err == "o.run: nothing failed\n"
     assert redrive("--may-have-run") == 0
-    assert capsys.readouterr().err == "o.run: nothing may have run\n"
+    assert capsys.readouterr().err == "o.run: no item is in doubt\n"
     assert redriven == []
 
 

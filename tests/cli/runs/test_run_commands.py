@@ -375,6 +375,31 @@ async def test_whether_a_map_is_idempotent_is_shown_only_if_recorded(
         )
 
 
+async def test_a_run_that_was_paused_after_it_ended_early_is_shown_as_paused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with (
+        Invoker(transport=FakeLambda({"charge": lambda event, _: event})) as invoker,
+        invoker.map("charge", range(100), journal="o.run", concurrency=1) as run,
+    ):
+        run.note(COMMAND, {})
+        async for _ in run:
+            run.stop()
+
+    def shown() -> str:
+        capsys.readouterr()
+        assert command(["runs", "show", "o.run"]) == 0
+        return capsys.readouterr().out
+
+    assert "stopped before the end on 2" in shown()
+    assert command(["runs", "pause", "o.run"]) == 0
+    assert "paused: no session starts anything until asyncinvoke runs unpause\n" in shown()
+    assert command(["runs", "unpause", "o.run"]) == 0
+    assert capsys.readouterr().out == "unpaused, from its next session: it is not running\n"
+    assert "pause" not in shown()
+
+
 def read(what: Callable[[Any], Any]) -> Any:
     with open_run("o.run") as run:
         return what(run)
