@@ -10,9 +10,9 @@ _DISTINCT = 255
 """The sessions whose marks differ from those of all others."""
 
 _KNOWN = """
-SELECT idx FROM flight WHERE session = ?1 AND idx BETWEEN ?2 AND ?3
-UNION ALL SELECT idx FROM item WHERE session = ?1 AND idx BETWEEN ?2 AND ?3
-UNION ALL SELECT idx FROM earlier WHERE session = ?1 AND idx BETWEEN ?2 AND ?3
+SELECT idx FROM flight WHERE session = ? AND idx BETWEEN ? AND ?
+UNION ALL SELECT idx FROM item WHERE session = ? AND idx BETWEEN ? AND ?
+UNION ALL SELECT idx FROM earlier WHERE session = ? AND idx BETWEEN ? AND ?
 """
 
 
@@ -45,7 +45,7 @@ def check_not_older(path: Path, query: Query, marks: Marks) -> None:
             raise JournalError(_text(path))
         if ended is None and mark in piece:
             start, rows = first, piece
-    recorded = {row for (row,) in query(_KNOWN, last, start, start + len(rows))}
+    recorded = {row for (row,) in query(_KNOWN, *3 * (last, start, start + len(rows)))}
     marked = (start + at for at, each in enumerate(rows) if each == mark[0])
     if not recorded.issuperset(marked):
         raise JournalError(_text(path))
