@@ -1,5 +1,7 @@
 """Limits and the counters, over real HTTP."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -19,16 +21,23 @@ RESERVED = ACCOUNT | {"Reason": "ReservedFunctionConcurrentInvocationLimitExceed
 CODE = "TooManyRequestsException"
 
 
-async def test_the_call_over_the_accounts_limit_is_throttled(
-    local: LocalLambda, invoke: Any, gate: Any
-) -> None:
-    local.account_concurrency = 2
+@asynccontextmanager
+async def two_held(local: LocalLambda, invoke: Any, gate: Any) -> AsyncIterator[None]:
+    """Keep two executions of `held` in flight until the gate is opened, with `echo` beside them."""
     local.function("held", gate)
     local.function("echo", echo)
     async with anyio.create_task_group() as tasks:
         for _ in range(2):
             tasks.start_soon(invoke, "held")
         await until(lambda: local.statistics().in_flight == 2)
+        yield
+
+
+async def test_the_call_over_the_accounts_limit_is_throttled(
+    local: LocalLambda, invoke: Any, gate: Any
+) -> None:
+    local.account_concurrency = 2
+    async with two_held(local, invoke, gate):
         reply = await invoke("echo")
         assert reply.error == (429, CODE, ACCOUNT)
         assert reply.body == (
@@ -132,12 +141,7 @@ async def test_a_function_gains_environments_slowly_on_demand(
     local: LocalLambda, invoke: Any, gate: Any
 ) -> None:
     local.scaling_rate = 2
-    local.function("held", gate)
-    local.function("echo", echo)
-    async with anyio.create_task_group() as tasks:
-        for _ in range(2):
-            tasks.start_soon(invoke, "held")
-        await until(lambda: local.statistics().in_flight == 2)
+    async with two_held(local, invoke, gate):
         assert (await invoke("held")).error == (429, CODE, ACCOUNT)
         assert (await invoke("echo")).status == 200
         gate.open()

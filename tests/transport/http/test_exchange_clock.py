@@ -103,10 +103,12 @@ async def test_a_slow_answer_does_not_count_as_silence(network: Network) -> None
 
 
 class Stalled:
-    """A connection with a number of bytes that are never sent."""
+    """A connection on which nothing moves: its clock, and the time that the clock reads."""
 
-    def __init__(self, unsent: int) -> None:
-        self.left: int | None = unsent
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.clock = exchange_clock.ExchangeClock(self)
+        self.left: int | None = None
         self.rings: list[Callable[[], None]] = []
         self.ended: list[TransportFault] = []
         self.is_answered = False
@@ -127,86 +129,72 @@ class Stalled:
     def end(self, fault: TransportFault, message: str) -> None:
         self.ended.append(fault)
 
+    def ring(self, now: float) -> None:
+        """Let the timer fire at this time."""
+        self.now = now
+        self.rings.pop()()
+
+
+@pytest.fixture
+def stalled(monkeypatch: pytest.MonkeyPatch) -> Stalled:
+    stalled = Stalled()
+    monkeypatch.setattr(exchange_clock, "time", SimpleNamespace(monotonic=lambda: stalled.now))
+    return stalled
+
 
 async def test_a_stall_ends_an_exchange_after_its_time_and_not_after_twice_that(
-    monkeypatch: pytest.MonkeyPatch,
+    stalled: Stalled,
 ) -> None:
-    now = 0.0
-    monkeypatch.setattr(exchange_clock, "time", SimpleNamespace(monotonic=lambda: now))
-    stalled = Stalled(5)
-    clock = exchange_clock.ExchangeClock(stalled)
+    stalled.left = 5
     progress = Progress()
     progress.phase = Phase.WRITTEN_IN_PART
-    clock.begin(progress, Limits(1, 960, 120))
-    now = 120.05
-    stalled.rings.pop()()
+    stalled.clock.begin(progress, Limits(1, 960, 120))
+    stalled.ring(120.05)
     assert stalled.ended == [TransportFault.WRITE_TIMEOUT]
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
 @pytest.mark.parametrize("deadline", [30.0, math.inf])
 async def test_an_answer_that_came_while_the_process_was_suspended_is_read_before_it_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, deadline: float, is_answered: bool
+    stalled: Stalled, deadline: float, is_answered: bool
 ) -> None:
-    now = 0.0
-    monkeypatch.setattr(exchange_clock, "time", SimpleNamespace(monotonic=lambda: now))
-    suspended = Stalled(0)
-    suspended.left = None
-    clock = exchange_clock.ExchangeClock(suspended)
-    clock.begin(Progress(deadline), Limits(1, 960, 120))
-    now = 5000.0
-    suspended.rings.pop()()
-    assert not suspended.ended
-    suspended.is_answered = is_answered  # the event loop has looked at its sockets
-    now = 5000.002
-    suspended.rings.pop()()
-    assert bool(suspended.ended) is not is_answered
+    stalled.clock.begin(Progress(deadline), Limits(1, 960, 120))
+    stalled.ring(5000.0)
+    assert not stalled.ended
+    stalled.is_answered = is_answered  # the event loop has looked at its sockets
+    stalled.ring(5000.002)
+    assert bool(stalled.ended) is not is_answered
 
 
 async def test_an_exchange_ends_in_a_process_whose_event_loop_is_blocked_all_the_time(
-    monkeypatch: pytest.MonkeyPatch,
+    stalled: Stalled,
 ) -> None:
-    now = 0.0
-    monkeypatch.setattr(exchange_clock, "time", SimpleNamespace(monotonic=lambda: now))
-    silent = Stalled(0)
-    silent.left = None
-    clock = exchange_clock.ExchangeClock(silent)
-    clock.begin(Progress(30), Limits(1, 960, 120))
-    now = 35.0
-    silent.rings.pop()()
-    assert not silent.ended
-    now = 40.0
-    silent.rings.pop()()
-    assert silent.ended == [TransportFault.INTERRUPTED]
+    stalled.clock.begin(Progress(30), Limits(1, 960, 120))
+    stalled.ring(35.0)
+    assert not stalled.ended
+    stalled.ring(40.0)
+    assert stalled.ended == [TransportFault.INTERRUPTED]
 
 
 async def test_unsent_bytes_of_an_older_exchange_do_not_count_for_the_next(
-    monkeypatch: pytest.MonkeyPatch,
+    stalled: Stalled,
 ) -> None:
-    now = 0.0
-    monkeypatch.setattr(exchange_clock, "time", SimpleNamespace(monotonic=lambda: now))
-    stalled = Stalled(5)
-    clock = exchange_clock.ExchangeClock(stalled)
+    stalled.left = 5
     progress = Progress()
     progress.phase = Phase.WRITTEN_IN_PART
-    clock.begin(progress, Limits(1, 960, 120))
-    now = 60.0
+    stalled.clock.begin(progress, Limits(1, 960, 120))
     stalled.left = 3
-    stalled.rings[-1]()
+    stalled.ring(60.0)
     assert not stalled.ended
-    now = 61.0
+    stalled.now = 61.0
     stalled.left = 7
-    clock.begin(progress, Limits(1, 960, 120))
-    now = 150.0
-    stalled.left = (
-        3  # as many as were left when the timer last fired, but fewer than at the beginning
-    )
-    stalled.rings[-1]()
-    now = 200.0
-    stalled.rings[-1]()
+    stalled.clock.begin(progress, Limits(1, 960, 120))
+    # As many as were left when the timer last fired, but fewer than at the beginning.
+    stalled.left = 3
+    stalled.ring(150.0)
+    stalled.ring(200.0)
     assert not stalled.ended
-    now = 270.05
-    stalled.rings[-1]()
+    stalled.ring(270.05)
     assert stalled.ended == [TransportFault.WRITE_TIMEOUT]
 
 
